@@ -1,0 +1,156 @@
+namespace Analytics.Actors.Core.Checkpoints;
+
+/// <summary>
+/// Where state survives. One implementation per database, one conformance suite for all. Every method may fail with
+/// <see cref="StoreUnavailableException"/>: then nothing was done. Nothing here retries; the node decides.
+/// </summary>
+public interface ICheckpointStore : IAsyncDisposable
+{
+    /// <summary>
+    /// Creates or migrates the schema, and pins what must not change: on first use it records the shard count and a
+    /// random store id; afterwards a different shard count is refused with <see cref="StoreRefusedException"/>.
+    /// </summary>
+    ValueTask<StoreIdentity> OpenAsync(string group, int shardCount, CancellationToken cancellation);
+
+    /// <summary>
+    /// Takes a shard over: raises its epoch and commits, and only then reads its state, so that whatever an earlier
+    /// owner commits later is fenced. The epoch's row also remembers whether the last owner released it in order.
+    /// </summary>
+    ValueTask<RecoveredShard> TakeOverAsync(ShardId shard, string owner, CancellationToken cancellation);
+
+    /// <summary>
+    /// Commits the checkpoints of several shards in one transaction (group commit). Each one's first statement raises
+    /// its shard's checkpoint number where epoch and number are still as expected; a shard for which that changes no row
+    /// drops out as <see cref="CheckpointOutcome.Fenced"/> and the others commit. Outcomes are in the order given.
+    /// Throws <see cref="CommitOutcomeUnknownException"/> where it cannot be known whether the transaction committed.
+    /// </summary>
+    ValueTask<IReadOnlyList<CheckpointOutcome>> CommitAsync(IReadOnlyList<ShardCheckpoint> checkpoints, CancellationToken cancellation);
+
+    /// <summary>Reads entities of a shard by kind, all of that kind where <paramref name="keys"/> is null, else those keys.</summary>
+    ValueTask<IReadOnlyList<EntityState>> ReadEntitiesAsync(ShardId shard, EntityKind kind, IReadOnlyList<string>? keys, CancellationToken cancellation);
+
+    /// <summary>
+    /// What is known of each source partition (partition count pinned per topic, incarnation, gaps), and the change of one:
+    /// see <see cref="SourceState"/>. Upserts and returns the stored rows; an empty list only reads.
+    /// </summary>
+    ValueTask<IReadOnlyList<SourceState>> UpdateSourcesAsync(IReadOnlyList<SourceState> changed, CancellationToken cancellation);
+}
+
+/// <summary>What a database says of itself.</summary>
+/// <param name="StoreId">Random, 12 hex digits, made with the database, renewed when a backup is restored.</param>
+/// <param name="SchemaVersion">The number of the last migration applied.</param>
+public sealed record StoreIdentity(string StoreId, int SchemaVersion);
+
+public enum CheckpointOutcome
+{
+    Committed,
+
+    /// <summary>The shard's epoch or checkpoint number is no longer the expected one: somebody else owns it.</summary>
+    Fenced,
+}
+
+/// <summary>What an entity's row holds. The numbers are stored: never change one.</summary>
+public enum EntityKind
+{
+    /// <summary>A station without its windows: triggers, timers. Key: station id.</summary>
+    Station = 1,
+
+    /// <summary>One window of a station. Key: station id, U+001F, topic.</summary>
+    Window = 2,
+
+    /// <summary>One batch. Key: module, U+001F, batch id.</summary>
+    Batch = 3,
+
+    /// <summary>The window of a global topic. Key: topic.</summary>
+    Global = 4,
+}
+
+/// <summary>One entity's persisted state (protobuf). A null state in a checkpoint deletes the row.</summary>
+public sealed record EntityState(EntityKind Kind, string Key, byte[]? State);
+
+/// <summary>How far a shard has read one of its data partitions.</summary>
+/// <param name="Next">The next offset to read.</param>
+/// <param name="LastTimestampMs">Timestamp of the last record read, to recognise a recreated topic; -1 without one.</param>
+/// <param name="LastChecksum">CRC-32 of the last record's value; 0 without one.</param>
+public sealed record PartitionPosition(TopicPartition Partition, long Next, long LastTimestampMs, uint LastChecksum);
+
+/// <summary>
+/// The highest place that a shard has seen of one sender's run, with a witness of what it applied: the number of parts
+/// and the XOR of the hashes of their places.
+/// </summary>
+/// <param name="Log">The data partition in which the run arrives.</param>
+/// <param name="Source">Key of the run: a source partition with its incarnation, or an origin (store, shard, topic, partition).</param>
+public sealed record MarkState(TopicPartition Log, string Source, Place Highest, long AppliedCount, ulong AppliedHash);
+
+/// <summary>One record waiting to leave. Topic and partition are fixed here, the sequence is contiguous per (shard, topic, partition).</summary>
+/// <param name="Headers">Header names with values in UTF-8.</param>
+public sealed record OutboxEntry(
+    TopicPartition Destination, long Sequence, byte[]? Key, byte[] Value,
+    IReadOnlyList<KeyValuePair<string, string>> Headers, long TimestampMs);
+
+/// <summary>Everything of a destination up to and including a sequence has been acknowledged and may go.</summary>
+public sealed record OutboxAcknowledgement(TopicPartition Destination, long UpToSequence);
+
+/// <summary>All that one checkpoint writes of one shard, in one transaction.</summary>
+public sealed record ShardCheckpoint
+{
+    public required ShardId Shard { get; init; }
+    public required Epoch Epoch { get; init; }
+
+    /// <summary>This checkpoint's number; the stored one must be the number before it.</summary>
+    public required long Number { get; init; }
+
+    /// <summary>Small state of the shard itself (protobuf), always written.</summary>
+    public required byte[] ShardState { get; init; }
+    public required IReadOnlyList<EntityState> Entities { get; init; }
+
+    /// <summary>Only the changed ones.</summary>
+    public required IReadOnlyList<PartitionPosition> Positions { get; init; }
+
+    /// <summary>Only the changed ones.</summary>
+    public required IReadOnlyList<MarkState> Marks { get; init; }
+    public required IReadOnlyList<OutboxEntry> OutboxAdded { get; init; }
+    public required IReadOnlyList<OutboxAcknowledgement> OutboxRemoved { get; init; }
+
+    /// <summary>The owner's last checkpoint before an orderly release: the next owner need not be careful.</summary>
+    public bool Release { get; init; }
+}
+
+/// <summary>What a takeover reads.</summary>
+public sealed record RecoveredShard
+{
+    public required ShardId Shard { get; init; }
+
+    /// <summary>The new epoch, raised by this takeover.</summary>
+    public required Epoch Epoch { get; init; }
+
+    /// <summary>Number of the last committed checkpoint; 0 for a shard that never had one.</summary>
+    public required long CheckpointNumber { get; init; }
+
+    /// <summary>The last owner released the shard in order (or there was none).</summary>
+    public required bool ReleasedInOrder { get; init; }
+
+    /// <summary>Empty for a new shard.</summary>
+    public required byte[] ShardState { get; init; }
+    public required IReadOnlyList<EntityState> Entities { get; init; }
+    public required IReadOnlyList<PartitionPosition> Positions { get; init; }
+    public required IReadOnlyList<MarkState> Marks { get; init; }
+
+    /// <summary>In order of destination and sequence: all to be sent again.</summary>
+    public required IReadOnlyList<OutboxEntry> Outbox { get; init; }
+}
+
+/// <summary>What the store knows of a source partition.</summary>
+/// <param name="PartitionCount">Partitions that the topic had when first seen.</param>
+/// <param name="GapFrom">First offset of the last skipped range, -1 without one.</param>
+/// <param name="GapTo">First offset after that range.</param>
+public sealed record SourceState(TopicPartition Partition, int PartitionCount, int Incarnation, long GapFrom = -1, long GapTo = -1, string GapReason = "");
+
+/// <summary>The store cannot be reached or refused work for now; nothing was done.</summary>
+public class StoreUnavailableException(string message, Exception? inner = null) : Exception(message, inner);
+
+/// <summary>Whether the commit took place is unknown: its shards count as lost and are taken over again.</summary>
+public sealed class CommitOutcomeUnknownException(string message, Exception? inner = null) : Exception(message, inner);
+
+/// <summary>The store does not fit this node (shard count, schema of a newer version); the message says what would be right.</summary>
+public sealed class StoreRefusedException(string message) : Exception(message);

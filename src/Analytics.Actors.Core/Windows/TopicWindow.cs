@@ -1,0 +1,85 @@
+using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Records;
+
+namespace Analytics.Actors.Core.Windows;
+
+/// <summary>What applying one part did.</summary>
+/// <param name="Changed">The window changed: modules may be triggered.</param>
+/// <param name="Rejected">Items or rows that could not be used; Index counts inside the part.</param>
+public readonly record struct WindowChange(bool Changed, IReadOnlyList<RejectedItem> Rejected)
+{
+    public static readonly WindowChange Nothing = new(false, []);
+}
+
+/// <summary>
+/// The window of one topic in one station (or of a global topic in a shard). A state machine: bytes and times in, state
+/// out; never throws for any input. Numbers that form series live unboxed in column buffers.
+/// </summary>
+public abstract class TopicWindow
+{
+    private InputFragment? shaped;
+    private bool shapedKnown;
+
+    protected TopicWindow(TopicConfiguration topic, TimeSpan timeZone)
+    {
+        Topic = topic;
+        TimeZone = timeZone;
+    }
+
+    public TopicConfiguration Topic { get; }
+
+    /// <summary>Offset of times written without a zone.</summary>
+    protected TimeSpan TimeZone { get; }
+
+    /// <summary>Raised by every change of what <see cref="Shape"/> would give; input assembly compares it.</summary>
+    public long Version { get; private set; }
+
+    /// <summary>Nothing is held.</summary>
+    public abstract bool IsEmpty { get; }
+
+    /// <summary>Time of the newest entry, ms since 1970 UTC (for age and ttl); null when empty.</summary>
+    public abstract long? NewestTimeMs { get; }
+
+    /// <summary>Bytes that the window holds, for limits and metrics.</summary>
+    public abstract long SizeBytes { get; }
+
+    /// <summary>Applies one part: its items in order.</summary>
+    /// <param name="items">Each one JSON value, already known to be well-formed.</param>
+    /// <param name="recordTimeMs">The record's timestamp, ms since 1970 UTC.</param>
+    /// <param name="nowMs">Now, ms since 1970 UTC; an entry's time in the future counts as now.</param>
+    public abstract WindowChange Apply(IReadOnlyList<ReadOnlyMemory<byte>> items, long recordTimeMs, long nowMs);
+
+    /// <summary>Drops what is older than the topic's ttl; true where something went.</summary>
+    public abstract bool Expire(long nowMs);
+
+    /// <summary>
+    /// What this window adds to a module input, shaped once per version; null where it adds nothing. Throws
+    /// <see cref="ShapeException"/> where the held data cannot be shaped: the topic then counts as failed.
+    /// </summary>
+    public InputFragment? Shape()
+    {
+        if (!shapedKnown)
+        {
+            shaped = IsEmpty ? null : ShapeCore();
+            shapedKnown = true;
+        }
+
+        return shaped;
+    }
+
+    protected abstract InputFragment? ShapeCore();
+
+    /// <summary>The window's state as protobuf, for a checkpoint.</summary>
+    public abstract byte[] Save();
+
+    /// <summary>To be called by every change.</summary>
+    protected void MarkChanged()
+    {
+        Version++;
+        shaped = null;
+        shapedKnown = false;
+    }
+}
+
+/// <summary>A window's data cannot be shaped; the message is the reason given in <c>failed_topics</c>.</summary>
+public sealed class ShapeException(string message) : Exception(message);
