@@ -71,7 +71,7 @@ public sealed record EntityState(EntityKind Kind, string Key, byte[]? State);
 /// <summary>How far a shard has read one of its data partitions.</summary>
 /// <param name="Next">The next offset to read.</param>
 /// <param name="LastTimestampMs">Timestamp of the last record read, to recognise a recreated topic; -1 without one.</param>
-/// <param name="LastChecksum">CRC-32 of the last record's value; 0 without one.</param>
+/// <param name="LastChecksum">CRC-32C of the last record's value; 0 without one.</param>
 public sealed record PartitionPosition(TopicPartition Partition, long Next, long LastTimestampMs, uint LastChecksum);
 
 /// <summary>
