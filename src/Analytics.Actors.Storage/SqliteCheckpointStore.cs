@@ -1,0 +1,213 @@
+using System.Collections.Concurrent;
+using Analytics.Actors.Core;
+using Analytics.Actors.Core.Checkpoints;
+using Microsoft.Data.Sqlite;
+using SQLitePCL;
+
+namespace Analytics.Actors.Storage;
+
+/// <summary>
+/// The checkpoint store of one machine: a SQLite file in WAL mode. An acknowledged checkpoint survives the loss of power.
+/// One connection writes, a few others read meanwhile; several processes may share the file. SQLite works on the calling
+/// thread and waits for the disk there, so every operation runs on the thread pool and the caller's loop goes on.
+/// Cancellation is heeded until an operation begins, never in its middle: no outcome is unknown because of it.
+/// </summary>
+public sealed class SqliteCheckpointStore : ICheckpointStore
+{
+    readonly string _path;
+    readonly SqliteStoreOptions _options;
+    readonly SemaphoreSlim _writing = new(1);
+    readonly SemaphoreSlim _reading;
+    readonly ConcurrentBag<SqliteSession> _idleReaders = [];
+    SqliteSession? _writer;
+    int _shardCount;
+    bool _disposed;
+
+    /// <param name="path">The database file; it and its directory are made at the first opening.</param>
+    public SqliteCheckpointStore(string path, SqliteStoreOptions? options = null)
+    {
+        _path = Path.GetFullPath(path);
+        _options = options ?? new SqliteStoreOptions();
+        ArgumentOutOfRangeException.ThrowIfLessThan(_options.ReadConnections, 1, "ReadConnections");
+        _reading = new SemaphoreSlim(_options.ReadConnections);
+    }
+
+    public async ValueTask<StoreIdentity> OpenAsync(string group, int shardCount, CancellationToken cancellation)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(group);
+        ArgumentOutOfRangeException.ThrowIfLessThan(shardCount, 1);
+        var identity = await WriteRepeatable(session => SqliteSchema.Open(session, _path, group, shardCount), cancellation).ConfigureAwait(false);
+        _shardCount = shardCount;
+        return identity;
+    }
+
+    public async ValueTask<RecoveredShard> TakeOverAsync(ShardId shard, string owner, CancellationToken cancellation)
+    {
+        RequireShard(shard);
+        var (epoch, releasedInOrder) = await WriteRepeatable(session => session.Write(() => RaiseEpoch(session, shard, owner)), cancellation).ConfigureAwait(false);
+        // The epoch is committed: from here on nothing that an earlier owner does can change what is read.
+        return await Read(session => SqliteShardReader.Read(session, shard, epoch, releasedInOrder), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<CheckpointOutcome>> CommitAsync(IReadOnlyList<ShardCheckpoint> checkpoints, CancellationToken cancellation)
+    {
+        if (checkpoints.Count == 0) return [];
+        ShardCheckpoint.RequireOnePerShard(checkpoints);
+        foreach (var checkpoint in checkpoints) RequireShard(checkpoint.Shard);
+        return await Write(
+            session => session.Write(
+                () => checkpoints.Select(checkpoint => SqliteCheckpointWriter.Write(session, checkpoint)).ToArray(),
+                commits: outcomes => outcomes.Contains(CheckpointOutcome.Committed)),
+            cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<EntityState>> ReadEntitiesAsync(ShardId shard, EntityKind kind, IReadOnlyList<string>? keys, CancellationToken cancellation)
+    {
+        RequireShard(shard);
+        return await Read(session => SqliteShardReader.ReadEntities(session, shard, kind, keys), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<SourceState>> UpdateSourcesAsync(IReadOnlyList<SourceState> changed, CancellationToken cancellation)
+    {
+        RequireOpen();
+        if (changed.Count == 0) return await Read(SqliteSources.ReadAll, cancellation).ConfigureAwait(false);
+        return await WriteRepeatable(
+            session => session.Write(() =>
+            {
+                SqliteSources.Upsert(session, changed);
+                return SqliteSources.ReadAll(session);
+            }),
+            cancellation).ConfigureAwait(false);
+    }
+
+    /// <summary>Waits for the operations in progress, then lets go of the file.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _writing.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            if (_disposed) return;
+            _disposed = true;
+            for (var i = 0; i < _options.ReadConnections; i++) await _reading.WaitAsync().ConfigureAwait(false);
+            while (_idleReaders.TryTake(out var reader)) reader.Dispose();
+            _reading.Release(_options.ReadConnections);
+            // The writer goes last: the last connection to leave folds the log into the file, which a reader may not.
+            _writer?.Dispose();
+            _writer = null;
+        }
+        finally
+        {
+            _writing.Release();
+        }
+    }
+
+    /// <summary>The settings and hooks of the writing connection, for tests that make it fail.</summary>
+    internal Task<T> WithWriter<T>(Func<SqliteSession, T> work) => Write(work, CancellationToken.None);
+
+    static (Epoch Epoch, bool ReleasedInOrder) RaiseEpoch(SqliteSession session, ShardId shard, string owner)
+    {
+        var released = session.Prepare("SELECT released FROM shard WHERE shard = ?1").Bind(1, shard.Value).Read(row => row.Integer(0)).Single();
+        var epoch = session.Prepare("UPDATE shard SET epoch = epoch + 1, owner = ?2, released = 0 WHERE shard = ?1 RETURNING epoch")
+            .Bind(1, shard.Value).Bind(2, owner).Read(row => row.Integer(0)).Single();
+        return (new Epoch(epoch), released != 0);
+    }
+
+    async Task<T> Write<T>(Func<SqliteSession, T> work, CancellationToken cancellation)
+    {
+        await _writing.WaitAsync(cancellation).ConfigureAwait(false);
+        try
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            return await Task.Run(() =>
+            {
+                try
+                {
+                    return work(_writer ??= OpenWriter());
+                }
+                catch (Exception failure)
+                {
+                    _writer?.Dispose();
+                    _writer = null;
+                    if (failure is SqliteException sqlite) throw Unavailable(sqlite);
+                    throw;
+                }
+            }, CancellationToken.None).ConfigureAwait(false);
+        }
+        finally
+        {
+            _writing.Release();
+        }
+    }
+
+    /// <summary>Writes whose repetition does no harm: the caller need not distinguish an unknown outcome from a failure.</summary>
+    async Task<T> WriteRepeatable<T>(Func<SqliteSession, T> work, CancellationToken cancellation)
+    {
+        try
+        {
+            return await Write(work, cancellation).ConfigureAwait(false);
+        }
+        catch (CommitOutcomeUnknownException failure)
+        {
+            throw new StoreUnavailableException($"{_path}: {failure.Message}", failure);
+        }
+    }
+
+    async Task<T> Read<T>(Func<SqliteSession, T> work, CancellationToken cancellation)
+    {
+        await _reading.WaitAsync(cancellation).ConfigureAwait(false);
+        try
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            return await Task.Run(() =>
+            {
+                SqliteSession? session = null;
+                try
+                {
+                    if (!_idleReaders.TryTake(out session)) session = SqliteSession.Open(_path, _options, readOnly: true);
+                    var result = session.Read(() => work(session));
+                    _idleReaders.Add(session);
+                    return result;
+                }
+                catch (Exception failure)
+                {
+                    session?.Dispose();
+                    if (failure is SqliteException sqlite) throw Unavailable(sqlite);
+                    throw;
+                }
+            }, CancellationToken.None).ConfigureAwait(false);
+        }
+        finally
+        {
+            _reading.Release();
+        }
+    }
+
+    SqliteSession OpenWriter()
+    {
+        try
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(_path)!);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            throw new StoreUnavailableException($"The directory of {_path} cannot be made: {failure.Message}", failure);
+        }
+        return SqliteSession.Open(_path, _options, readOnly: false);
+    }
+
+    Exception Unavailable(SqliteException failure) => failure.SqliteErrorCode == raw.SQLITE_NOTADB
+        ? new StoreRefusedException($"{_path} is not a SQLite database. Give the path of a new file, or of one that this system made.")
+        : new StoreUnavailableException($"{_path}: {failure.Message}", failure);
+
+    void RequireOpen()
+    {
+        if (_shardCount == 0) throw new InvalidOperationException("OpenAsync comes first.");
+    }
+
+    void RequireShard(ShardId shard)
+    {
+        RequireOpen();
+        if ((uint)shard.Value >= (uint)_shardCount)
+            throw new ArgumentOutOfRangeException(nameof(shard), shard, $"The store has the shards 0 to {_shardCount - 1}.");
+    }
+}
