@@ -172,3 +172,17 @@ public sealed class CommitOutcomeUnknownException(string message, Exception? inn
 
 /// <summary>The store does not fit this node (shard count, schema of a newer version); the message says what would be right.</summary>
 public sealed class StoreRefusedException(string message) : Exception(message);
+
+public static class CheckpointStoreExtensions
+{
+    /// <summary>
+    /// Takes a shard over with its windows. They are read after the epoch was raised and committed, so no earlier owner
+    /// can change them any more.
+    /// </summary>
+    public static async ValueTask<RecoveredShard> TakeOverWholeAsync(this ICheckpointStore store, ShardId shard, string owner, CancellationToken cancellation)
+    {
+        var recovered = await store.TakeOverAsync(shard, owner, cancellation).ConfigureAwait(false);
+        var windows = await store.ReadEntitiesAsync(shard, EntityKind.Window, null, cancellation).ConfigureAwait(false);
+        return recovered with { Entities = [.. recovered.Entities, .. windows] };
+    }
+}

@@ -150,6 +150,10 @@ public sealed class Shard
         AfterStation(slot.Station);
     }
 
+    /// <summary>The first batch that a running call answers; empty where it answers none.</summary>
+    public string BatchOf(CallId call) =>
+        call.Epoch == Epoch && around.TryFind(call.Trigger, out _, out var trigger) && trigger.Debts.Count > 0 ? trigger.Debts[0].BatchId : "";
+
     /// <summary>Time has come to <paramref name="nowMs"/>.</summary>
     public void TimePassed(long nowMs)
     {
