@@ -28,7 +28,8 @@ internal static class PipelineRules
         foreach (var (name, module) in resolved)
         {
             RefuseGlobalTriggers(module, topics, problems);
-            RefuseSilent(module, modules[name], topics);
+            // Follows from much else, a topic's scope for one: said alone, or it only repeats what is said already.
+            if (problems.Found.Count == 0) RefuseSilent(module, modules[name], topics);
         }
 
         return resolved;
