@@ -1,13 +1,13 @@
 namespace Analytics.Actors.Storage;
 
 /// <summary>One step of the schema, in both dialects. A released step never changes; a change is a new step.</summary>
-sealed record Migration(int Number, string Name, string Sqlite, string PostgreSql);
+internal sealed record Migration(int Number, string Name, string Sqlite, string PostgreSql);
 
 /// <summary>
 /// The schema's history, one numbered list. Steps that a database lacks are applied in order, in one transaction, under a
 /// lock that keeps other nodes from doing the same; <c>schema_version</c> tells what has been applied and by which binary.
 /// </summary>
-static class Migrations
+internal static class Migrations
 {
     public static readonly IReadOnlyList<Migration> All =
     [

@@ -9,9 +9,9 @@ namespace Analytics.Actors.Storage;
 /// Headers of an outbox entry as they are stored: a JSON list of name, value, name, value. A list and not an object,
 /// because Kafka keeps the order of headers and allows a name twice. The format is persisted: it never changes.
 /// </summary>
-static class OutboxHeaders
+internal static class OutboxHeaders
 {
-    static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     public static string Write(IReadOnlyList<KeyValuePair<string, string>> headers)
     {

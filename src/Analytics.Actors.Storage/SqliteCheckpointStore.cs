@@ -14,30 +14,30 @@ namespace Analytics.Actors.Storage;
 /// </summary>
 public sealed class SqliteCheckpointStore : ICheckpointStore
 {
-    readonly string _path;
-    readonly SqliteStoreOptions _options;
-    readonly SemaphoreSlim _writing = new(1);
-    readonly SemaphoreSlim _reading;
-    readonly ConcurrentBag<SqliteSession> _idleReaders = [];
-    SqliteSession? _writer;
-    int _shardCount;
-    bool _disposed;
+    private readonly string path;
+    private readonly SqliteStoreOptions options;
+    private readonly SemaphoreSlim writing = new(1);
+    private readonly SemaphoreSlim reading;
+    private readonly ConcurrentBag<SqliteSession> idleReaders = [];
+    private SqliteSession? writer;
+    private int shardCount;
+    private bool disposed;
 
     /// <param name="path">The database file; it and its directory are made at the first opening.</param>
     public SqliteCheckpointStore(string path, SqliteStoreOptions? options = null)
     {
-        _path = Path.GetFullPath(path);
-        _options = options ?? new SqliteStoreOptions();
-        ArgumentOutOfRangeException.ThrowIfLessThan(_options.ReadConnections, 1, "ReadConnections");
-        _reading = new SemaphoreSlim(_options.ReadConnections);
+        this.path = Path.GetFullPath(path);
+        this.options = options ?? new SqliteStoreOptions();
+        ArgumentOutOfRangeException.ThrowIfLessThan(this.options.ReadConnections, 1, "ReadConnections");
+        reading = new SemaphoreSlim(this.options.ReadConnections);
     }
 
     public async ValueTask<StoreIdentity> OpenAsync(string group, int shardCount, CancellationToken cancellation)
     {
         ArgumentException.ThrowIfNullOrEmpty(group);
         ArgumentOutOfRangeException.ThrowIfLessThan(shardCount, 1);
-        var identity = await WriteRepeatable(session => SqliteSchema.Open(session, _path, group, shardCount), cancellation).ConfigureAwait(false);
-        _shardCount = shardCount;
+        var identity = await WriteRepeatable(session => SqliteSchema.Open(session, path, group, shardCount), cancellation).ConfigureAwait(false);
+        this.shardCount = shardCount;
         return identity;
     }
 
@@ -83,28 +83,28 @@ public sealed class SqliteCheckpointStore : ICheckpointStore
     /// <summary>Waits for the operations in progress, then lets go of the file.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _writing.WaitAsync().ConfigureAwait(false);
+        await writing.WaitAsync().ConfigureAwait(false);
         try
         {
-            if (_disposed) return;
-            _disposed = true;
-            for (var i = 0; i < _options.ReadConnections; i++) await _reading.WaitAsync().ConfigureAwait(false);
-            while (_idleReaders.TryTake(out var reader)) reader.Dispose();
-            _reading.Release(_options.ReadConnections);
+            if (disposed) return;
+            disposed = true;
+            for (var i = 0; i < options.ReadConnections; i++) await reading.WaitAsync().ConfigureAwait(false);
+            while (idleReaders.TryTake(out var reader)) reader.Dispose();
+            reading.Release(options.ReadConnections);
             // The writer goes last: the last connection to leave folds the log into the file, which a reader may not.
-            _writer?.Dispose();
-            _writer = null;
+            writer?.Dispose();
+            writer = null;
         }
         finally
         {
-            _writing.Release();
+            writing.Release();
         }
     }
 
     /// <summary>The settings and hooks of the writing connection, for tests that make it fail.</summary>
     internal Task<T> WithWriter<T>(Func<SqliteSession, T> work) => Write(work, CancellationToken.None);
 
-    static (Epoch Epoch, bool ReleasedInOrder) RaiseEpoch(SqliteSession session, ShardId shard, string owner)
+    private static (Epoch Epoch, bool ReleasedInOrder) RaiseEpoch(SqliteSession session, ShardId shard, string owner)
     {
         var released = session.Prepare("SELECT released FROM shard WHERE shard = ?1").Bind(1, shard.Value).Read(row => row.Integer(0)).Single();
         var epoch = session.Prepare("UPDATE shard SET epoch = epoch + 1, owner = ?2, released = 0 WHERE shard = ?1 RETURNING epoch")
@@ -112,22 +112,22 @@ public sealed class SqliteCheckpointStore : ICheckpointStore
         return (new Epoch(epoch), released != 0);
     }
 
-    async Task<T> Write<T>(Func<SqliteSession, T> work, CancellationToken cancellation)
+    private async Task<T> Write<T>(Func<SqliteSession, T> work, CancellationToken cancellation)
     {
-        await _writing.WaitAsync(cancellation).ConfigureAwait(false);
+        await writing.WaitAsync(cancellation).ConfigureAwait(false);
         try
         {
-            ObjectDisposedException.ThrowIf(_disposed, this);
+            ObjectDisposedException.ThrowIf(disposed, this);
             return await Task.Run(() =>
             {
                 try
                 {
-                    return work(_writer ??= OpenWriter());
+                    return work(writer ??= OpenWriter());
                 }
                 catch (Exception failure)
                 {
-                    _writer?.Dispose();
-                    _writer = null;
+                    writer?.Dispose();
+                    writer = null;
                     if (failure is SqliteException sqlite) throw Unavailable(sqlite);
                     throw;
                 }
@@ -135,12 +135,12 @@ public sealed class SqliteCheckpointStore : ICheckpointStore
         }
         finally
         {
-            _writing.Release();
+            writing.Release();
         }
     }
 
     /// <summary>Writes whose repetition does no harm: the caller need not distinguish an unknown outcome from a failure.</summary>
-    async Task<T> WriteRepeatable<T>(Func<SqliteSession, T> work, CancellationToken cancellation)
+    private async Task<T> WriteRepeatable<T>(Func<SqliteSession, T> work, CancellationToken cancellation)
     {
         try
         {
@@ -148,24 +148,24 @@ public sealed class SqliteCheckpointStore : ICheckpointStore
         }
         catch (CommitOutcomeUnknownException failure)
         {
-            throw new StoreUnavailableException($"{_path}: {failure.Message}", failure);
+            throw new StoreUnavailableException($"{path}: {failure.Message}", failure);
         }
     }
 
-    async Task<T> Read<T>(Func<SqliteSession, T> work, CancellationToken cancellation)
+    private async Task<T> Read<T>(Func<SqliteSession, T> work, CancellationToken cancellation)
     {
-        await _reading.WaitAsync(cancellation).ConfigureAwait(false);
+        await reading.WaitAsync(cancellation).ConfigureAwait(false);
         try
         {
-            ObjectDisposedException.ThrowIf(_disposed, this);
+            ObjectDisposedException.ThrowIf(disposed, this);
             return await Task.Run(() =>
             {
                 SqliteSession? session = null;
                 try
                 {
-                    if (!_idleReaders.TryTake(out session)) session = SqliteSession.Open(_path, _options, readOnly: true);
+                    if (!idleReaders.TryTake(out session)) session = SqliteSession.Open(path, options, readOnly: true);
                     var result = session.Read(() => work(session));
-                    _idleReaders.Add(session);
+                    idleReaders.Add(session);
                     return result;
                 }
                 catch (Exception failure)
@@ -178,36 +178,36 @@ public sealed class SqliteCheckpointStore : ICheckpointStore
         }
         finally
         {
-            _reading.Release();
+            reading.Release();
         }
     }
 
-    SqliteSession OpenWriter()
+    private SqliteSession OpenWriter()
     {
         try
         {
-            Directory.CreateDirectory(Path.GetDirectoryName(_path)!);
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
-            throw new StoreUnavailableException($"The directory of {_path} cannot be made: {failure.Message}", failure);
+            throw new StoreUnavailableException($"The directory of {path} cannot be made: {failure.Message}", failure);
         }
-        return SqliteSession.Open(_path, _options, readOnly: false);
+        return SqliteSession.Open(path, options, readOnly: false);
     }
 
-    Exception Unavailable(SqliteException failure) => failure.SqliteErrorCode == raw.SQLITE_NOTADB
-        ? new StoreRefusedException($"{_path} is not a SQLite database. Give the path of a new file, or of one that this system made.")
-        : new StoreUnavailableException($"{_path}: {failure.Message}", failure);
+    private Exception Unavailable(SqliteException failure) => failure.SqliteErrorCode == raw.SQLITE_NOTADB
+        ? new StoreRefusedException($"{path} is not a SQLite database. Give the path of a new file, or of one that this system made.")
+        : new StoreUnavailableException($"{path}: {failure.Message}", failure);
 
-    void RequireOpen()
+    private void RequireOpen()
     {
-        if (_shardCount == 0) throw new InvalidOperationException("OpenAsync comes first.");
+        if (shardCount == 0) throw new InvalidOperationException("OpenAsync comes first.");
     }
 
-    void RequireShard(ShardId shard)
+    private void RequireShard(ShardId shard)
     {
         RequireOpen();
-        if ((uint)shard.Value >= (uint)_shardCount)
-            throw new ArgumentOutOfRangeException(nameof(shard), shard, $"The store has the shards 0 to {_shardCount - 1}.");
+        if ((uint)shard.Value >= (uint)shardCount)
+            throw new ArgumentOutOfRangeException(nameof(shard), shard, $"The store has the shards 0 to {shardCount - 1}.");
     }
 }

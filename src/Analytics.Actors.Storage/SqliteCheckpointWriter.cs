@@ -8,7 +8,7 @@ namespace Analytics.Actors.Storage;
 /// The rows of one shard's checkpoint. Its first statement is the fence: the shard's row changes only where epoch and
 /// number are the expected ones, and nothing else of this shard is written unless it did.
 /// </summary>
-static class SqliteCheckpointWriter
+internal static class SqliteCheckpointWriter
 {
     public static CheckpointOutcome Write(SqliteSession session, ShardCheckpoint checkpoint)
     {
@@ -22,7 +22,7 @@ static class SqliteCheckpointWriter
         return CheckpointOutcome.Committed;
     }
 
-    static bool PassFence(SqliteSession session, ShardCheckpoint checkpoint) =>
+    private static bool PassFence(SqliteSession session, ShardCheckpoint checkpoint) =>
         session.Prepare("""
             UPDATE shard SET checkpoint = ?1, state = ?2, released = ?3
             WHERE shard = ?4 AND epoch = ?5 AND checkpoint = ?1 - 1
@@ -31,7 +31,7 @@ static class SqliteCheckpointWriter
             .Bind(4, checkpoint.Shard.Value).Bind(5, checkpoint.Epoch.Value)
             .Execute() == 1;
 
-    static void WriteEntities(SqliteSession session, ShardCheckpoint checkpoint)
+    private static void WriteEntities(SqliteSession session, ShardCheckpoint checkpoint)
     {
         var shard = checkpoint.Shard.Value;
         var upsert = session.Prepare("""
@@ -46,7 +46,7 @@ static class SqliteCheckpointWriter
         }
     }
 
-    static void WritePositions(SqliteSession session, ShardCheckpoint checkpoint)
+    private static void WritePositions(SqliteSession session, ShardCheckpoint checkpoint)
     {
         var upsert = session.Prepare("""
             INSERT INTO position (shard, topic, partition, next_offset, last_timestamp_ms, last_checksum)
@@ -61,7 +61,7 @@ static class SqliteCheckpointWriter
         }
     }
 
-    static void WriteMarks(SqliteSession session, ShardCheckpoint checkpoint)
+    private static void WriteMarks(SqliteSession session, ShardCheckpoint checkpoint)
     {
         var upsert = session.Prepare("""
             INSERT INTO mark (shard, log_topic, log_partition, source,
@@ -79,7 +79,7 @@ static class SqliteCheckpointWriter
         }
     }
 
-    static void RemoveFromOutbox(SqliteSession session, ShardCheckpoint checkpoint)
+    private static void RemoveFromOutbox(SqliteSession session, ShardCheckpoint checkpoint)
     {
         var delete = session.Prepare("DELETE FROM outbox WHERE shard = ?1 AND topic = ?2 AND partition = ?3 AND sequence <= ?4");
         foreach (var acknowledged in checkpoint.OutboxRemoved)
@@ -89,7 +89,7 @@ static class SqliteCheckpointWriter
         }
     }
 
-    static void AddToOutbox(SqliteSession session, ShardCheckpoint checkpoint)
+    private static void AddToOutbox(SqliteSession session, ShardCheckpoint checkpoint)
     {
         var insert = session.Prepare("""
             INSERT INTO outbox (shard, topic, partition, sequence, key, value, headers, timestamp_ms)

@@ -8,20 +8,20 @@ namespace Analytics.Actors.Storage;
 /// Finds the native SQLite. On Linux it is the system's <c>libsqlite3.so.0</c>, which gets its security fixes from the
 /// distribution; elsewhere the runtime's own search decides. Loaded once per process, before the first connection.
 /// </summary>
-static class SqliteNative
+internal static class SqliteNative
 {
-    const string SystemLibrary = "libsqlite3.so.0";
+    private const string SystemLibrary = "libsqlite3.so.0";
 
     /// <summary>3.37 brought STRICT tables; RETURNING is older.</summary>
-    const int OldestVersion = 3_037_000;
+    private const int OldestVersion = 3_037_000;
 
-    static readonly Lazy<string> Loaded = new(Load);
+    private static readonly Lazy<string> Loaded = new(Load);
 
     /// <summary>Loads the library if that has not happened yet, and returns its version.</summary>
     /// <exception cref="DllNotFoundException">No library, or one that is too old; the message names the package to install.</exception>
     public static string EnsureLoaded() => Loaded.Value;
 
-    static string Load()
+    private static string Load()
     {
         NativeLibrary.SetDllImportResolver(typeof(SQLite3Provider_e_sqlite3).Assembly, Resolve);
         Batteries_V2.Init();
@@ -31,7 +31,7 @@ static class SqliteNative
             : throw new DllNotFoundException($"SQLite {version} is too old, 3.37 or newer is needed (on Debian and Ubuntu: package libsqlite3-0).");
     }
 
-    static nint Resolve(string name, Assembly assembly, DllImportSearchPath? search)
+    private static nint Resolve(string name, Assembly assembly, DllImportSearchPath? search)
     {
         if (name != "e_sqlite3" || !OperatingSystem.IsLinux()) return 0;
         return LoadSystemLibrary(SystemLibrary);

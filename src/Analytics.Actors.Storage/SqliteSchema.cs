@@ -4,7 +4,7 @@ using Analytics.Actors.Core.Checkpoints;
 namespace Analytics.Actors.Storage;
 
 /// <summary>Brings a SQLite file to this binary's schema, and pins what belongs to the file for good.</summary>
-static class SqliteSchema
+internal static class SqliteSchema
 {
     /// <summary>
     /// One write transaction, whose lock is the lock among nodes that open one file at the same time: the first one
@@ -20,7 +20,7 @@ static class SqliteSchema
         });
     }
 
-    static void Migrate(SqliteSession session, string path)
+    private static void Migrate(SqliteSession session, string path)
     {
         session.Run(Migrations.VersionTable.Sqlite);
         var applied = session
@@ -42,7 +42,7 @@ static class SqliteSchema
         }
     }
 
-    static StoreIdentity Pin(SqliteSession session, string path, string group, int shardCount)
+    private static StoreIdentity Pin(SqliteSession session, string path, string group, int shardCount)
     {
         var pinned = session.Prepare("SELECT store_id, consumer_group, shard_count FROM store")
             .Read(row => (StoreId: row.Text(0), Group: row.Text(1), ShardCount: row.Integer(2)));

@@ -8,14 +8,14 @@ namespace Analytics.Actors.Storage;
 /// One connection to the database file with its prepared statements, used by one caller at a time. After any failure it
 /// is thrown away and a new one is opened, so that nobody has to reason about a connection in an unknown state.
 /// </summary>
-sealed class SqliteSession : IDisposable
+internal sealed class SqliteSession : IDisposable
 {
-    readonly SqliteConnection _connection;
-    readonly Dictionary<string, SqliteStatement> _statements = [];
+    private readonly SqliteConnection connection;
+    private readonly Dictionary<string, SqliteStatement> statements = [];
 
-    SqliteSession(SqliteConnection connection) => _connection = connection;
+    private SqliteSession(SqliteConnection connection) => this.connection = connection;
 
-    internal sqlite3 Database => _connection.Handle!;
+    internal sqlite3 Database => connection.Handle!;
 
     public static SqliteSession Open(string path, SqliteStoreOptions options, bool readOnly)
     {
@@ -30,7 +30,7 @@ sealed class SqliteSession : IDisposable
         var session = new SqliteSession(new SqliteConnection(text.ToString()));
         try
         {
-            session._connection.Open();
+            session.connection.Open();
             session.Run($"PRAGMA busy_timeout = {(long)options.BusyTimeout.TotalMilliseconds}");
             // FULL and not NORMAL: in WAL mode NORMAL may lose commits that were acknowledged when the power fails.
             session.Run("PRAGMA synchronous = FULL");
@@ -50,15 +50,15 @@ sealed class SqliteSession : IDisposable
     /// <summary>The prepared form of a statement, made at its first use.</summary>
     public SqliteStatement Prepare(string sql)
     {
-        if (!_statements.TryGetValue(sql, out var statement))
-            _statements.Add(sql, statement = new SqliteStatement(Database, sql));
+        if (!statements.TryGetValue(sql, out var statement))
+            statements.Add(sql, statement = new SqliteStatement(Database, sql));
         return statement;
     }
 
     /// <summary>Runs one or several statements of text that is used once (settings, migrations).</summary>
     public void Run(string sql)
     {
-        using var command = _connection.CreateCommand();
+        using var command = connection.CreateCommand();
         command.CommandText = sql;
         command.ExecuteNonQuery();
     }
@@ -99,8 +99,8 @@ sealed class SqliteSession : IDisposable
 
     public void Dispose()
     {
-        foreach (var statement in _statements.Values) statement.Dispose();
-        _connection.Dispose();
+        foreach (var statement in statements.Values) statement.Dispose();
+        connection.Dispose();
     }
 
     /// <summary>
@@ -108,7 +108,7 @@ sealed class SqliteSession : IDisposable
     /// failure is an ordinary one. Any other failure may come after the commit frame reached the log (a failed fsync, a
     /// disk that filled up behind it), where the next opening of the file would find the transaction committed.
     /// </summary>
-    void Commit()
+    private void Commit()
     {
         try
         {
@@ -122,7 +122,7 @@ sealed class SqliteSession : IDisposable
     }
 
     /// <summary>False where the connection does not even roll back; closing it, which follows, does.</summary>
-    bool RollBack()
+    private bool RollBack()
     {
         try
         {
@@ -135,5 +135,5 @@ sealed class SqliteSession : IDisposable
         }
     }
 
-    bool TransactionIsOpen => raw.sqlite3_get_autocommit(Database) == 0;
+    private bool TransactionIsOpen => raw.sqlite3_get_autocommit(Database) == 0;
 }

@@ -4,7 +4,7 @@ using Analytics.Actors.Core.Checkpoints;
 namespace Analytics.Actors.Storage;
 
 /// <summary>What is read back of a shard. The caller holds one read transaction around each method.</summary>
-static class SqliteShardReader
+internal static class SqliteShardReader
 {
     /// <summary>
     /// Everything comes from one snapshot, the checkpoint's number too. Where yet another owner has taken over and
@@ -42,13 +42,13 @@ static class SqliteShardReader
         return found;
     }
 
-    static List<EntityState> ReadResidentEntities(SqliteSession session, ShardId shard) =>
+    private static List<EntityState> ReadResidentEntities(SqliteSession session, ShardId shard) =>
         session.Prepare("SELECT kind, key, state FROM entity WHERE shard = ?1 AND kind <> ?2 ORDER BY kind, key")
             .Bind(1, shard.Value).Bind(2, (int)EntityKind.Window).Read(Entity);
 
-    static EntityState Entity(SqliteStatement row) => new((EntityKind)row.Integer(0), row.Text(1), row.Blob(2));
+    private static EntityState Entity(SqliteStatement row) => new((EntityKind)row.Integer(0), row.Text(1), row.Blob(2));
 
-    static List<PartitionPosition> ReadPositions(SqliteSession session, ShardId shard) =>
+    private static List<PartitionPosition> ReadPositions(SqliteSession session, ShardId shard) =>
         session.Prepare("""
             SELECT topic, partition, next_offset, last_timestamp_ms, last_checksum
             FROM position WHERE shard = ?1 ORDER BY topic, partition
@@ -56,7 +56,7 @@ static class SqliteShardReader
             .Bind(1, shard.Value)
             .Read(row => new PartitionPosition(Partition(row), row.Integer(2), row.Integer(3), (uint)row.Integer(4)));
 
-    static List<MarkState> ReadMarks(SqliteSession session, ShardId shard) =>
+    private static List<MarkState> ReadMarks(SqliteSession session, ShardId shard) =>
         session.Prepare("""
             SELECT log_topic, log_partition, source, highest_offset, highest_index, highest_ordinal, applied_count, applied_hash
             FROM mark WHERE shard = ?1 ORDER BY log_topic, log_partition, source
@@ -66,7 +66,7 @@ static class SqliteShardReader
                 Partition(row), row.Text(2), new Place(row.Integer(3), (int)row.Integer(4), (int)row.Integer(5)),
                 row.Integer(6), unchecked((ulong)row.Integer(7))));
 
-    static List<OutboxEntry> ReadOutbox(SqliteSession session, ShardId shard) =>
+    private static List<OutboxEntry> ReadOutbox(SqliteSession session, ShardId shard) =>
         session.Prepare("""
             SELECT topic, partition, sequence, key, value, headers, timestamp_ms
             FROM outbox WHERE shard = ?1 ORDER BY topic, partition, sequence
@@ -75,5 +75,5 @@ static class SqliteShardReader
             .Read(row => new OutboxEntry(
                 Partition(row), row.Integer(2), row.BlobOrNull(3), row.Blob(4), OutboxHeaders.Read(row.Text(5)), row.Integer(6)));
 
-    static TopicPartition Partition(SqliteStatement row) => new(row.Text(0), (int)row.Integer(1));
+    private static TopicPartition Partition(SqliteStatement row) => new(row.Text(0), (int)row.Integer(1));
 }

@@ -4,7 +4,7 @@ using Analytics.Actors.Core.Checkpoints;
 namespace Analytics.Actors.Storage;
 
 /// <summary>What the store knows of source partitions, shared by all nodes.</summary>
-static class SqliteSources
+internal static class SqliteSources
 {
     /// <summary>
     /// Writes the changed ones. An incarnation only rises: a node that has not yet heard of a recreated topic would

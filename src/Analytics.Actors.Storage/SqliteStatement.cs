@@ -11,23 +11,23 @@ namespace Analytics.Actors.Storage;
 /// every parameter and makes a reader for each of them. Parameters and columns are numbered as SQLite numbers them:
 /// parameters from 1, columns from 0.
 /// </summary>
-sealed class SqliteStatement : IDisposable
+internal sealed class SqliteStatement : IDisposable
 {
     /// <summary>A half of a surrogate pair is refused: replaced by U+FFFD, two keys could become one.</summary>
-    static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+    private static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
-    readonly sqlite3 _database;
-    readonly sqlite3_stmt _statement;
+    private readonly sqlite3 database;
+    private readonly sqlite3_stmt statement;
 
     public SqliteStatement(sqlite3 database, string sql)
     {
-        _database = database;
-        Check(raw.sqlite3_prepare_v3(database, sql, raw.SQLITE_PREPARE_PERSISTENT, out _statement));
+        this.database = database;
+        Check(raw.sqlite3_prepare_v3(database, sql, raw.SQLITE_PREPARE_PERSISTENT, out statement));
     }
 
     public SqliteStatement Bind(int index, long value)
     {
-        Check(raw.sqlite3_bind_int64(_statement, index, value));
+        Check(raw.sqlite3_bind_int64(statement, index, value));
         return this;
     }
 
@@ -37,7 +37,7 @@ sealed class SqliteStatement : IDisposable
         if (value.Length == 0)
         {
             // An empty span has no address, which SQLite would take for null.
-            Check(raw.sqlite3_bind_text(_statement, index, ""));
+            Check(raw.sqlite3_bind_text(statement, index, ""));
             return this;
         }
         var length = Utf8.GetMaxByteCount(value.Length);
@@ -45,7 +45,7 @@ sealed class SqliteStatement : IDisposable
         Span<byte> bytes = rented ?? stackalloc byte[OnStack];
         try
         {
-            Check(raw.sqlite3_bind_text(_statement, index, bytes[..Utf8.GetBytes(value, bytes)]));
+            Check(raw.sqlite3_bind_text(statement, index, bytes[..Utf8.GetBytes(value, bytes)]));
         }
         finally
         {
@@ -56,7 +56,7 @@ sealed class SqliteStatement : IDisposable
 
     public SqliteStatement Bind(int index, byte[]? value)
     {
-        Check(value is null ? raw.sqlite3_bind_null(_statement, index) : raw.sqlite3_bind_blob(_statement, index, value));
+        Check(value is null ? raw.sqlite3_bind_null(statement, index) : raw.sqlite3_bind_blob(statement, index, value));
         return this;
     }
 
@@ -66,7 +66,7 @@ sealed class SqliteStatement : IDisposable
         try
         {
             Step();
-            return raw.sqlite3_changes(_database);
+            return raw.sqlite3_changes(database);
         }
         finally
         {
@@ -89,35 +89,35 @@ sealed class SqliteStatement : IDisposable
         }
     }
 
-    public long Integer(int column) => raw.sqlite3_column_int64(_statement, column);
+    public long Integer(int column) => raw.sqlite3_column_int64(statement, column);
 
     /// <summary>Read by length and not up to the first zero byte: an id may hold U+0000.</summary>
-    public string Text(int column) => Utf8.GetString(raw.sqlite3_column_blob(_statement, column));
+    public string Text(int column) => Utf8.GetString(raw.sqlite3_column_blob(statement, column));
 
-    public byte[] Blob(int column) => raw.sqlite3_column_blob(_statement, column).ToArray();
+    public byte[] Blob(int column) => raw.sqlite3_column_blob(statement, column).ToArray();
 
     public byte[]? BlobOrNull(int column) =>
-        raw.sqlite3_column_type(_statement, column) == raw.SQLITE_NULL ? null : Blob(column);
+        raw.sqlite3_column_type(statement, column) == raw.SQLITE_NULL ? null : Blob(column);
 
-    public void Dispose() => _statement.Dispose();
+    public void Dispose() => statement.Dispose();
 
-    bool Step()
+    private bool Step()
     {
-        var result = raw.sqlite3_step(_statement);
+        var result = raw.sqlite3_step(statement);
         if (result == raw.SQLITE_ROW) return true;
         if (result != raw.SQLITE_DONE) Check(result);
         return false;
     }
 
     /// <summary>Reset repeats the error of a failed step, which has been thrown already; bound values are let go.</summary>
-    void Reset()
+    private void Reset()
     {
-        raw.sqlite3_reset(_statement);
-        raw.sqlite3_clear_bindings(_statement);
+        raw.sqlite3_reset(statement);
+        raw.sqlite3_clear_bindings(statement);
     }
 
-    void Check(int result)
+    private void Check(int result)
     {
-        if (result != raw.SQLITE_OK) SqliteException.ThrowExceptionForRC(result, _database);
+        if (result != raw.SQLITE_OK) SqliteException.ThrowExceptionForRC(result, database);
     }
 }

@@ -10,27 +10,27 @@ namespace Analytics.Actors.Core.Checkpoints;
 public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
 {
     // One store may be shared by hosts that do have threads (a demo without a database); a simulation never waits here.
-    readonly Lock _gate = new();
-    readonly Dictionary<TopicPartition, SourceState> _sources = [];
-    string? _group;
-    Shard[] _shards = [];
+    private readonly Lock gate = new();
+    private readonly Dictionary<TopicPartition, SourceState> sources = [];
+    private string? group;
+    private Shard[] shards = [];
 
     public ValueTask<StoreIdentity> OpenAsync(string group, int shardCount, CancellationToken cancellation)
     {
         ArgumentException.ThrowIfNullOrEmpty(group);
         ArgumentOutOfRangeException.ThrowIfLessThan(shardCount, 1);
         cancellation.ThrowIfCancellationRequested();
-        lock (_gate)
+        lock (gate)
         {
-            if (_group is null)
+            if (this.group is null)
             {
-                _group = group;
-                _shards = Enumerable.Range(0, shardCount).Select(_ => new Shard()).ToArray();
+                this.group = group;
+                shards = Enumerable.Range(0, shardCount).Select(_ => new Shard()).ToArray();
             }
-            if (_shards.Length != shardCount)
-                throw new StoreRefusedException($"The store was made for {_shards.Length} shards and is opened with {shardCount}; the shard count of a store never changes.");
-            if (_group != group)
-                throw new StoreRefusedException($"The store belongs to the group '{_group}' and is opened by the group '{group}'.");
+            if (shards.Length != shardCount)
+                throw new StoreRefusedException($"The store was made for {shards.Length} shards and is opened with {shardCount}; the shard count of a store never changes.");
+            if (this.group != group)
+                throw new StoreRefusedException($"The store belongs to the group '{this.group}' and is opened by the group '{group}'.");
             return ValueTask.FromResult(new StoreIdentity(storeId, 0));
         }
     }
@@ -38,14 +38,14 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
     public ValueTask<RecoveredShard> TakeOverAsync(ShardId shard, string owner, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
-        lock (_gate) return ValueTask.FromResult(Find(shard).TakeOver(shard));
+        lock (gate) return ValueTask.FromResult(Find(shard).TakeOver(shard));
     }
 
     public ValueTask<IReadOnlyList<CheckpointOutcome>> CommitAsync(IReadOnlyList<ShardCheckpoint> checkpoints, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
         ShardCheckpoint.RequireOnePerShard(checkpoints);
-        lock (_gate)
+        lock (gate)
         {
             // All refusals come before the first change: the group commits as a whole, or not at all.
             foreach (var checkpoint in checkpoints) Find(checkpoint.Shard).Verify(checkpoint);
@@ -58,69 +58,69 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
     public ValueTask<IReadOnlyList<EntityState>> ReadEntitiesAsync(ShardId shard, EntityKind kind, IReadOnlyList<string>? keys, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
-        lock (_gate) return ValueTask.FromResult<IReadOnlyList<EntityState>>(Find(shard).ReadEntities(kind, keys));
+        lock (gate) return ValueTask.FromResult<IReadOnlyList<EntityState>>(Find(shard).ReadEntities(kind, keys));
     }
 
     public ValueTask<IReadOnlyList<SourceState>> UpdateSourcesAsync(IReadOnlyList<SourceState> changed, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
-        lock (_gate)
+        lock (gate)
         {
             RequireOpen();
             foreach (var source in changed)
             {
-                if (!_sources.TryGetValue(source.Partition, out var stored) || source.Incarnation >= stored.Incarnation)
-                    _sources[source.Partition] = source;
+                if (!sources.TryGetValue(source.Partition, out var stored) || source.Incarnation >= stored.Incarnation)
+                    sources[source.Partition] = source;
             }
-            return ValueTask.FromResult<IReadOnlyList<SourceState>>([.. _sources.Values.OrderBy(source => source.Partition)]);
+            return ValueTask.FromResult<IReadOnlyList<SourceState>>([.. sources.Values.OrderBy(source => source.Partition)]);
         }
     }
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
-    void RequireOpen()
+    private void RequireOpen()
     {
-        if (_group is null) throw new InvalidOperationException("OpenAsync comes first.");
+        if (group is null) throw new InvalidOperationException("OpenAsync comes first.");
     }
 
-    Shard Find(ShardId shard)
+    private Shard Find(ShardId shard)
     {
         RequireOpen();
-        return (uint)shard.Value < (uint)_shards.Length
-            ? _shards[shard.Value]
-            : throw new ArgumentOutOfRangeException(nameof(shard), shard, $"The store has the shards 0 to {_shards.Length - 1}.");
+        return (uint)shard.Value < (uint)shards.Length
+            ? shards[shard.Value]
+            : throw new ArgumentOutOfRangeException(nameof(shard), shard, $"The store has the shards 0 to {shards.Length - 1}.");
     }
 
-    static byte[] Copy(byte[] bytes) => [.. bytes];
+    private static byte[] Copy(byte[] bytes) => [.. bytes];
 
     /// <summary>The rows of one shard.</summary>
-    sealed class Shard
+    private sealed class Shard
     {
-        readonly Dictionary<(EntityKind Kind, string Key), byte[]> _entities = [];
-        readonly Dictionary<TopicPartition, PartitionPosition> _positions = [];
-        readonly Dictionary<(TopicPartition Log, string Source), MarkState> _marks = [];
-        readonly Dictionary<TopicPartition, SortedDictionary<long, OutboxEntry>> _outbox = [];
-        long _epoch;
-        long _number;
-        bool _released = true;
-        byte[] _state = [];
+        private readonly Dictionary<(EntityKind Kind, string Key), byte[]> entities = [];
+        private readonly Dictionary<TopicPartition, PartitionPosition> positions = [];
+        private readonly Dictionary<(TopicPartition Log, string Source), MarkState> marks = [];
+        private readonly Dictionary<TopicPartition, SortedDictionary<long, OutboxEntry>> outbox = [];
+        private long epoch;
+        private long number;
+        private bool released = true;
+        private byte[] state = [];
 
         public RecoveredShard TakeOver(ShardId shard)
         {
-            var releasedInOrder = _released;
-            _epoch++;
-            _released = false;
+            var releasedInOrder = released;
+            epoch++;
+            released = false;
             return new RecoveredShard
             {
                 Shard = shard,
-                Epoch = new Epoch(_epoch),
-                CheckpointNumber = _number,
+                Epoch = new Epoch(epoch),
+                CheckpointNumber = number,
                 ReleasedInOrder = releasedInOrder,
-                ShardState = Copy(_state),
-                Entities = [.. InOrder(_entities.Where(row => row.Key.Kind != EntityKind.Window))],
-                Positions = [.. _positions.Values.OrderBy(position => position.Partition)],
-                Marks = [.. _marks.Values.OrderBy(mark => mark.Log).ThenBy(mark => mark.Source, Utf8Order.Instance)],
-                Outbox = [.. _outbox.OrderBy(destination => destination.Key).SelectMany(destination => destination.Value.Values).Select(Copied)],
+                ShardState = Copy(state),
+                Entities = [.. InOrder(entities.Where(row => row.Key.Kind != EntityKind.Window))],
+                Positions = [.. positions.Values.OrderBy(position => position.Partition)],
+                Marks = [.. marks.Values.OrderBy(mark => mark.Log).ThenBy(mark => mark.Source, Utf8Order.Instance)],
+                Outbox = [.. outbox.OrderBy(destination => destination.Key).SelectMany(destination => destination.Value.Values).Select(Copied)],
             };
         }
 
@@ -133,7 +133,7 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
             var added = new HashSet<(TopicPartition, long)>();
             foreach (var entry in checkpoint.OutboxAdded)
             {
-                var stored = _outbox.TryGetValue(entry.Destination, out var entries) && entries.ContainsKey(entry.Sequence)
+                var stored = outbox.TryGetValue(entry.Destination, out var entries) && entries.ContainsKey(entry.Sequence)
                     && !(removed.TryGetValue(entry.Destination, out var upTo) && entry.Sequence <= upTo);
                 if (stored || !added.Add((entry.Destination, entry.Sequence)))
                     throw new InvalidOperationException($"Shard {checkpoint.Shard} gave the sequence {entry.Sequence} of {entry.Destination} to a second outbox entry.");
@@ -143,20 +143,20 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
         public CheckpointOutcome Commit(ShardCheckpoint checkpoint)
         {
             if (IsFenced(checkpoint)) return CheckpointOutcome.Fenced;
-            _number = checkpoint.Number;
-            _released = checkpoint.Release;
-            _state = Copy(checkpoint.ShardState);
+            number = checkpoint.Number;
+            released = checkpoint.Release;
+            state = Copy(checkpoint.ShardState);
             foreach (var entity in checkpoint.Entities)
             {
-                if (entity.State is null) _entities.Remove((entity.Kind, entity.Key));
-                else _entities[(entity.Kind, entity.Key)] = Copy(entity.State);
+                if (entity.State is null) entities.Remove((entity.Kind, entity.Key));
+                else entities[(entity.Kind, entity.Key)] = Copy(entity.State);
             }
-            foreach (var position in checkpoint.Positions) _positions[position.Partition] = position;
-            foreach (var mark in checkpoint.Marks) _marks[(mark.Log, mark.Source)] = mark;
+            foreach (var position in checkpoint.Positions) positions[position.Partition] = position;
+            foreach (var mark in checkpoint.Marks) marks[(mark.Log, mark.Source)] = mark;
             foreach (var acknowledged in checkpoint.OutboxRemoved) RemoveFromOutbox(acknowledged);
             foreach (var entry in checkpoint.OutboxAdded)
             {
-                if (!_outbox.TryGetValue(entry.Destination, out var entries)) _outbox.Add(entry.Destination, entries = []);
+                if (!outbox.TryGetValue(entry.Destination, out var entries)) outbox.Add(entry.Destination, entries = []);
                 entries.Add(entry.Sequence, Copied(entry));
             }
             return CheckpointOutcome.Committed;
@@ -164,26 +164,26 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
 
         public List<EntityState> ReadEntities(EntityKind kind, IReadOnlyList<string>? keys)
         {
-            if (keys is null) return [.. InOrder(_entities.Where(row => row.Key.Kind == kind))];
+            if (keys is null) return [.. InOrder(entities.Where(row => row.Key.Kind == kind))];
             var found = new List<EntityState>(keys.Count);
             foreach (var key in keys)
-                if (_entities.TryGetValue((kind, key), out var state)) found.Add(new EntityState(kind, key, Copy(state)));
+                if (entities.TryGetValue((kind, key), out var state)) found.Add(new EntityState(kind, key, Copy(state)));
             return found;
         }
 
-        bool IsFenced(ShardCheckpoint checkpoint) => checkpoint.Epoch.Value != _epoch || checkpoint.Number != _number + 1;
+        private bool IsFenced(ShardCheckpoint checkpoint) => checkpoint.Epoch.Value != epoch || checkpoint.Number != number + 1;
 
-        void RemoveFromOutbox(OutboxAcknowledgement acknowledged)
+        private void RemoveFromOutbox(OutboxAcknowledgement acknowledged)
         {
-            if (!_outbox.TryGetValue(acknowledged.Destination, out var entries)) return;
+            if (!outbox.TryGetValue(acknowledged.Destination, out var entries)) return;
             while (entries.Count > 0 && entries.First().Key is var first && first <= acknowledged.UpToSequence) entries.Remove(first);
         }
 
-        static IEnumerable<EntityState> InOrder(IEnumerable<KeyValuePair<(EntityKind Kind, string Key), byte[]>> rows) =>
+        private static IEnumerable<EntityState> InOrder(IEnumerable<KeyValuePair<(EntityKind Kind, string Key), byte[]>> rows) =>
             rows.OrderBy(row => row.Key.Kind).ThenBy(row => row.Key.Key, Utf8Order.Instance)
                 .Select(row => new EntityState(row.Key.Kind, row.Key.Key, Copy(row.Value)));
 
-        static OutboxEntry Copied(OutboxEntry entry) =>
+        private static OutboxEntry Copied(OutboxEntry entry) =>
             entry with { Key = entry.Key is null ? null : Copy(entry.Key), Value = Copy(entry.Value), Headers = [.. entry.Headers] };
     }
 
@@ -191,7 +191,7 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
     /// The order in which databases sort text by its bytes in UTF-8, which is the order of code points. It differs from
     /// .NET's ordinal order in one place: characters beyond U+FFFF, surrogates in UTF-16, come after U+E000 to U+FFFF.
     /// </summary>
-    sealed class Utf8Order : IComparer<string>
+    private sealed class Utf8Order : IComparer<string>
     {
         public static readonly Utf8Order Instance = new();
 
@@ -202,6 +202,6 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
             return Rank(left[common]).CompareTo(Rank(right[common]));
         }
 
-        static int Rank(char unit) => char.IsSurrogate(unit) ? unit + 0x10000 : unit;
+        private static int Rank(char unit) => char.IsSurrogate(unit) ? unit + 0x10000 : unit;
     }
 }

@@ -14,11 +14,11 @@ public abstract class CheckpointStoreConformance : IAsyncLifetime
     protected const int ShardCount = 4;
     protected static readonly ShardId Zero = new(0);
     protected static readonly ShardId One = new(1);
-    static readonly TopicPartition Events = new("analytics.station-events", 0);
-    static readonly TopicPartition Results = new("analytics.batch-results", 3);
-    static readonly TopicPartition Upload = new("MODULE-OUTPUT-PV_PREDICTION", 7);
+    private static readonly TopicPartition Events = new("analytics.station-events", 0);
+    private static readonly TopicPartition Results = new("analytics.batch-results", 3);
+    private static readonly TopicPartition Upload = new("MODULE-OUTPUT-PV_PREDICTION", 7);
 
-    readonly List<ICheckpointStore> _connections = [];
+    private readonly List<ICheckpointStore> connections = [];
     protected ICheckpointStore Store { get; private set; } = null!;
 
     /// <summary>A connection to this test's database, not opened yet.</summary>
@@ -30,14 +30,14 @@ public abstract class CheckpointStoreConformance : IAsyncLifetime
 
     public async Task DisposeAsync()
     {
-        foreach (var connection in _connections) await connection.DisposeAsync();
+        foreach (var connection in connections) await connection.DisposeAsync();
         DeleteDatabase();
     }
 
     protected async Task<ICheckpointStore> OpenAsync()
     {
         var store = Connect();
-        _connections.Add(store);
+        connections.Add(store);
         await store.OpenAsync(Group, ShardCount, default);
         return store;
     }
@@ -522,19 +522,19 @@ public abstract class CheckpointStoreConformance : IAsyncLifetime
     protected static OutboxEntry Output(TopicPartition destination, long sequence, string value) =>
         new(destination, sequence, Encoding.UTF8.GetBytes("key"), Encoding.UTF8.GetBytes(value), [new("aa-origin", $"store.0.0.{sequence}")], 1700000000000);
 
-    static async Task<T> OnAThread<T>(Barrier start, Func<Task<T>> call) =>
+    private static async Task<T> OnAThread<T>(Barrier start, Func<Task<T>> call) =>
         await await Task.Factory.StartNew(() =>
         {
             start.SignalAndWait();
             return call();
         }, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
-    static string Print(EntityState entity) => $"{entity.Kind} {entity.Key}={Encoding.UTF8.GetString(entity.State!)}";
+    private static string Print(EntityState entity) => $"{entity.Kind} {entity.Key}={Encoding.UTF8.GetString(entity.State!)}";
 
-    static string Print(OutboxEntry entry) =>
+    private static string Print(OutboxEntry entry) =>
         $"{entry.Destination} {entry.Sequence} {Convert.ToHexString(entry.Key ?? [])} {Convert.ToHexString(entry.Value)} {entry.TimestampMs} {string.Join(';', entry.Headers)}";
 
     /// <summary>All of a shard but its epoch and release, which every takeover changes.</summary>
-    static string Print(RecoveredShard shard) => string.Join('\n',
+    private static string Print(RecoveredShard shard) => string.Join('\n',
         [$"{shard.CheckpointNumber} {Convert.ToHexString(shard.ShardState)}", .. shard.Entities.Select(Print), .. shard.Positions.Select(x => $"{x}"), .. shard.Marks.Select(x => $"{x}"), .. shard.Outbox.Select(Print)]);
 }

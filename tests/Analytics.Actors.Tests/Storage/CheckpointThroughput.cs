@@ -13,7 +13,7 @@ namespace Analytics.Actors.Tests.Storage;
 /// </summary>
 public sealed class CheckpointThroughput(ITestOutputHelper output)
 {
-    const int Shards = 16, Stations = 1_250, EntitiesPerCommit = 230, OutputsPerCommit = 20, Commits = 100;
+    private const int Shards = 16, Stations = 1_250, EntitiesPerCommit = 230, OutputsPerCommit = 20, Commits = 100;
 
     [MeasurementFact]
     public async Task Small_rows_a_second_through_sqlite()
@@ -41,7 +41,7 @@ public sealed class CheckpointThroughput(ITestOutputHelper output)
         rate.ShouldBeGreaterThan(150_000);
     }
 
-    static ShardCheckpoint Make(ShardId shard, Epoch epoch, long number, string[] keys, Random random)
+    private static ShardCheckpoint Make(ShardId shard, Epoch epoch, long number, string[] keys, Random random)
     {
         TopicPartition log = new("analytics.station-events", shard.Value), destination = new("analytics.batch-results", shard.Value);
         return new ShardCheckpoint
@@ -56,7 +56,7 @@ public sealed class CheckpointThroughput(ITestOutputHelper output)
     }
 
     [AttributeUsage(AttributeTargets.Method)]
-    sealed class MeasurementFactAttribute : FactAttribute
+    private sealed class MeasurementFactAttribute : FactAttribute
     {
         public MeasurementFactAttribute()
         {

@@ -5,9 +5,9 @@ namespace Analytics.Actors.Tests.Storage;
 /// <summary>The store in memory is its own database: every connection is the same object.</summary>
 public sealed class MemoryCheckpointStoreTests : CheckpointStoreConformance
 {
-    readonly MemoryCheckpointStore _database = new("00c0ffee0000");
+    private readonly MemoryCheckpointStore database = new("00c0ffee0000");
 
-    protected override ICheckpointStore Connect() => _database;
+    protected override ICheckpointStore Connect() => database;
 
     protected override ICheckpointStore ConnectToNothing() => new MemoryCheckpointStore("00c0ffee0001");
 

@@ -7,7 +7,7 @@ namespace Analytics.Actors.Tests.Storage;
 /// <summary>The schema's history, and how a file gets from any version of it to the latest.</summary>
 public sealed class MigrationTests : IDisposable
 {
-    readonly DatabaseFile _file = new();
+    private readonly DatabaseFile file = new();
 
     [Fact]
     public void Steps_are_numbered_from_one_without_a_gap_and_exist_in_both_dialects()
@@ -31,7 +31,7 @@ public sealed class MigrationTests : IDisposable
     public async Task Opening_again_applies_nothing_twice_and_keeps_the_data()
     {
         var first = await Open();
-        await using (var store = new SqliteCheckpointStore(_file.Path))
+        await using (var store = new SqliteCheckpointStore(file.Path))
         {
             await store.OpenAsync("analytics", 2, default);
             await store.TakeOverAsync(new ShardId(1), "node", default);
@@ -58,7 +58,7 @@ public sealed class MigrationTests : IDisposable
     [Fact]
     public async Task A_migration_that_fails_leaves_nothing_behind()
     {
-        Directory.CreateDirectory(Path.GetDirectoryName(_file.Path)!);
+        Directory.CreateDirectory(Path.GetDirectoryName(file.Path)!);
         // The last table of the first step is there already, and is not ours.
         Run("CREATE TABLE source (something TEXT)");
         await Should.ThrowAsync<StoreUnavailableException>(Open);
@@ -72,7 +72,7 @@ public sealed class MigrationTests : IDisposable
     public async Task Nodes_that_open_a_new_file_at_the_same_time_agree()
     {
         const int Nodes = 6;
-        var stores = Enumerable.Range(0, Nodes).Select(_ => new SqliteCheckpointStore(_file.Path)).ToArray();
+        var stores = Enumerable.Range(0, Nodes).Select(_ => new SqliteCheckpointStore(file.Path)).ToArray();
         using var start = new Barrier(Nodes);
         try
         {
@@ -100,23 +100,23 @@ public sealed class MigrationTests : IDisposable
         (await store.OpenAsync("analytics", 2, default)).StoreId.ShouldNotBe(first.StoreId);
     }
 
-    public void Dispose() => _file.Dispose();
+    public void Dispose() => file.Dispose();
 
-    async Task<StoreIdentity> Open()
+    private async Task<StoreIdentity> Open()
     {
-        await using var store = new SqliteCheckpointStore(_file.Path);
+        await using var store = new SqliteCheckpointStore(file.Path);
         return await store.OpenAsync("analytics", 2, default);
     }
 
-    long Query(string sql)
+    private long Query(string sql)
     {
-        using var session = SqliteSession.Open(_file.Path, new SqliteStoreOptions(), readOnly: false);
+        using var session = SqliteSession.Open(file.Path, new SqliteStoreOptions(), readOnly: false);
         return session.Prepare(sql).Read(row => row.Integer(0)).Single();
     }
 
-    void Run(string sql)
+    private void Run(string sql)
     {
-        using var session = SqliteSession.Open(_file.Path, new SqliteStoreOptions(), readOnly: false);
+        using var session = SqliteSession.Open(file.Path, new SqliteStoreOptions(), readOnly: false);
         session.Run(sql);
     }
 }

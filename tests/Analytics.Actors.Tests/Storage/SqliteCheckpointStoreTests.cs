@@ -7,26 +7,26 @@ namespace Analytics.Actors.Tests.Storage;
 /// <summary>The conformance suite on a file.</summary>
 public sealed class SqliteCheckpointStoreTests : CheckpointStoreConformance
 {
-    readonly DatabaseFile _file = new();
+    private readonly DatabaseFile file = new();
 
-    protected override ICheckpointStore Connect() => new SqliteCheckpointStore(_file.Path);
+    protected override ICheckpointStore Connect() => new SqliteCheckpointStore(file.Path);
 
-    protected override ICheckpointStore ConnectToNothing() => new SqliteCheckpointStore(_file.Path + ".other");
+    protected override ICheckpointStore ConnectToNothing() => new SqliteCheckpointStore(file.Path + ".other");
 
-    protected override void DeleteDatabase() => _file.Dispose();
+    protected override void DeleteDatabase() => file.Dispose();
 }
 
 /// <summary>What only a file can do wrong: crashes, a full disk, locks of others, commits that fail.</summary>
 public sealed class SqliteFailureTests : IAsyncDisposable
 {
-    static readonly ShardId Zero = new(0);
-    readonly DatabaseFile _file = new();
-    readonly List<SqliteCheckpointStore> _stores = [];
+    private static readonly ShardId Zero = new(0);
+    private readonly DatabaseFile file = new();
+    private readonly List<SqliteCheckpointStore> stores = [];
 
     [Fact]
     public async Task The_writer_waits_for_the_disk_at_every_commit_and_logs_ahead()
     {
-        var store = await Open(_file.Path);
+        var store = await Open(file.Path);
         var synchronous = await store.WithWriter(session => session.Prepare("PRAGMA synchronous").Read(row => row.Integer(0)).Single());
         var journal = await store.WithWriter(session => session.Prepare("PRAGMA journal_mode").Read(row => row.Text(0)).Single());
         synchronous.ShouldBe(2, "2 is FULL");
@@ -36,12 +36,12 @@ public sealed class SqliteFailureTests : IAsyncDisposable
     [Fact]
     public async Task An_acknowledged_checkpoint_is_there_after_the_power_fails()
     {
-        var store = await Open(_file.Path);
+        var store = await Open(file.Path);
         var epoch = (await store.TakeOverAsync(Zero, "node", default)).Epoch;
         for (var number = 1; number <= 3; number++)
         {
             await store.CommitAsync([Checkpoint(epoch, number, [Station($"{number}", 100)])], default);
-            var found = await TakeOverCopy(_file.CopyAsAfterPowerLoss());
+            var found = await TakeOverCopy(file.CopyAsAfterPowerLoss());
             found.CheckpointNumber.ShouldBe(number);
             found.Entities.Count.ShouldBe(number);
         }
@@ -51,12 +51,12 @@ public sealed class SqliteFailureTests : IAsyncDisposable
     public async Task Of_a_transaction_in_progress_nothing_is_there_after_the_power_fails()
     {
         // A small cache, so that pages of the unfinished transaction really are in the log when it is copied.
-        var store = await Open(_file.Path, new SqliteStoreOptions { CacheKilobytes = 64 });
+        var store = await Open(file.Path, new SqliteStoreOptions { CacheKilobytes = 64 });
         var epoch = (await store.TakeOverAsync(Zero, "node", default)).Epoch;
         await store.CommitAsync([Checkpoint(epoch, 1, [Station("before", 100)])], default);
-        var logBefore = new FileInfo(_file.Path + "-wal").Length;
+        var logBefore = new FileInfo(file.Path + "-wal").Length;
         string? copy = null;
-        var entities = new ObservedList<EntityState>([.. Enumerable.Range(0, 200).Select(i => Station($"{i}", 10_000))], at: 150, () => copy = _file.CopyAsAfterPowerLoss());
+        var entities = new ObservedList<EntityState>([.. Enumerable.Range(0, 200).Select(i => Station($"{i}", 10_000))], at: 150, () => copy = file.CopyAsAfterPowerLoss());
 
         var outcome = await store.CommitAsync([Checkpoint(epoch, 2, entities)], default);
 
@@ -71,7 +71,7 @@ public sealed class SqliteFailureTests : IAsyncDisposable
     [Fact]
     public async Task A_failure_in_the_middle_rolls_back_and_the_store_goes_on()
     {
-        var store = await Open(_file.Path);
+        var store = await Open(file.Path);
         var epoch = (await store.TakeOverAsync(Zero, "node", default)).Epoch;
         var entities = new ObservedList<EntityState>([Station("a", 10), Station("b", 10)], at: 1, () => throw new InvalidDataException("in the middle"));
         await Should.ThrowAsync<InvalidDataException>(async () => await store.CommitAsync([Checkpoint(epoch, 1, entities)], default));
@@ -82,7 +82,7 @@ public sealed class SqliteFailureTests : IAsyncDisposable
     [Fact]
     public async Task A_commit_that_fails_has_an_unknown_outcome_and_a_takeover_finds_the_truth()
     {
-        var store = await Open(_file.Path);
+        var store = await Open(file.Path);
         var epoch = (await store.TakeOverAsync(Zero, "node", default)).Epoch;
         await FailNextCommit(store);
         await Should.ThrowAsync<CommitOutcomeUnknownException>(async () => await store.CommitAsync([Checkpoint(epoch, 1, [Station("a", 10)])], default));
@@ -96,7 +96,7 @@ public sealed class SqliteFailureTests : IAsyncDisposable
     [Fact]
     public async Task Takeovers_and_sources_whose_commit_fails_may_simply_be_repeated()
     {
-        var store = await Open(_file.Path);
+        var store = await Open(file.Path);
         await FailNextCommit(store);
         await Should.ThrowAsync<StoreUnavailableException>(async () => await store.TakeOverAsync(Zero, "node", default));
         await store.TakeOverAsync(Zero, "node", default);
@@ -109,7 +109,7 @@ public sealed class SqliteFailureTests : IAsyncDisposable
     [Fact]
     public async Task A_full_disk_rolls_back_and_the_store_goes_on_when_there_is_room_again()
     {
-        var store = await Open(_file.Path);
+        var store = await Open(file.Path);
         var epoch = (await store.TakeOverAsync(Zero, "node", default)).Epoch;
         await store.WithWriter(session =>
         {
@@ -118,7 +118,7 @@ public sealed class SqliteFailureTests : IAsyncDisposable
         });
         var failure = await Should.ThrowAsync<StoreUnavailableException>(async () => await store.CommitAsync([Checkpoint(epoch, 1, [Station("small", 10), Station("big", 100_000)])], default));
         failure.Message.ShouldContain("full");
-        failure.Message.ShouldContain(_file.Path);
+        failure.Message.ShouldContain(file.Path);
         (await store.ReadEntitiesAsync(Zero, EntityKind.Station, null, default)).ShouldBeEmpty();
 
         // The limit belonged to the connection that failed; the store uses a new one.
@@ -128,9 +128,9 @@ public sealed class SqliteFailureTests : IAsyncDisposable
     [Fact]
     public async Task A_lock_that_another_process_keeps_makes_the_store_unavailable_for_writers_only()
     {
-        var store = await Open(_file.Path, new SqliteStoreOptions { BusyTimeout = TimeSpan.FromMilliseconds(50) });
+        var store = await Open(file.Path, new SqliteStoreOptions { BusyTimeout = TimeSpan.FromMilliseconds(50) });
         var epoch = (await store.TakeOverAsync(Zero, "node", default)).Epoch;
-        using (var other = SqliteSession.Open(_file.Path, new SqliteStoreOptions(), readOnly: false))
+        using (var other = SqliteSession.Open(file.Path, new SqliteStoreOptions(), readOnly: false))
         {
             other.Run("BEGIN IMMEDIATE");
             await Should.ThrowAsync<StoreUnavailableException>(async () => await store.CommitAsync([Checkpoint(epoch, 1, [Station("a", 10)])], default));
@@ -142,7 +142,7 @@ public sealed class SqliteFailureTests : IAsyncDisposable
     [Fact]
     public async Task Reading_goes_on_while_a_commit_is_in_its_middle_and_sees_the_state_before_it()
     {
-        var store = await Open(_file.Path);
+        var store = await Open(file.Path);
         var epoch = (await store.TakeOverAsync(Zero, "node", default)).Epoch;
         IReadOnlyList<EntityState>? seen = null;
         var entities = new ObservedList<EntityState>([Station("a", 10), Station("b", 10)], at: 1,
@@ -155,30 +155,30 @@ public sealed class SqliteFailureTests : IAsyncDisposable
     [Fact]
     public async Task A_file_that_is_no_database_is_refused()
     {
-        Directory.CreateDirectory(Path.GetDirectoryName(_file.Path)!);
-        await File.WriteAllTextAsync(_file.Path, string.Concat(Enumerable.Repeat("This is a text, and a long one. ", 200)));
-        var refusal = await Should.ThrowAsync<StoreRefusedException>(() => Open(_file.Path));
-        refusal.Message.ShouldContain(_file.Path);
+        Directory.CreateDirectory(Path.GetDirectoryName(file.Path)!);
+        await File.WriteAllTextAsync(file.Path, string.Concat(Enumerable.Repeat("This is a text, and a long one. ", 200)));
+        var refusal = await Should.ThrowAsync<StoreRefusedException>(() => Open(file.Path));
+        refusal.Message.ShouldContain(file.Path);
     }
 
     [Fact]
     public async Task A_directory_that_cannot_be_made_is_reported_with_its_path()
     {
-        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetDirectoryName(_file.Path)!)!);
-        await File.WriteAllTextAsync(Path.GetDirectoryName(_file.Path)!, "a file where the directory should be");
-        var failure = await Should.ThrowAsync<StoreUnavailableException>(() => Open(_file.Path));
-        failure.Message.ShouldContain(_file.Path);
+        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetDirectoryName(file.Path)!)!);
+        await File.WriteAllTextAsync(Path.GetDirectoryName(file.Path)!, "a file where the directory should be");
+        var failure = await Should.ThrowAsync<StoreUnavailableException>(() => Open(file.Path));
+        failure.Message.ShouldContain(file.Path);
     }
 
     [Fact]
     public async Task A_closed_store_says_so()
     {
-        var store = await Open(_file.Path);
+        var store = await Open(file.Path);
         await store.DisposeAsync();
         await store.DisposeAsync();
         await Should.ThrowAsync<ObjectDisposedException>(async () => await store.TakeOverAsync(Zero, "node", default));
         await Should.ThrowAsync<ObjectDisposedException>(async () => await store.ReadEntitiesAsync(Zero, EntityKind.Station, null, default));
-        File.Exists(_file.Path + "-wal").ShouldBeFalse("the last connection folds the log into the file");
+        File.Exists(file.Path + "-wal").ShouldBeFalse("the last connection folds the log into the file");
     }
 
     [Fact]
@@ -191,37 +191,37 @@ public sealed class SqliteFailureTests : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var store in _stores) await store.DisposeAsync();
-        _file.Dispose();
+        foreach (var store in stores) await store.DisposeAsync();
+        file.Dispose();
     }
 
-    async Task<SqliteCheckpointStore> Open(string path, SqliteStoreOptions? options = null)
+    private async Task<SqliteCheckpointStore> Open(string path, SqliteStoreOptions? options = null)
     {
         var store = new SqliteCheckpointStore(path, options);
-        _stores.Add(store);
+        stores.Add(store);
         await store.OpenAsync("analytics", 2, default);
         return store;
     }
 
-    async Task<RecoveredShard> TakeOverCopy(string path) => await (await Open(path)).TakeOverAsync(Zero, "after the crash", default);
+    private async Task<RecoveredShard> TakeOverCopy(string path) => await (await Open(path)).TakeOverAsync(Zero, "after the crash", default);
 
     /// <summary>SQLite asks this hook inside COMMIT; its "no" makes COMMIT itself fail.</summary>
-    static Task<bool> FailNextCommit(SqliteCheckpointStore store) => store.WithWriter(session =>
+    private static Task<bool> FailNextCommit(SqliteCheckpointStore store) => store.WithWriter(session =>
     {
         SQLitePCL.raw.sqlite3_commit_hook(session.Database, _ => 1, null);
         return true;
     });
 
-    static ShardCheckpoint Checkpoint(Epoch epoch, long number, IReadOnlyList<EntityState> entities) => new()
+    private static ShardCheckpoint Checkpoint(Epoch epoch, long number, IReadOnlyList<EntityState> entities) => new()
     {
         Shard = Zero, Epoch = epoch, Number = number, ShardState = [],
         Entities = entities, Positions = [], Marks = [], OutboxAdded = [], OutboxRemoved = [],
     };
 
-    static EntityState Station(string key, int bytes) => new(EntityKind.Station, key, new byte[bytes]);
+    private static EntityState Station(string key, int bytes) => new(EntityKind.Station, key, new byte[bytes]);
 
     /// <summary>A list that does something when it is enumerated as far as a certain element: a view into a transaction.</summary>
-    sealed class ObservedList<T>(IReadOnlyList<T> items, int at, Action action) : IReadOnlyList<T>
+    private sealed class ObservedList<T>(IReadOnlyList<T> items, int at, Action action) : IReadOnlyList<T>
     {
         public T this[int index] => items[index];
         public int Count => items.Count;
