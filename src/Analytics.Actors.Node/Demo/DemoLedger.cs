@@ -182,7 +182,8 @@ public sealed class DemoLedger
                 return;
             }
 
-            foreach (var alone in BatchCheck.Alone(upload, module.Configuration.Name, module.IsLegacy)) Fault(alone, place);
+            var alone = BatchCheck.Alone(upload, module.Configuration.Name, module.IsLegacy);
+            foreach (var found in alone) Fault(found, place);
             if (upload.Stations is null || upload.Failed is null || upload.Missing is null || upload.BatchId is null || upload.Revision is null) return;
             Resulted(module, record, upload.Stations);
             if (module.Configuration.Batch.Kind != BatchKind.Record)
@@ -191,7 +192,9 @@ public sealed class DemoLedger
                 return;
             }
 
-            if (Check(upload, module, record.ReadMs, record.Value.Span) || waitingCount >= PendingKept) return;
+            // Only an upload without fault may become the canary's sample.
+            var sample = alone.Count == 0 ? record.Value.Span : [];
+            if (Check(upload, module, record.ReadMs, sample) || waitingCount >= PendingKept) return;
             // The acknowledgement may still be on its way from the producer's thread.
             ref var list = ref CollectionsMarshal.GetValueRefOrAddDefault(waiting, upload.BatchId, out _);
             (list ??= []).Add((upload, module, record.ReadMs));

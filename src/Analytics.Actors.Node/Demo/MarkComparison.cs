@@ -78,11 +78,15 @@ public static class MarkComparison
             {
                 explanation = $"{(more < 0 ? "missing" : "repeated")}: {key.Topic}:{key.Partition}:{found[0].Offset}, item {found[0].Index}";
             }
-            else if (areAll)
+            else if (areAll && more < 0)
             {
-                // No single part explains the difference, so there are at least two faults the one way and one the other.
+                // No single missing part explains the difference: at least two are missing, and something else came once too often.
                 lost++;
                 duplicated++;
+            }
+            else if (areAll)
+            {
+                explanation = $"{key.Topic}[{key.Partition}], shard {key.Shard}: something was applied that no acknowledged record says";
             }
         }
 

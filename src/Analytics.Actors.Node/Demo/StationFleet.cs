@@ -52,8 +52,6 @@ public sealed class StationFleet : IDisposable
         }
 
         random.Shuffle(guns);
-        // Every topic of the flow comes once before the shares decide, so that a slow demo shows them all.
-        for (var topic = 0; topic < Mix.Length; topic++) owed[topic] = 1_000 - topic;
         flowFromMs = ScheduleBurst() + 500;
         lastDueMs = options.StartMs;
         if (options.BadRecordEveryMs > 0) Schedule(options.StartMs + options.BadRecordEveryMs, options.BadRecordEveryMs, NextBadRecord);
@@ -227,6 +225,8 @@ public sealed class StationFleet : IDisposable
             if (owed[topic] > owed[most]) most = topic;
         }
 
+        // At first each topic comes once, so that a slow demo shows them all.
+        if (flowed <= Mix.Length) most = (int)flowed - 1;
         owed[most] -= 1_000;
         if (Mix[most].Topic == ScheduleTopics.CarOrder) return NextOrder(dueMs);
         var station = NextTalking(ref stationCursors[most], dueMs);
