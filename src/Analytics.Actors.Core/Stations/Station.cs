@@ -87,9 +87,9 @@ public sealed class Station
         {
             var change = seconds.Add(part.Items, part.TimestampMs, nowMs);
             rejected = change.Rejected;
-            if (change.Changed) Touch(topic.Name);
-            AttachToSeconds(topic, part, change.JoinedSeconds, rejected);
-            if (change.LateCount > 0) around.Outputs.Raise(new OrderLate(around.Outputs.Shard, Id, topic.Name, change.LateCount));
+            if (change.Joined.Count > 0) Touch(topic.Name);
+            AttachToSeconds(topic, part, change.Joined, rejected);
+            if (change.Late > 0) around.Outputs.Raise(new OrderLate(around.Outputs.Shard, Id, topic.Name, change.Late));
             foreach (var closed in change.Closed) Deliver(topic, closed, nowMs);
         }
         else
@@ -148,7 +148,7 @@ public sealed class Station
             if (window is not SecondsWindow seconds || !(seconds.SilenceDueMs <= nowMs)) continue;
             around.Outputs.Raise(new TimerFired(around.Outputs.Shard, "order-second", Id));
             Touch(window.Topic.Name);
-            foreach (var closed in seconds.CloseDue(nowMs)) Deliver(window.Topic, closed, nowMs);
+            if (seconds.CloseDue(nowMs) is { } closed) Deliver(window.Topic, closed, nowMs);
         }
 
         foreach (var (module, due) in intervals.ToList())
