@@ -17,7 +17,7 @@ public sealed class SqliteCheckpointStoreTests : CheckpointStoreConformance
 }
 
 /// <summary>What only a file can do wrong: crashes, a full disk, locks of others, commits that fail.</summary>
-public sealed class SqliteFailureTests : IAsyncDisposable
+public sealed class SqliteFailureTests : IAsyncLifetime
 {
     private static readonly ShardId Zero = new(0);
     private readonly DatabaseFile file = new();
@@ -189,7 +189,9 @@ public sealed class SqliteFailureTests : IAsyncDisposable
         Version.Parse(SqliteNative.EnsureLoaded()).ShouldBeGreaterThanOrEqualTo(new Version(3, 37, 0));
     }
 
-    public async ValueTask DisposeAsync()
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    public async Task DisposeAsync()
     {
         foreach (var store in stores) await store.DisposeAsync();
         file.Dispose();
