@@ -6,10 +6,7 @@ namespace Analytics.Actors.Node.Demo;
 /// <summary>What a node says that one shard applied of one source partition: the count of parts and the XOR of their places' hashes.</summary>
 public readonly record struct AppliedMark(int Shard, string Topic, int Partition, long Count, ulong Hash)
 {
-    /// <summary>
-    /// Of a mark as a shard keeps it in <see cref="SourcePartition"/>'s life; marks of other senders' runs are not the
-    /// demo's concern and are left out by the caller.
-    /// </summary>
+    /// <summary>Of a shard's mark of a source partition, whatever its incarnation: the ledger sums them.</summary>
     public static AppliedMark Of(ShardId shard, SourcePartition source, long count, ulong hash) => new(shard.Value, source.Topic, source.Partition, count, hash);
 }
 
