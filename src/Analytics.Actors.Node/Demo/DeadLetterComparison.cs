@@ -1,9 +1,30 @@
+using System.Text.Json;
+
 namespace Analytics.Actors.Node.Demo;
 
 /// <summary>Which dead letter: the source record, the item in it (0 for a whole record) and the reason's code.</summary>
 public readonly record struct DeadLetterKey(string Topic, int Partition, long Offset, int Index, string Code)
 {
     public override string ToString() => $"{Topic}:{Partition}:{Offset}, item {Index}: {Code}";
+
+    /// <summary>Reads a record of the dead-letter topic; false where it is not one.</summary>
+    public static bool TryRead(ReadOnlySpan<byte> value, out DeadLetterKey key)
+    {
+        key = default;
+        try
+        {
+            var reader = new Utf8JsonReader(value);
+            var letter = JsonElement.ParseValue(ref reader);
+            key = new DeadLetterKey(
+                letter.GetProperty("topic").GetString()!, letter.GetProperty("partition").GetInt32(), letter.GetProperty("offset").GetInt64(),
+                letter.GetProperty("index").GetInt32(), letter.GetProperty("reason").GetString()!);
+            return key is { Topic: not null, Code: not null };
+        }
+        catch (Exception failure) when (failure is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
+        {
+            return false;
+        }
+    }
 }
 
 /// <summary>The dead letters that should be there and are not, are there and should not be, or are there twice.</summary>

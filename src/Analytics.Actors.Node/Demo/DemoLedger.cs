@@ -68,7 +68,7 @@ public sealed class DemoLedger
             Configuration = configuration;
             Index = index;
             Required = [.. configuration.RequiredTopics.Select(topic => topicIndexes[topic])];
-            TriggeringTopics = [.. configuration.Topics.Where(topic => pipeline.Topics[topic].Triggers)];
+            TriggeringTopics = configuration.TriggerOnEvent ? [.. configuration.Topics.Where(topic => pipeline.Topics[topic].Triggers)] : [];
         }
 
         public ModuleConfiguration Configuration { get; }
@@ -175,7 +175,8 @@ public sealed class DemoLedger
                 return;
             }
 
-            if (module.Configuration.Batch.Kind == BatchKind.None)
+            // A module without batches, or a call that no record of a batch asked for (an interval, global data).
+            if (upload.SingleStation is not null || module.Configuration.Batch.Kind == BatchKind.None)
             {
                 if (upload.SingleStation is null || upload.Module != module.Configuration.Name || !upload.HasTimestamp) Fault("a single result lacks station_id, module or timestamp", place);
                 else Resulted(module, record, [upload.SingleStation]);
@@ -545,7 +546,8 @@ public sealed class DemoLedger
 
     private void Measure(Upload upload, LedgerModule module, string topic, IReadOnlyList<string> named, long startMs, long readMs, bool isChained)
     {
-        if (upload.Missing!.Count > 0 || upload.Revision > 1)
+        // Stations that answered with nothing may be called missing too: only one that was waited for ended by deadline.
+        if (upload.Revision > 1 || (upload.Missing!.Count > 0 && readMs - startMs >= module.Configuration.Batch.DeadlineMs))
         {
             latency.Deadline.Add(readMs - startMs);
             return;

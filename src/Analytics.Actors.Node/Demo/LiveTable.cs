@@ -50,17 +50,18 @@ public sealed class LiveTable
     /// <summary>The table.</summary>
     public static IRenderable Table(DemoSnapshot snapshot)
     {
-        var topics = new Table().RoundedBorder().AddColumn("topic");
+        var topics = new Table().MinimalBorder().AddColumn(new TableColumn("topic").NoWrap());
         foreach (var heading in (string[])["records", "records/s", "KB/s", "lag", "dead letters"]) topics.AddColumn(new TableColumn(heading).RightAligned());
         foreach (var topic in snapshot.Topics)
             topics.AddRow(Markup.Escape(topic.Topic), Count(topic.Records), Rate(topic.RecordsPerSecond), Rate(topic.BytesPerSecond / 1024), Count(topic.Lag), Problem(topic.DeadLetters));
 
-        var modules = new Table().RoundedBorder().AddColumn("module");
-        foreach (var heading in (string[])["calls", "calls/s", "results", "errors", "open batches", "uploads"]) modules.AddColumn(new TableColumn(heading).RightAligned());
+        var modules = new Table().MinimalBorder().AddColumn(new TableColumn("module").NoWrap());
+        foreach (var heading in (string[])["calls", "calls/s", "results", "errors", "open", "uploads"]) modules.AddColumn(new TableColumn(heading).RightAligned());
         foreach (var module in snapshot.Modules)
             modules.AddRow(Markup.Escape(module.Module), Count(module.Calls), Rate(module.CallsPerSecond), Count(module.Results), Problem(module.Errors), Count(module.BatchesOpen), Count(module.Uploads));
 
-        return new Rows(new Markup($"[bold]{Markup.Escape(Heading(snapshot))}[/]"), topics, modules);
+        // A small terminal shows the upper part only: the modules tell more.
+        return new Rows(new Markup($"[bold]{Markup.Escape(Heading(snapshot))}[/]"), modules, topics);
     }
 
     /// <summary>The same in one line.</summary>

@@ -4,7 +4,11 @@ using Analytics.Actors.Core;
 namespace Analytics.Actors.Node.Demo;
 
 /// <summary>What a node says that one shard applied of one source partition: the count of parts and the XOR of their places' hashes.</summary>
-public readonly record struct AppliedMark(int Shard, string Topic, int Partition, long Count, ulong Hash);
+public readonly record struct AppliedMark(int Shard, string Topic, int Partition, long Count, ulong Hash)
+{
+    /// <summary>Of a shard's mark of a source partition, whatever its incarnation: the ledger sums them.</summary>
+    public static AppliedMark Of(ShardId shard, SourcePartition source, long count, ulong hash) => new(shard.Value, source.Topic, source.Partition, count, hash);
+}
 
 /// <summary>Of one shard and one source partition.</summary>
 public readonly record struct WitnessKey(int Shard, string Topic, int Partition);

@@ -39,6 +39,22 @@ public class DemoLedgerTests
     }
 
     [Fact]
+    public void A_station_called_missing_at_once_is_not_a_deadline()
+    {
+        var run = FlawlessRun.OfFleet(stations: 20, seconds: 8);
+        run.Alter(run.IndexOfUpload("load_prediction", 3), upload =>
+        {
+            var stations = upload["stations"]!.AsArray();
+            upload["missing"]!.AsArray().Add((string)stations[0]!["station_id"]!);
+            stations.RemoveAt(0);
+            upload["station_count"] = stations.Count;
+        });
+        var report = run.Report();
+        report.UploadFaults.Select(fault => fault.Fault).ShouldBeEmpty();
+        report.LatencyDetailsMs.Deadline.Count.ShouldBe(0);
+    }
+
+    [Fact]
     public void A_lost_part_is_found_and_named()
     {
         var run = FlawlessRun.OfFleet();
@@ -166,6 +182,21 @@ public class DemoLedgerTests
         run.Ledger.Verdict(run.MarkList).DeadLetterDifferences.ShouldSatisfyAllConditions(letters => letters.Unexpected.Count.ShouldBe(1), letters => letters.Repeated.ShouldBeEmpty());
     }
 
+    [Theory]
+    [InlineData("""{"topic":"T","partition":3,"incarnation":1,"offset":77,"index":2,"reason":"no-id","detail":"","length":5,"bytes":"AA=="}""", true)]
+    [InlineData("""{"topic":"T","partition":3,"offset":77,"index":2}""", false)]
+    [InlineData("""{"topic":null,"partition":3,"offset":77,"index":2,"reason":"no-id"}""", false)]
+    [InlineData("""{"topic":"T","partition":3.5,"offset":77,"index":2,"reason":"no-id"}""", false)]
+    [InlineData("""{"topic":"T","partition":"3","offset":77,"index":2,"reason":"no-id"}""", false)]
+    [InlineData("[1]", false)]
+    [InlineData("{", false)]
+    [InlineData("", false)]
+    public void A_dead_letter_is_read_from_its_record(string record, bool isOne)
+    {
+        DeadLetterKey.TryRead(System.Text.Encoding.UTF8.GetBytes(record), out var key).ShouldBe(isOne);
+        if (isOne) key.ShouldBe(new DeadLetterKey("T", 3, 77, 2, "no-id"));
+    }
+
     public static TheoryData<string, string> WrongUploads => new()
     {
         { "stranger", "a station is not of the batch" },
@@ -272,6 +303,7 @@ public class DemoLedgerTests
     {
         var run = FlawlessRun.OfFleet();
         var at = run.Uploads.FindLastIndex(upload => upload.Topic == DemoPipeline.GuidanceOutput);
+        run.Uploads[at] = run.Uploads[at] with { ReadMs = run.Uploads[at].ReadMs + 5_000 };
         var late = "";
         run.Alter(at, upload =>
         {
