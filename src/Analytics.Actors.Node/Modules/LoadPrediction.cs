@@ -16,7 +16,8 @@ namespace Analytics.Actors.Node.Modules;
 /// times; null where the newest time cannot be read;</item>
 /// <item><c>unit</c>: <c>kW</c>; <c>method</c>: <see cref="Method"/>, changed whenever the forecast for an equal input would;</item>
 /// <item><c>historyHours</c>: hours of the grid that took part (what is missing or looks like a dropout did not);</item>
-/// <item><c>forecastEnergyKwh</c>, <c>forecastPeakKw</c>: sum and largest value of the forecast;</item>
+/// <item><c>forecastEnergyKwh</c>, <c>forecastPeakKw</c>: sum and largest value of the forecast (medians: both tend
+/// to lie below what comes, see Replay/README.md);</item>
 /// <item><c>gridCapacityKw</c>: the station's <c>gridCapacity</c>, handed on for modules that see only this result; null
 /// where PARAM is missing.</item>
 /// </list>

@@ -33,6 +33,7 @@ public static class ForecastEvaluation
     {
         var module = new LoadPrediction();
         var errors = new double[Methods.Count];
+        var forecastKwh = new double[Methods.Count];
         double energy = 0;
         var hours = 0;
         // Hours of the first test day before the test begins are forecast with it, but do not count.
@@ -44,13 +45,17 @@ public static class ForecastEvaluation
             for (var hour = Math.Max(0, firstTestHour - origin); hour < Day; hour++)
             {
                 var actual = load[origin + hour];
-                energy += Math.Abs(actual);
+                energy += actual;
                 hours++;
-                for (var method = 0; method < forecasts.Length; method++) errors[method] += Math.Abs(forecasts[method][hour] - actual);
+                for (var method = 0; method < forecasts.Length; method++)
+                {
+                    errors[method] += Math.Abs(forecasts[method][hour] - actual);
+                    forecastKwh[method] += forecasts[method][hour];
+                }
             }
         }
 
-        return new StationErrors(id, [.. errors.Select(sum => sum / hours)], [.. errors.Select(sum => energy == 0 ? double.NaN : sum / energy)]);
+        return new StationErrors(id, [.. errors.Select(sum => sum / hours)], [.. errors.Select(sum => energy == 0 ? double.NaN : sum / energy)], forecastKwh, energy);
     }
 
     private static double[] Call(LoadPrediction module, string id, IReadOnlyList<DateTime> times, int origin, double[] window)
@@ -110,7 +115,10 @@ public static class ForecastEvaluation
 /// <summary>Errors of one station, in the order of <see cref="ForecastEvaluation.Methods"/>.</summary>
 /// <param name="Mae">Mean absolute error, kWh in the hour.</param>
 /// <param name="Wape">Sum of absolute errors / sum of the load; NaN for a station without any load.</param>
-public sealed record StationErrors(string Station, IReadOnlyList<double> Mae, IReadOnlyList<double> Wape);
+/// <param name="ForecastKwh">Sum of the forecasts.</param>
+/// <param name="ActualKwh">Sum of the load.</param>
+public sealed record StationErrors(
+    string Station, IReadOnlyList<double> Mae, IReadOnlyList<double> Wape, IReadOnlyList<double> ForecastKwh, double ActualKwh);
 
 /// <summary>The errors of all stations over the hours from <see cref="From"/> to <see cref="Last"/>.</summary>
 public sealed record ForecastReport(DateTime From, DateTime Last, int Hours, IReadOnlyList<StationErrors> Stations)
@@ -119,14 +127,21 @@ public sealed record ForecastReport(DateTime From, DateTime Last, int Hours, IRe
     public IReadOnlyList<double> Mae => Mean(station => station.Mae);
     public IReadOnlyList<double> Wape => Mean(station => station.Wape);
 
+    /// <summary>Energy forecast for all stations and hours / energy measured - 1, per method: below 0 is too little.</summary>
+    public IReadOnlyList<double> Bias =>
+    [
+        .. Enumerable.Range(0, ForecastEvaluation.Methods.Count)
+            .Select(method => Stations.Sum(station => station.ForecastKwh[method]) / Stations.Sum(station => station.ActualKwh) - 1),
+    ];
+
     public string ToText(bool perStation = false)
     {
         var text = new StringBuilder();
         text.Append(CultureInfo.InvariantCulture, $"{Stations.Count} stations, {Hours} hours from {From:yyyy-MM-dd HH:mm} to {Last:yyyy-MM-dd HH:mm}; ")
             .AppendLine("24 hours ahead at each midnight; mean over stations").AppendLine();
-        text.AppendLine(CultureInfo.InvariantCulture, $"{"method",-22}{"MAE kWh",10}{"WAPE",8}");
+        text.AppendLine(CultureInfo.InvariantCulture, $"{"method",-22}{"MAE kWh",10}{"WAPE",8}{"bias",9}");
         for (var method = 0; method < ForecastEvaluation.Methods.Count; method++)
-            text.AppendLine(CultureInfo.InvariantCulture, $"{ForecastEvaluation.Methods[method],-22}{Mae[method],10:0.00}{Wape[method],8:0.000}");
+            text.AppendLine(CultureInfo.InvariantCulture, $"{ForecastEvaluation.Methods[method],-22}{Mae[method],10:0.00}{Wape[method],8:0.000}{Bias[method] * 100,7:0.0} %");
         if (!perStation) return text.ToString();
 
         text.AppendLine().Append("station ");
@@ -153,13 +168,13 @@ public sealed record ForecastReport(DateTime From, DateTime Last, int Hours, IRe
             writer.WriteString("last", Last.ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture));
             writer.WriteNumber("hours", Hours);
             writer.WriteString("unit", "kWh");
-            WriteMethods(writer, Mae, Wape);
+            WriteMethods(writer, Mae, Wape, Bias);
             writer.WriteStartArray("stations");
             foreach (var station in Stations)
             {
                 writer.WriteStartObject();
                 writer.WriteString("stationId", station.Station);
-                WriteMethods(writer, station.Mae, station.Wape);
+                WriteMethods(writer, station.Mae, station.Wape, null);
                 writer.WriteEndObject();
             }
 
@@ -170,7 +185,7 @@ public sealed record ForecastReport(DateTime From, DateTime Last, int Hours, IRe
         return Encoding.UTF8.GetString(stream.ToArray());
     }
 
-    private static void WriteMethods(Utf8JsonWriter writer, IReadOnlyList<double> mae, IReadOnlyList<double> wape)
+    private static void WriteMethods(Utf8JsonWriter writer, IReadOnlyList<double> mae, IReadOnlyList<double> wape, IReadOnlyList<double>? bias)
     {
         writer.WriteStartObject("methods");
         for (var method = 0; method < mae.Count; method++)
@@ -178,6 +193,7 @@ public sealed record ForecastReport(DateTime From, DateTime Last, int Hours, IRe
             writer.WriteStartObject(ForecastEvaluation.Methods[method]);
             ResultWriting.WriteNumber(writer, "mae", mae[method]);
             ResultWriting.WriteNumber(writer, "wape", wape[method]);
+            if (bias is not null) ResultWriting.WriteNumber(writer, "bias", bias[method]);
             writer.WriteEndObject();
         }
 

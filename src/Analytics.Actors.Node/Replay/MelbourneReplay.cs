@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Globalization;
 using System.Text;
 using System.Text.Json;
 
@@ -24,7 +23,6 @@ namespace Analytics.Actors.Node.Replay;
 internal static class MelbourneReplay
 {
     private const int WindowHours = 168;
-    private const string TimeFormat = "yyyy-MM-dd HH:mm:ss";
 
     public static IEnumerable<ReplayRecord> Records(string directory, ReplayOptions options)
     {
@@ -36,10 +34,12 @@ internal static class MelbourneReplay
         var more = daily.MoveNext();
         foreach (var row in volume.Rows())
         {
-            var end = volume.Time(row[0]).AddHours(1);
-            window.Enqueue([.. ids.Zip(columns, (id, column) => Row(id, row[0], volume.Number(row[column])))]);
+            var start = volume.Time(row[0]);
+            var end = start.AddHours(1);
+            var sendTime = options.Text(start);
+            window.Enqueue([.. ids.Zip(columns, (id, column) => Row(id, sendTime, volume.Number(row[column])))]);
             if (window.Count > WindowHours) window.Dequeue();
-            var timestamp = Timestamp(end, options);
+            var timestamp = options.TimestampMs(end);
             for (; more && daily.Current.TimestampMs <= timestamp; more = daily.MoveNext()) yield return daily.Current;
             if (end >= options.To) break;
             if (end < options.From || end.Hour % options.HoursBetweenPushes != 0) continue;
@@ -92,12 +92,12 @@ internal static class MelbourneReplay
             if (first && moment < options.From) moment = options.From;
             if (DateOnly.FromDateTime(moment) != day) continue;
             if (moment >= options.To) yield break;
-            var timestamp = Timestamp(moment, options);
+            var timestamp = options.TimestampMs(moment);
             if (first) yield return Record("SCHEDULE-STATION-PARAM", timestamp, writer => WriteParam(writer, stations));
             first = false;
-            yield return Record("SCHEDULE-ENVIRONMENT-CALENDAR", timestamp, writer => WriteCalendar(writer, day));
+            yield return Record("SCHEDULE-ENVIRONMENT-CALENDAR", timestamp, writer => WriteCalendar(writer, day, options));
             yield return Record("SCHEDULE-ENVIRONMENT-WEATHER", timestamp, writer => WriteWeather(writer, ids, day, weather));
-            yield return Record("SCHEDULE-CAR-PRICE", timestamp, writer => WritePrices(writer, ids, day, prices));
+            yield return Record("SCHEDULE-CAR-PRICE", timestamp, writer => WritePrices(writer, ids, day, prices, options));
         }
     }
 
@@ -142,14 +142,14 @@ internal static class MelbourneReplay
         writer.WriteEndArray();
     }
 
-    private static void WriteCalendar(Utf8JsonWriter writer, DateOnly day)
+    private static void WriteCalendar(Utf8JsonWriter writer, DateOnly day, ReplayOptions options)
     {
         writer.WriteStartObject();
         writer.WriteStartArray("calendar");
         for (var date = day.AddDays(-7); date <= day.AddDays(7); date = date.AddDays(1))
         {
             writer.WriteStartObject();
-            writer.WriteString("date", date.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture));
+            writer.WriteString("date", options.Text(date));
             writer.WriteNumber("isHoliday", MelbourneStations.Holidays.Contains(date) ? 1 : 0);
             writer.WriteNumber("isWeekend", date.DayOfWeek is DayOfWeek.Saturday or DayOfWeek.Sunday ? 1 : 0);
             writer.WriteEndObject();
@@ -179,7 +179,7 @@ internal static class MelbourneReplay
         writer.WriteEndObject();
     }
 
-    private static void WritePrices(Utf8JsonWriter writer, IReadOnlyList<string> ids, DateOnly day, List<string>[] prices)
+    private static void WritePrices(Utf8JsonWriter writer, IReadOnlyList<string> ids, DateOnly day, List<string>[] prices, ReplayOptions options)
     {
         writer.WriteStartObject();
         writer.WriteStartArray("fee");
@@ -187,8 +187,8 @@ internal static class MelbourneReplay
         {
             writer.WriteStartObject();
             writer.WriteString("stationId", ids[station]);
-            writer.WriteString("startTime", day.ToDateTime(TimeOnly.MinValue).ToString(TimeFormat, CultureInfo.InvariantCulture));
-            writer.WriteString("endTime", day.AddDays(1).ToDateTime(TimeOnly.MinValue).ToString(TimeFormat, CultureInfo.InvariantCulture));
+            writer.WriteString("startTime", options.Text(day.ToDateTime(TimeOnly.MinValue)));
+            writer.WriteString("endTime", options.Text(day.AddDays(1).ToDateTime(TimeOnly.MinValue)));
             DayTariff.Write(writer, prices[station]);
             writer.WriteEndObject();
         }
@@ -203,7 +203,4 @@ internal static class MelbourneReplay
         using (var writer = new Utf8JsonWriter(buffer)) write(writer);
         return new ReplayRecord(topic, null, timestamp, buffer.WrittenSpan.ToArray());
     }
-
-    private static long Timestamp(DateTime wallClock, ReplayOptions options) =>
-        new DateTimeOffset(DateTime.SpecifyKind(wallClock, DateTimeKind.Unspecified), options.TimeZone).ToUnixTimeMilliseconds();
 }

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Analytics.Actors.Node.Replay;
 
 /// <summary>One record of a replay, as it is produced to its source topic.</summary>
@@ -16,7 +18,7 @@ public sealed record ReplayOptions
     public IReadOnlyList<string>? Stations { get; init; }
 
     /// <summary>
-    /// First and last (exclusive) wall clock moment of the records. The first push carries the rows before it, as far as
+    /// First and last (exclusive) wall clock moment of the records, in the files' own time. The first push carries the rows before it, as far as
     /// there are any.
     /// </summary>
     public DateTime From { get; init; } = DateTime.MinValue;
@@ -24,6 +26,12 @@ public sealed record ReplayOptions
 
     /// <summary>The pipeline's <c>timeZone</c>: wall clock times in the files become timestamps by it, so that both agree.</summary>
     public TimeSpan TimeZone { get; init; } = TimeSpan.FromHours(8);
+
+    /// <summary>
+    /// Weeks by which every time moves, in payloads and timestamps: a pipeline that runs on today's clock lets measurements
+    /// of years ago expire at once (ttl). Weeks, so that weekdays stay; holidays move with their days.
+    /// </summary>
+    public int ShiftWeeks { get; init; }
 
     public bool Melbourne { get; init; } = true;
 
@@ -35,6 +43,15 @@ public sealed record ReplayOptions
 
     /// <summary>No record is larger, unless a single station's rows are.</summary>
     public int RecordBytesMax { get; init; } = 200_000;
+
+    /// <summary>A wall clock time of a file as the records write it.</summary>
+    internal string Text(DateTime time) =>
+        time.AddDays(7 * ShiftWeeks).ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture);
+
+    internal string Text(DateOnly date) => date.AddDays(7 * ShiftWeeks).ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
+
+    internal long TimestampMs(DateTime time) =>
+        new DateTimeOffset(DateTime.SpecifyKind(time.AddDays(7 * ShiftWeeks), DateTimeKind.Unspecified), TimeZone).ToUnixTimeMilliseconds();
 }
 
 /// <summary>A data directory cannot be replayed; the message names the file, the line where there is one, and what would be right.</summary>

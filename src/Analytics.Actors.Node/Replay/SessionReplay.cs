@@ -22,7 +22,6 @@ namespace Analytics.Actors.Node.Replay;
 internal static class SessionReplay
 {
     public const string EpflStation = "epfl-l3";
-    private const string TimeFormat = "yyyy-MM-dd HH:mm:ss";
 
     public static IEnumerable<ReplayRecord> Epfl(string directory, ReplayOptions options)
     {
@@ -92,8 +91,8 @@ internal static class SessionReplay
             writer.WriteString("stationId", station);
             writer.WriteString("transactionSerialNo", serial);
             writer.WriteString("gunNo", gun);
-            writer.WriteString("startChargeTime", start.ToString(TimeFormat, CultureInfo.InvariantCulture));
-            writer.WriteString("endChargeTime", end.ToString(TimeFormat, CultureInfo.InvariantCulture));
+            writer.WriteString("startChargeTime", options.Text(start));
+            writer.WriteString("endChargeTime", options.Text(end));
             write(writer);
             writer.WriteEndObject();
         });
@@ -102,8 +101,7 @@ internal static class SessionReplay
     {
         var buffer = new ArrayBufferWriter<byte>(512);
         using (var writer = new Utf8JsonWriter(buffer)) write(writer);
-        return new ReplayRecord(
-            topic, Encoding.UTF8.GetBytes(key), new DateTimeOffset(time, options.TimeZone).ToUnixTimeMilliseconds(), buffer.WrittenSpan.ToArray());
+        return new ReplayRecord(topic, Encoding.UTF8.GetBytes(key), options.TimestampMs(time), buffer.WrittenSpan.ToArray());
     }
 
     private static decimal Kilo(string text) => decimal.Parse(text, NumberStyles.Float, CultureInfo.InvariantCulture) / 1000;

@@ -17,6 +17,10 @@ public class ForecastEvaluationTests(ITestOutputHelper output)
         report.Mae[0].ShouldBeLessThanOrEqualTo(28.9);
         report.Wape[0].ShouldBeLessThanOrEqualTo(0.67);
 
+        // Medians forecast too little; this says by how much at most. Yesterday's curve has no such bias.
+        report.Bias[0].ShouldBeInRange(-0.15, 0);
+        report.Bias[2].ShouldBe(0, 0.03);
+
         // The naive forecasts are what others measured on the same data: the protocol is the same.
         report.Mae[2].ShouldBe(33.78, 0.005);
         report.Wape[2].ShouldBe(0.772, 0.001);
