@@ -11,7 +11,7 @@ public sealed record StoreOptions
     /// <summary>postgres://user:password@host:port/database, or a connection string with Host=...; null for SQLite.</summary>
     public string? Url { get; init; }
 
-    private const string UrlForm = "sqlite:FILE, postgres://USER:PASSWORD@HOST:PORT/DATABASE, or a connection string with Host=...";
+    private const string UrlForm = "sqlite:FILE, postgres://USER:PASSWORD@HOST:PORT/DATABASE (special characters percent-encoded), or a connection string with Host=...";
     private static readonly string[] SqlitePrefixes = ["sqlite:///", "sqlite://", "sqlite:"];
 
     internal static StoreOptions Read(ConfigurationObject section)

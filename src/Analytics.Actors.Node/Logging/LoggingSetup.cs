@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using Serilog;
 using Serilog.Core;
 using Serilog.Events;
+using Serilog.Extensions.Logging;
 using Serilog.Formatting;
 
 namespace Analytics.Actors.Node.Logging;
@@ -31,13 +32,13 @@ public static class LoggingSetup
                 fileSizeLimitBytes: options.FileBytesMax, rollOnFileSizeLimit: true, retainedFileCountLimit: options.FilesKept);
         }
 
-        // The filter is Microsoft's, so that a message below the level is not even built.
+        // The filters are Microsoft's, so that a message below the level is not even built; AddSerilog would switch them off.
         var root = serilog.CreateLogger();
         return LoggerFactory.Create(builder => builder
             .SetMinimumLevel(options.Level)
             .AddFilter("Microsoft.AspNetCore", options.Level > LogLevel.Warning ? options.Level : LogLevel.Warning)
             .AddFilter("Microsoft.Hosting", options.Level > LogLevel.Warning ? options.Level : LogLevel.Warning)
-            .AddSerilog(root, dispose: true));
+            .AddProvider(new SerilogLoggerProvider(root, dispose: true)));
     }
 
     // The file sink keeps silent about a file that it cannot open, and every line would be lost.
