@@ -45,6 +45,12 @@ public sealed class Cluster
     public bool IsQuiet => processes.All(process => process is { IsAlive: true, IsQuiet: true })
         && shardOwners.Count == Settings.ShardCount && moving.Count == 0;
 
+    /// <summary>What keeps the cluster from resting, for the story of a failure.</summary>
+    public IEnumerable<string> Restless =>
+        Alive.SelectMany(process => process.Restless)
+            .Concat(Enumerable.Range(0, Settings.ShardCount).Select(shard => new ShardId(shard)).Where(shard => !shardOwners.ContainsKey(shard)).Select(shard => $"shard {shard} has no owner"))
+            .Concat(moving.Keys.Select(shard => $"shard {shard} is moving"));
+
     public SimulatedProcess? OwnerOf(TopicPartition source) => sourceOwners.GetValueOrDefault(source);
 
     public void Start()
@@ -96,7 +102,7 @@ public sealed class Cluster
 
     public RecoveredShard TakeOver(ShardId shard, string owner)
     {
-        var recovered = Store.TakeOverAsync(shard, owner, default).AsTask().GetAwaiter().GetResult();
+        var recovered = Store.TakeOverWholeAsync(shard, owner, default).AsTask().GetAwaiter().GetResult();
         fences[shard] = (recovered.Epoch, recovered.CheckpointNumber);
         return recovered;
     }
@@ -134,6 +140,8 @@ public sealed class Cluster
         foreach (var source in Sources)
         {
             var target = alive[World.Random.Next(alive.Count)];
+            // Telling one of its shards may have crashed it a moment ago; its crash plans another rebalance.
+            if (!target.IsAlive) continue;
             sourceOwners.TryGetValue(source, out var owner);
             if (owner is not null && (owner == target || !World.Chance(0.3))) continue;
             sourceOwners[source] = target;

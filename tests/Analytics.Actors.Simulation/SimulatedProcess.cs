@@ -39,13 +39,39 @@ public sealed class SimulatedProcess
     private World World => cluster.World;
 
     /// <summary>Nothing waits anywhere in this process.</summary>
-    public bool IsQuiet =>
-        router.IsIdle
-        && sources.All(source => source.Value >= cluster.Log.Read(source.Key).Count)
-        && core.Phases.All(slot => slot.Phase == ShardPhase.Running)
-        && core.Running.All(shard => !shard.IsDirty && !shard.IsCommitting && shard.Outputs.Outbox.Count == 0 && shard.RunningCalls == 0 && shard.Batches.Batches.Count == 0
-            && shard.Stations.Values.All(station => station.TriggerCount == 0)
-            && reading.All(log => log.Value.Next >= cluster.Log.Read(log.Key).Count));
+    public bool IsQuiet => !Restless.Any();
+
+    /// <summary>What still waits in this process.</summary>
+    public IEnumerable<string> Restless
+    {
+        get
+        {
+            if (!router.IsIdle) yield return $"{Name}: the router waits for acknowledgements";
+            foreach (var (source, next) in sources)
+            {
+                if (next < cluster.Log.Read(source).Count) yield return $"{Name}: {source} is read up to {next} of {cluster.Log.Read(source).Count}{(sourcesPaused ? ", paused" : "")}";
+            }
+
+            foreach (var (log, state) in reading)
+            {
+                if (state.Next < cluster.Log.Read(log).Count) yield return $"{Name}: {log} is read up to {state.Next} of {cluster.Log.Read(log).Count}{(state.Paused ? ", paused" : "")}";
+            }
+
+            foreach (var (shard, phase) in core.Phases)
+            {
+                if (phase != ShardPhase.Running) yield return $"{Name}: shard {shard} is {phase}";
+            }
+
+            foreach (var shard in core.Running)
+            {
+                if (shard.IsDirty || shard.IsCommitting) yield return $"{Name}: shard {shard.Id} has something to commit";
+                if (shard.Outputs.Outbox.Count > 0) yield return $"{Name}: shard {shard.Id} has {shard.Outputs.Outbox.Count} outputs to send";
+                if (shard.RunningCalls > 0) yield return $"{Name}: shard {shard.Id} has {shard.RunningCalls} calls running";
+                if (shard.Batches.Batches.Count > 0) yield return $"{Name}: shard {shard.Id} has {shard.Batches.Batches.Count} batches";
+                if (shard.Stations.Values.Sum(station => station.TriggerCount) is > 0 and var owed) yield return $"{Name}: shard {shard.Id} owes {owed} calls";
+            }
+        }
+    }
 
     public void Crash()
     {

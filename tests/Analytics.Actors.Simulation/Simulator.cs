@@ -41,7 +41,7 @@ public static class Simulator
             // Rest has to last: repeats that are still on their way may wake it.
             for (var restedMs = 0; restedMs < 8_000; restedMs = cluster.IsQuiet ? restedMs + 500 : 0)
             {
-                if (world.NowMs >= limit) return Result(Verdict.NoProgress, ["the cluster did not come to rest"]);
+                if (world.NowMs >= limit) return Result(Verdict.NoProgress, ["the cluster did not come to rest", .. cluster.Restless]);
                 world.Run(world.NowMs + 500);
             }
 

@@ -6,7 +6,6 @@ using Analytics.Actors.Core.Records;
 namespace Analytics.Actors.Simulation;
 
 /// <summary>What one record must come to: the parts that have to be applied, by construction and not by the router.</summary>
-/// <param name="Values">Station to the value that this record gives it; a global record has none.</param>
 public sealed record ExpectedRecord(TopicPartition Partition, long Offset, bool IsGlobal, IReadOnlyList<(string Station, int Index)> Parts, string Value);
 
 /// <summary>A small pipeline that uses every kind of path, and numbered records for it.</summary>
@@ -19,7 +18,7 @@ public sealed class Workload
         {
           "topics": {
             "METERS": { "envelope": "list", "mode": "append", "window": 1, "shape": "fields", "fields": ["value"] },
-            "ORDERS": { "envelope": ["object", "list"], "mode": "second", "window": 2, "shape": { "kind": "orders", "as": "car_order" } },
+            "ORDERS": { "envelope": ["object", "list"], "mode": "second", "window": 2, "shape": { "kind": "orders", "member": "car_order" } },
             "CALENDAR": { "envelope": "object", "scope": "global", "mode": "append", "window": 1, "shape": "fields", "fields": ["day"], "triggers": false }
           },
           "modules": {

@@ -278,18 +278,17 @@ public sealed class Shard
                 continue;
             }
 
-            // An output of ours that its writer sent twice stands at two offsets; its origin tells.
-            var isRepeatedOutput = originMark is not null && !originMark.Advance(new Place(origin.Sequence, part.Index, part.Ordinal));
-            var items = new ReadOnlyMemory<byte>[part.Items.Count];
-            for (var index = 0; index < items.Length; index++) items[index] = part.Items[index].Memory;
-            var arrival = new PartArrival(source, place, record.TimestampMs, items, record.Batches);
-            if (isRepeatedOutput)
+            // An output of ours that its writer sent twice stands at two offsets; its origin tells. Its batch is that of the
+            // first copy, whose answer is given or on its way: one for the repeat could only take that one's place.
+            if (originMark is not null && !originMark.Advance(new Place(origin.Sequence, part.Index, part.Ordinal)))
             {
                 RepeatedParts++;
-                if (!record.Global && part.Rejected is null) Station.AnswerNothing(Outputs, part.Station, arrival, "repeated");
                 continue;
             }
 
+            var items = new ReadOnlyMemory<byte>[part.Items.Count];
+            for (var index = 0; index < items.Length; index++) items[index] = part.Items[index].Memory;
+            var arrival = new PartArrival(source, place, record.TimestampMs, items, record.Batches);
             var times = settings.ApplyTimes is { } chosen && part.Rejected is null ? chosen(source, place) : 1;
             for (var time = 0; time < times; time++) Apply(record, part, arrival, mark, nowMs);
         }
