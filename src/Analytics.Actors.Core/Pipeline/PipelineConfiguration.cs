@@ -81,6 +81,9 @@ public enum EnvelopeKind
 /// <summary>One way in which a record may hold its items. <see cref="Member"/> is set for <see cref="EnvelopeKind.Member"/> only.</summary>
 public sealed record EnvelopeForm(EnvelopeKind Kind, string? Member = null);
 
+/// <summary>What JSON a field must hold; null is always allowed, and so is absence.</summary>
+public enum FieldType { Any, Text, Number, Boolean, List, Object }
+
 /// <summary>A field taken from the payload: <see cref="Source"/> is its path there (members joined by dots), <see cref="Name"/> its name in the input.</summary>
 public sealed record FieldSelection(string Source, string Name)
 {
@@ -89,6 +92,9 @@ public sealed record FieldSelection(string Source, string Name)
 
     /// <summary>Set for a computed field: 0, 1, 2, ... as long as this payload list (a DCDC host's moduleIndex).</summary>
     public string? IndexOf { get; init; }
+
+    /// <summary>An item in which this member is of another kind is rejected as <c>wrong-type</c>.</summary>
+    public FieldType Type { get; init; }
 }
 
 /// <summary>What a grid reads from each row.</summary>
@@ -134,6 +140,12 @@ public sealed record TopicConfiguration
 
     /// <summary>Member of an item that carries event time; null: the record's timestamp.</summary>
     public string? TimeMember { get; init; }
+
+    /// <summary>
+    /// Member by whose time the items of one part are put in order, oldest first (a tariff list that names a station
+    /// twice); null: as the record has them. An item without a readable time comes first.
+    /// </summary>
+    public string? OrderMember { get; init; }
     public UpdateMode Mode { get; init; }
 
     /// <summary>For <see cref="UpdateMode.Device"/>: the member that names the device.</summary>
