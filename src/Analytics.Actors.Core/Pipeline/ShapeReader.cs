@@ -31,17 +31,17 @@ internal static class ShapeReader
         var value = topic.Find("shape");
         var shape = value?.Kind switch
         {
-            null => new Shape(mode == UpdateMode.Append ? fallback : KindOf(mode)),
+            null => Fallback(mode, fallback),
             JsonValueKind.Object => ReadObject(value.Section()!, mode, fallback),
             _ => ReadName(value, mode, fallback),
         };
-        if (value is null && mode != UpdateMode.Append)
+        if (value is null && !Fits(mode, fallback))
         {
             topic.Missing("shape", $"mode \"{NameOf(mode)}\" needs {Example(KindOf(mode))}");
         }
         else if (value is not null && !Fits(mode, shape.Kind))
         {
-            value.Refuse(mode == UpdateMode.Append
+            value.Refuse(Fits(mode, ShapeKind.Fields)
                 ? $"shape \"{NameOf(shape.Kind)}\" needs mode \"{NameOf(ModeOf(shape.Kind))}\""
                 : $"mode \"{NameOf(mode)}\" needs {Example(KindOf(mode))}");
         }
@@ -51,7 +51,7 @@ internal static class ShapeReader
 
     private static Shape ReadName(ConfigurationValue value, UpdateMode mode, ShapeKind fallback)
     {
-        if (value.Choice(Kinds) is not { } kind) return new Shape(mode == UpdateMode.Append ? fallback : KindOf(mode));
+        if (value.Choice(Kinds) is not { } kind) return Fallback(mode, fallback);
         // Where the mode does not fit, that is said already, and it says what to write instead.
         if (kind is not (ShapeKind.Fields or ShapeKind.Flat) && Fits(mode, kind)) value.Refuse($"this shape needs an object: {Example(kind)}");
         return new Shape(kind);
@@ -63,12 +63,12 @@ internal static class ShapeReader
         if (section.Find("kind") is not { } kindValue)
         {
             section.Missing("kind", $"must be {ConfigurationValue.Alternatives([.. Kinds.Select(k => k.Name)])}");
-            return new Shape(mode == UpdateMode.Append ? fallback : KindOf(mode));
+            return Fallback(mode, fallback);
         }
 
         if (kindValue.Choice(Kinds) is { } known) kind = known;
         // The other keys belong to a kind that nobody knows: nothing to say about them.
-        else return new Shape(mode == UpdateMode.Append ? fallback : KindOf(mode));
+        else return Fallback(mode, fallback);
 
         var member = section.Find("member")?.Text("the input member that holds the shape");
         section.Forbid("member", kind == ShapeKind.Flat, "shape \"flat\" has no member of its own");
@@ -96,9 +96,9 @@ internal static class ShapeReader
         var keysName = section.Find("keysName")?.Text("the name of the key list in the input") ?? (keys is null ? null : FieldReader.LastMember(keys));
         section.Forbid("keysName", !section.Has("keys"), "a grid without \"keys\" has no key list");
         var times = ReadRequired(section, "times", "the name of the list of period times in the input");
-        var series = section.Find("series") is { } keyed ? FieldReader.ReadList(keyed, defaults: false, computed: false) : [];
+        var series = section.Find("series") is { } keyed ? FieldReader.ReadList(keyed, FieldFeatures.None) : [];
         section.Forbid("series", !section.Has("keys"), "series with one value per key need \"keys\", the path of the key list; series with one value per row are \"rowSeries\"");
-        var rowSeries = section.Find("rowSeries") is { } single ? FieldReader.ReadList(single, defaults: false, computed: false) : [];
+        var rowSeries = section.Find("rowSeries") is { } single ? FieldReader.ReadList(single, FieldFeatures.None) : [];
         if (!section.Has("series") && !section.Has("rowSeries")) section.Missing("series", "a grid needs \"series\" (one value per key) or \"rowSeries\" (one value per row)");
         if (section.Has("keys") && !section.Has("series")) section.Missing("series", "a grid with \"keys\" needs \"series\", the lists with one value per key");
         if (times is null) return null;
@@ -112,7 +112,7 @@ internal static class ShapeReader
         if (!section.Has("keys")) section.Missing("keys", "must be the path of the list of keys");
         var keysName = section.Find("keysName")?.Text("the name of the key list in the input") ?? (keys is null ? null : FieldReader.LastMember(keys));
         var times = ReadRequired(section, "times", "the name of the list of times in the input");
-        var series = section.Find("series") is { } list ? FieldReader.ReadList(list, defaults: true, computed: false) : [];
+        var series = section.Find("series") is { } list ? FieldReader.ReadList(list, FieldFeatures.Default) : [];
         if (!section.Has("series")) section.Missing("series", "must be the lists that are aligned by \"keys\"");
         if (keys is null || keysName is null || times is null) return null;
         RefuseDoubles(section, [times, keysName, .. series.Select(s => s.Name)]);
@@ -143,7 +143,9 @@ internal static class ShapeReader
         }
     }
 
-    private static bool Fits(UpdateMode mode, ShapeKind kind) => ModeOf(kind) == mode;
+    // Rows that replace the window may also be shaped as entries are.
+    private static bool Fits(UpdateMode mode, ShapeKind kind) =>
+        ModeOf(kind) == mode || mode == UpdateMode.Replace && ModeOf(kind) == UpdateMode.Append;
 
     private static UpdateMode ModeOf(ShapeKind kind) => kind switch
     {
@@ -153,9 +155,11 @@ internal static class ShapeReader
         _ => UpdateMode.Append,
     };
 
+    // What a topic counts as while its shape is missing or wrong.
+    private static Shape Fallback(UpdateMode mode, ShapeKind fallback) => new(Fits(mode, fallback) ? fallback : KindOf(mode));
+
     private static ShapeKind KindOf(UpdateMode mode) => mode switch
     {
-        UpdateMode.Replace => ShapeKind.Grid,
         UpdateMode.Device => ShapeKind.Devices,
         UpdateMode.Second => ShapeKind.Orders,
         _ => ShapeKind.Fields,

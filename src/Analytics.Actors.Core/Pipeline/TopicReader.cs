@@ -66,7 +66,8 @@ internal static class TopicReader
         section.Forbid("pad", pad && shape.Kind != ShapeKind.Fields, "only shape \"fields\" is padded");
         var fill = section.Find("fill")?.Choice(
             ("zero", FillStrategy.Zero), ("forward", FillStrategy.Forward), ("linear", FillStrategy.Linear), ("missing", FillStrategy.Missing)) ?? defaults.Fill;
-        section.Forbid("fill", shape.Kind != ShapeKind.Grid && !pad, "nothing is filled here: only shape \"grid\", and shape \"fields\" with \"pad\": true");
+        section.Forbid("fill", shape.Kind != ShapeKind.Grid && !(shape.Kind == ShapeKind.Fields && (pad || window > 1)),
+            "nothing is filled here: only shape \"grid\", and shape \"fields\" with a window above 1 or \"pad\": true");
 
         var topic = defaults with
         {
@@ -74,6 +75,7 @@ internal static class TopicReader
             StationPaths = stationPaths,
             Scope = scope,
             TimeMember = ReadTimeMember(section),
+            OrderMember = ReadOrderMember(section, scope),
             Mode = mode,
             DeviceMember = mode == UpdateMode.Device ? device : null,
             Window = window,
@@ -174,6 +176,13 @@ internal static class TopicReader
         if (section.Find("time") is not { } value || value.Text("the member with the event time, or \"record\"") is not { } member) return null;
         if (member == "record") return null;
         if (!IsPath(member)) value.Refuse("must be a path of members joined by dots, none of them empty, or \"record\"");
+        return member;
+    }
+
+    private static string? ReadOrderMember(ConfigurationObject section, TopicScope scope)
+    {
+        var member = section.Find("orderBy") is { } value ? FieldReader.Path(value) : null;
+        section.Forbid("orderBy", scope == TopicScope.Global, "a global record is one item; there is nothing to put in order");
         return member;
     }
 

@@ -45,7 +45,7 @@ public class DefaultPipelineTests
     [Theory]
     [InlineData(Param, "List", UpdateMode.Append, 1, null, ShapeKind.Fields, null, AbsentFields.Omit, null)]
     [InlineData(Realtime, "Member realTimeData", UpdateMode.Replace, 168, "sendTime", ShapeKind.Grid, null, AbsentFields.Omit, 35 * Day)]
-    [InlineData(Calendar, "Object", UpdateMode.Append, 1, null, ShapeKind.Columns, null, AbsentFields.Omit, null)]
+    [InlineData(Calendar, "Member calendar", UpdateMode.Append, 1, null, ShapeKind.Columns, null, AbsentFields.Omit, null)]
     [InlineData(Weather, "Member weather", UpdateMode.Append, 1, null, ShapeKind.Fields, null, AbsentFields.Omit, 3 * Day)]
     [InlineData(Meter, "Object", UpdateMode.Append, 1, null, ShapeKind.Fields, null, AbsentFields.Null, Hour)]
     [InlineData(Gun, "Object", UpdateMode.Append, 1, "sendTime", ShapeKind.Aligned, null, AbsentFields.Omit, 600_000L)]
@@ -95,6 +95,9 @@ public class DefaultPipelineTests
         dcdc.Fields.Single(field => field.Name == "moduleIndex").IndexOf.ShouldBe("dcWorkStatus");
         pipeline.Topics[Acdc].DeviceMember.ShouldBe("hostCode");
         pipeline.Topics[Storage].DeviceMember.ShouldBe("storageCode");
+        pipeline.Topics[Price].OrderMember.ShouldBe("sendTime");
+        pipeline.Topics.Values.SelectMany(topic => topic.Fields).Where(field => field.Type != FieldType.Any).Select(field => (field.Name, field.Type)).ShouldBe(
+            [("meterPower", FieldType.Number), ("rmeterLimitPower", FieldType.Number), ("dcPower", FieldType.List), ("acPower", FieldType.Number)]);
         pipeline.Topics[Calendar].ColumnsMember.ShouldBe("calendar");
         pipeline.Topics[Calendar].Fields.Select(field => field.Default).ShouldBe(["\"\"", "0", "0"]);
     }

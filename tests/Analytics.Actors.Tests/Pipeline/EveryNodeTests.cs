@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json.Nodes;
 using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Windows;
 
 namespace Analytics.Actors.Tests.Pipeline;
 
@@ -26,7 +27,13 @@ public class EveryNodeTests
                 var place = $"{string.Join('/', path)} := {(wrong is { Length: > 40 } ? "long" : wrong ?? "deleted")}";
                 (reading.Configuration is null).ShouldBe(reading.Problems.Count > 0, place);
                 if (reading.Configuration is null) refused++;
-                else valid++;
+                else
+                {
+                    valid++;
+                    // What the reader lets pass, the windows can be made of.
+                    foreach (var topic in reading.Configuration.Topics.Values) TopicWindows.Refuse(topic).ShouldBeNull(place);
+                }
+
                 foreach (var problem in reading.Problems)
                 {
                     problem.Path.ShouldNotBeNullOrEmpty(place);

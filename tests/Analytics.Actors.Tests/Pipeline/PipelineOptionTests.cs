@@ -91,6 +91,21 @@ public class PipelineOptionTests
     }
 
     [Fact]
+    public void Types_defaults_and_the_order_of_items()
+    {
+        var topic = Topic("\"orderBy\": \"head.time\", \"fields\": [{ \"from\": \"a\", \"type\": \"list\", \"default\": [] }, { \"indexOf\": \"a\", \"as\": \"i\" }]");
+        topic.OrderMember.ShouldBe("head.time");
+        topic.Fields.ShouldBe([new("a", "a") { Type = FieldType.List, Default = "[]" }, new("a", "i") { IndexOf = "a" }]);
+    }
+
+    [Fact]
+    public void Rows_that_replace_the_window_may_be_shaped_as_entries()
+    {
+        var topic = Topic("\"mode\": \"replace\", \"window\": 24, \"fill\": \"forward\", \"fields\": [\"load\"]");
+        (topic.Mode, topic.Shape, topic.Window, topic.Fill).ShouldBe((UpdateMode.Replace, ShapeKind.Fields, 24, FillStrategy.Forward));
+    }
+
+    [Fact]
     public void A_default_is_plain_json_without_the_files_comments()
     {
         var topic = Topic("\"shape\": { \"kind\": \"columns\", \"list\": \"rows\" }, \"fields\": [{ \"from\": \"a\", \"default\": [1, /* two */ 2.50,] }, { \"from\": \"b\", \"default\": null }]");
