@@ -1,1 +1,3 @@
-Console.WriteLine("node");
+using Analytics.Actors.Node.Cli;
+
+return await Verbs.RunAsync(args).ConfigureAwait(false);

@@ -61,7 +61,7 @@ public sealed class RouterLoop : IRouterListener
     public Task<T> Ask<T>(Func<Router, T> question)
     {
         var answer = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
-        if (!mailbox.Post(() => answer.TrySetResult(question(router)))) answer.SetCanceled();
+        if (!Post(() => answer.TrySetResult(question(router)))) answer.SetCanceled();
         return answer.Task;
     }
 
@@ -100,7 +100,7 @@ public sealed class RouterLoop : IRouterListener
             foreach (var state in Sources(fresh)) known[state.Partition] = state;
         }
 
-        mailbox.Post(() =>
+        Post(() =>
         {
             foreach (var position in positions)
             {
@@ -137,6 +137,8 @@ public sealed class RouterLoop : IRouterListener
 
     void IRouterListener.OnLost(IReadOnlyList<TopicPartition> partitions) => Forget(partitions);
 
+    private bool Post(Action action) => mailbox.Post(action);
+
     private long NowMs => time.GetUtcNow().ToUnixTimeMilliseconds();
 
     private IReadOnlyList<SourceState> Sources(List<SourceState> fresh)
@@ -146,7 +148,7 @@ public sealed class RouterLoop : IRouterListener
         return missing.Count == 0 ? stored : store.UpdateSourcesAsync(missing, CancellationToken.None).AsTask().GetAwaiter().GetResult();
     }
 
-    private void Forget(IReadOnlyList<TopicPartition> partitions) => mailbox.Post(() =>
+    private void Forget(IReadOnlyList<TopicPartition> partitions) => Post(() =>
     {
         foreach (var partition in partitions)
         {
@@ -242,7 +244,7 @@ public sealed class RouterLoop : IRouterListener
     {
         if (outcome.Result == SendResult.Sent)
         {
-            mailbox.Post(() => router.Acknowledged(send.Destination, send.Number, effects));
+            Post(() => router.Acknowledged(send.Destination, send.Number, effects));
             return;
         }
 
@@ -253,7 +255,7 @@ public sealed class RouterLoop : IRouterListener
     private async Task SendAgainAsync(SendEnvelope send)
     {
         await Task.Delay(SendAgainAfter, time).ConfigureAwait(false);
-        mailbox.Post(() => router.Failed(send.Destination, send.Number, effects));
+        Post(() => router.Failed(send.Destination, send.Number, effects));
     }
 
     private async Task CommitAsync(CommitPositions commit)
@@ -262,12 +264,6 @@ public sealed class RouterLoop : IRouterListener
         var outcome = await source!.CommitAsync(positions).ConfigureAwait(false);
         if (!outcome.Committed) observer.Warned($"committing the router's positions failed: {outcome.Error}");
         var done = commit.Positions.Where(position => !outcome.Skipped.Contains(position.Partition)).ToList();
-        mailbox.Post(() => router.CommitFinished(done, outcome.Committed));
+        Post(() => router.CommitFinished(done, outcome.Committed));
     }
-}
-
-/// <summary>What a lambda needs to be a mailbox item.</summary>
-internal static class MailboxExtensions
-{
-    public static bool Post(this Mailbox<object> mailbox, Action action) => mailbox.Post((object)action);
 }

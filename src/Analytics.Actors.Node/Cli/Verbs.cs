@@ -1,0 +1,191 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+using Analytics.Actors.Node.Demo;
+
+namespace Analytics.Actors.Node.Cli;
+
+/// <summary>
+/// The verbs of the executable and their arguments. Exit codes: 0 done, 1 failed, 2 bad arguments or configuration, with
+/// a message on stderr that says what, where, and what would be right.
+/// </summary>
+public static class Verbs
+{
+    public const int Done = 0;
+    public const int Failed = 1;
+    public const int BadArguments = 2;
+
+    public static async Task<int> RunAsync(string[] args)
+    {
+        var parsed = Root().Parse(args);
+        if (parsed.Errors.Count > 0 && parsed.Action is not System.CommandLine.Help.HelpAction)
+        {
+            foreach (var error in parsed.Errors) await Console.Error.WriteLineAsync(error.Message).ConfigureAwait(false);
+            await Console.Error.WriteLineAsync($"see: analytics {string.Join(' ', parsed.CommandResult.Command.Parents.OfType<Command>().Where(parent => parent is not RootCommand).Select(parent => parent.Name).Append(parsed.CommandResult.Command is RootCommand ? "" : parsed.CommandResult.Command.Name))} --help").ConfigureAwait(false);
+            return BadArguments;
+        }
+
+        try
+        {
+            return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false }).ConfigureAwait(false);
+        }
+        catch (BadArgumentsException wrong)
+        {
+            await Console.Error.WriteLineAsync(wrong.Message).ConfigureAwait(false);
+            return BadArguments;
+        }
+        catch (Exception failure) when (failure is not OperationCanceledException)
+        {
+            await Console.Error.WriteLineAsync(failure.Message).ConfigureAwait(false);
+            return Failed;
+        }
+    }
+
+    private static RootCommand Root() => new("Analytics.Actors: stations' records in, windows per station, module calls, batches of results out.")
+    {
+        Demo(), Node(), Broker(), Trace(), Replay(), Evaluate(), Config(),
+    };
+
+    private static Command Demo()
+    {
+        var duration = new Option<TimeSpan>("--duration") { Description = "for how long records are produced: 30s, 5min, 1h", CustomParser = Duration, DefaultValueFactory = _ => TimeSpan.FromSeconds(30) };
+        var stations = new Option<int>("--stations") { Description = "simulated stations", DefaultValueFactory = _ => 200 };
+        var rate = new Option<double>("--rate") { Description = "records per second after the start", DefaultValueFactory = _ => 500 };
+        var nodes = new Option<int>("--nodes") { Description = "nodes; only 1 for now", DefaultValueFactory = _ => 1 };
+        var data = new Option<string?>("--data") { Description = "replay the real data in this directory instead of simulating" };
+        var report = new Option<string?>("--report") { Description = "write the report as JSON to this file" };
+        var fault = new Option<string?>("--fault") { Description = "drop=N,dup=N: drop or double so many records inside the node; the report must then say so" };
+        var seed = new Option<int>("--seed") { Description = "seed of the simulated stations", DefaultValueFactory = _ => 1 };
+        var pipeline = PipelineOption();
+        var keep = new Option<string?>("--keep") { Description = "keep the database and the node's log in this directory" };
+        var command = new Command("demo", "the whole system on this machine: broker, node, stations, a live view, and a check of everything") { duration, stations, rate, nodes, data, report, fault, seed, pipeline, keep };
+        command.SetAction(async (parse, cancellation) =>
+        {
+            if (parse.GetValue(nodes) != 1) throw new BadArgumentsException($"--nodes {parse.GetValue(nodes)}: the demo runs one node for now");
+            if (parse.GetValue(stations) is < 1 or > 100_000) throw new BadArgumentsException($"--stations {parse.GetValue(stations)}: must be 1 to 100000");
+            if (parse.GetValue(rate) is < 0.1 or > 100_000) throw new BadArgumentsException($"--rate {parse.GetValue(rate)}: must be 0.1 to 100000 records a second");
+            if (parse.GetValue(data) is { } directory && !Directory.Exists(directory)) throw new BadArgumentsException($"--data {directory}: there is no such directory");
+            var (drop, duplicate) = Faults(parse.GetValue(fault));
+            var runner = new DemoRunner(
+                new DemoOptions
+                {
+                    Duration = parse.GetValue(duration),
+                    Stations = parse.GetValue(stations),
+                    Rate = parse.GetValue(rate),
+                    Data = parse.GetValue(data),
+                    Report = parse.GetValue(report),
+                    Drop = drop,
+                    Duplicate = duplicate,
+                    Seed = parse.GetValue(seed),
+                    Keep = parse.GetValue(keep),
+                },
+                Files.Pipeline(parse.GetValue(pipeline)), Console.Out);
+            return await runner.RunAsync(cancellation).ConfigureAwait(false);
+        });
+        return command;
+    }
+
+    private static Command Node()
+    {
+        var config = ConfigOption();
+        var set = new Option<string[]>("--set") { Description = "a.b=c: overrides one key of the configuration; may be given several times" };
+        var command = new Command("node", "one node of a cluster, until SIGTERM or Ctrl-C") { config, set };
+        command.SetAction((parse, cancellation) => NodeVerb.RunAsync(parse.GetValue(config), parse.GetValue(set) ?? [], Console.Out, Console.Error, cancellation));
+        return command;
+    }
+
+    private static Command Broker()
+    {
+        var brokers = new Option<int>("--brokers") { Description = "1 to 3", DefaultValueFactory = _ => 3 };
+        var pipeline = PipelineOption();
+        var group = new Option<string>("--group") { Description = "the group whose internal topics are made", DefaultValueFactory = _ => "analytics-dev" };
+        var shards = new Option<int>("--shards") { Description = "partitions of the internal topics", DefaultValueFactory = _ => 16 };
+        var partitions = new Option<int>("--partitions") { Description = "partitions of the other topics", DefaultValueFactory = _ => 4 };
+        var command = new Command("broker", "the embedded broker alone; reads 'down N', 'up N', 'rtt N MS', 'errors API CODE...' from standard input, and ends with it") { brokers, pipeline, group, shards, partitions };
+        command.SetAction((parse, cancellation) => BrokerVerb.RunAsync(
+            parse.GetValue(brokers), Files.Pipeline(parse.GetValue(pipeline)), parse.GetValue(group)!, parse.GetValue(shards), parse.GetValue(partitions), Console.In, Console.Out, cancellation));
+        return command;
+    }
+
+    private static Command Trace()
+    {
+        var records = new Option<string>("--records") { Description = "JSON lines: records, {\"advance\": ms}, {\"answer\": {...}}; - for standard input", Required = true };
+        var pipeline = PipelineOption();
+        var command = new Command("trace", "recorded records through the real core on virtual time, without broker and database; every effect as a JSON line") { records, pipeline };
+        command.SetAction(parse => TraceVerb.Run(parse.GetValue(records)!, Files.Pipeline(parse.GetValue(pipeline)), Console.In, Console.Out));
+        return command;
+    }
+
+    private static Command Replay()
+    {
+        var data = new Option<string>("--data") { Description = "the directory with the data", Required = true };
+        var bootstrap = new Option<string>("--bootstrap") { Description = "host:port of the brokers", Required = true };
+        var speed = new Option<double>("--speed") { Description = "event time over real time: 3600 is an hour a second; 0: as fast as it goes", DefaultValueFactory = _ => 3600 };
+        var hours = new Option<int>("--push-hours") { Description = "hours between two pushes of the last 168; must divide 24", DefaultValueFactory = _ => 1 };
+        var days = new Option<int?>("--days") { Description = "only the first so many days" };
+        var shift = new Option<bool>("--to-now") { Description = "move all times by whole weeks, so that the data ends now" };
+        var command = new Command("replay", "real data into Kafka, at a chosen speed") { data, bootstrap, speed, hours, days, shift };
+        command.SetAction((parse, cancellation) => ReplayVerb.RunAsync(
+            new ReplayRequest(parse.GetValue(data)!, parse.GetValue(bootstrap)!, parse.GetValue(speed), parse.GetValue(hours), parse.GetValue(days), parse.GetValue(shift)), Console.Out, cancellation));
+        return command;
+    }
+
+    private static Command Evaluate()
+    {
+        var data = new Option<string>("--data") { Description = "the directory with the data", Required = true };
+        var stations = new Option<bool>("--stations") { Description = "a line for each station" };
+        var json = new Option<bool>("--json") { Description = "as JSON" };
+        var command = new Command("evaluate", "how well load_prediction forecasts the measured load, beside simple forecasts") { data, stations, json };
+        command.SetAction(parse =>
+        {
+            var result = Analytics.Actors.Node.Replay.ForecastEvaluation.Run(parse.GetValue(data)!);
+            Console.Out.WriteLine(parse.GetValue(json) ? result.ToJson() : result.ToText(parse.GetValue(stations)));
+            return Done;
+        });
+        return command;
+    }
+
+    private static Command Config()
+    {
+        var pipeline = PipelineOption();
+        var config = ConfigOption();
+        var json = new Option<bool>("--json") { Description = "as JSON" };
+        var check = new Command("check", "says whether a pipeline (and a node's configuration) is right, and what is wrong") { pipeline, config, json };
+        check.SetAction(parse => ConfigCheck.Run(
+            parse.GetValue(pipeline) ?? Files.DefaultPipeline, parse.GetValue(config), parse.GetValue(json), Console.Out, Console.Error));
+        return new Command("config", "configuration of the pipeline and of nodes") { check };
+    }
+
+    private static Option<string?> PipelineOption() => new("--pipeline") { Description = "the pipeline file; default: cluster-config/pipeline.json" };
+
+    private static Option<string?> ConfigOption() => new("--config") { Description = "the node's configuration file; default: DATA_ANALYSIS_CONFIG, else cluster-config/development.json" };
+
+    private static TimeSpan Duration(ArgumentResult argument)
+    {
+        var text = argument.Tokens.Count > 0 ? argument.Tokens[0].Value : "";
+        if (Core.Pipeline.DurationText.TryParse(text, out var ms) && ms > 0) return TimeSpan.FromMilliseconds(ms);
+        argument.AddError($"--duration {text}: must be a number with a unit, for example 30s, 5min or 1h");
+        return default;
+    }
+
+    private static (int Drop, int Duplicate) Faults(string? text)
+    {
+        var (drop, duplicate) = (0, 0);
+        foreach (var part in (text ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+        {
+            var (name, number) = part.Split('=') is [var left, var right] ? (left, right) : (part, "");
+            if (name is not ("drop" or "dup") || !int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var count) || count > 1_000)
+            {
+                throw new BadArgumentsException($"--fault {text}: must be drop=N, dup=N or both joined by a comma, N up to 1000");
+            }
+
+            if (name == "drop") drop = count;
+            else duplicate = count;
+        }
+
+        return (drop, duplicate);
+    }
+}
+
+/// <summary>An argument or a configuration file is wrong; the message says what, where, and what would be right.</summary>
+public sealed class BadArgumentsException(string message) : Exception(message);
