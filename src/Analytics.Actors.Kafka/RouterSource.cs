@@ -124,16 +124,23 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         if (state.Next is not null) consumer.Resume([partition.ToClient()]);
     });
 
-    /// <summary>The end of a partition's log as of the last fetch, for lag; null where it is not known. Asks no broker.</summary>
-    public Task<long?> GetHighWatermark(TopicPartition partition)
+    /// <summary>
+    /// The ends of the partitions' logs as of the last fetch, for lag; those that are not known yet, or not ours, are left
+    /// out. Asks no broker, and the poll thread once for all.
+    /// </summary>
+    public async Task<IReadOnlyDictionary<TopicPartition, long>> GetHighWatermarksAsync(IReadOnlyList<TopicPartition> partitions)
     {
-        long? high = null;
-        return loop.Post($"reading the watermark of {partition}", () =>
+        var ends = new Dictionary<TopicPartition, long>();
+        await loop.Post("reading watermarks", () =>
         {
-            if (!assigned.ContainsKey(partition)) return;
-            var known = consumer.GetWatermarkOffsets(partition.ToClient()).High;
-            if (!known.IsSpecial) high = known.Value;
-        }).ContinueWith(_ => high, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+            foreach (var partition in partitions)
+            {
+                if (!assigned.ContainsKey(partition)) continue;
+                var known = consumer.GetWatermarkOffsets(partition.ToClient()).High;
+                if (!known.IsSpecial) ends[partition] = known.Value;
+            }
+        }).ConfigureAwait(false);
+        return ends;
     }
 
     /// <summary>

@@ -8,14 +8,14 @@ public sealed record CheckpointOptions
     /// <summary>Longest time between two checkpoints of a shard that changed.</summary>
     public TimeSpan Idle { get; init; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>The same while results wait for a checkpoint before they may leave.</summary>
-    public TimeSpan Waiting { get; init; } = TimeSpan.FromMilliseconds(100);
+    /// <summary>The same while results wait for a checkpoint before they may leave; at most 100 ms.</summary>
+    public TimeSpan Waiting { get; init; } = TimeSpan.FromMilliseconds(20);
 
     internal static CheckpointOptions Read(ConfigurationObject section)
     {
         var idle = section.Find("idleMs")?.Integer(1, 60_000) ?? 1_000;
         var waitingValue = section.Find("waitingMs");
-        var waiting = waitingValue?.Integer(1, 60_000) ?? Math.Min(100, idle);
+        var waiting = waitingValue?.Integer(1, 100) ?? Math.Min(20, idle);
         if (waiting > idle) waitingValue!.Refuse($"must not be longer than \"checkpoint.idleMs\" ({idle})");
         section.Close();
         return new CheckpointOptions { Idle = TimeSpan.FromMilliseconds(idle), Waiting = TimeSpan.FromMilliseconds(waiting) };

@@ -12,7 +12,7 @@ public sealed record LimitOptions
     public long MailboxBytes { get; init; } = 64L * 1024 * 1024;
 
     /// <summary>Module calls of one shard that have not come back yet.</summary>
-    public int CallsInFlight { get; init; } = 256;
+    public int CallsInFlight { get; init; } = 10_000;
 
     /// <summary>Kilobytes that a Kafka consumer may fetch ahead (librdkafka's queued.max.messages.kbytes).</summary>
     public int QueuedMaxMessagesKbytes { get; init; } = 65_536;

@@ -178,9 +178,8 @@ public sealed class NodeHost : IAsyncDisposable
     {
         if (Router is null || source is null) return [];
         var positions = await Router.Ask(router => router.Committable).ConfigureAwait(false);
-        List<(TopicPartition, long, long?)> known = [];
-        foreach (var (partition, next) in positions) known.Add((partition, next, await source.GetHighWatermark(partition).ConfigureAwait(false)));
-        return known;
+        var ends = await source.GetHighWatermarksAsync(positions.Select(position => position.Partition).ToList()).ConfigureAwait(false);
+        return positions.Select(position => (position.Partition, position.Next, ends.TryGetValue(position.Partition, out var end) ? end : (long?)null)).ToList();
     }
 
     private IEnumerable<TopicConfiguration> SourceTopics()

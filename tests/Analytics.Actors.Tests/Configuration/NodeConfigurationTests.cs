@@ -52,7 +52,7 @@ public class NodeConfigurationTests
         (options.Group, options.Shards, options.MaxRecordBytes).ShouldBe(("analytics", 16, 16 * 1024 * 1024));
         options.NodeId.ShouldEndWith("-8000");
         options.Pipeline.ShouldBe(folder.In("pipeline.json"));
-        options.Checkpoint.ShouldBe(new CheckpointOptions { Idle = TimeSpan.FromSeconds(1), Waiting = TimeSpan.FromMilliseconds(100) });
+        options.Checkpoint.ShouldBe(new CheckpointOptions { Idle = TimeSpan.FromSeconds(1), Waiting = TimeSpan.FromMilliseconds(20) });
         options.Commit.ShouldBe(new CommitOptions { Interval = TimeSpan.FromSeconds(5), BatchSize = 100, RetriesMax = 3, RetryDelay = TimeSpan.FromSeconds(1) });
         options.Limits.ShouldBe(new LimitOptions());
         options.Pools.ShouldBe(new Dictionary<string, int> { ["default"] = Environment.ProcessorCount });
