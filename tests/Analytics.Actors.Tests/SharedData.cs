@@ -1,32 +1,34 @@
 namespace Analytics.Actors.Tests;
 
-/// <summary>Files that stand beside the repository (reference vectors, real data); absent in a plain clone.</summary>
-internal static class SharedData
+/// <summary>Finds the published data and the reference vectors, which live beside the repository and may be absent.</summary>
+public static class SharedData
 {
-    /// <summary>The folder <c>shared</c> beside the repository; null where there is none.</summary>
-    public static string? Folder { get; } = Find();
+    /// <summary>The directory; null where it is absent.</summary>
+    public static string? Root { get; } = Find();
 
-    public static string PathOf(params string[] names) => Path.Combine([Folder!, .. names]);
+    /// <summary>A path below <see cref="Root"/>; only for tests marked with <see cref="SharedDataFactAttribute"/>.</summary>
+    public static string Path(params string[] parts) =>
+        System.IO.Path.Combine([Root ?? throw new InvalidOperationException("../shared is absent"), .. parts]);
 
     private static string? Find()
     {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        for (var directory = new DirectoryInfo(AppContext.BaseDirectory); directory is not null; directory = directory.Parent)
         {
-            if (!File.Exists(Path.Combine(folder.FullName, "Analytics.Actors.sln"))) continue;
-            var shared = Path.Combine(folder.FullName, "..", "shared");
-            return Directory.Exists(shared) ? Path.GetFullPath(shared) : null;
+            if (!File.Exists(System.IO.Path.Combine(directory.FullName, "Analytics.Actors.sln"))) continue;
+            var shared = System.IO.Path.Combine(directory.FullName, "..", "shared");
+            return Directory.Exists(shared) ? System.IO.Path.GetFullPath(shared) : null;
         }
 
         return null;
     }
 }
 
-/// <summary>A fact that needs shared data, and is skipped where there is none.</summary>
+/// <summary>A fact about published data: skipped, with a notice, where the data are absent.</summary>
 [AttributeUsage(AttributeTargets.Method)]
 public sealed class SharedDataFactAttribute : FactAttribute
 {
     public SharedDataFactAttribute()
     {
-        if (SharedData.Folder is null) Skip = "There is no folder 'shared' beside the repository.";
+        if (SharedData.Root is null) Skip = "needs the published data in ../shared beside the repository, which is absent";
     }
 }

@@ -8,13 +8,14 @@ public interface ICheckpointStore : IAsyncDisposable
 {
     /// <summary>
     /// Creates or migrates the schema, and pins what must not change: on first use it records the shard count and a
-    /// random store id; afterwards a different shard count is refused with <see cref="StoreRefusedException"/>.
+    /// random store id; afterwards a different shard count or group is refused with <see cref="StoreRefusedException"/>.
     /// </summary>
     ValueTask<StoreIdentity> OpenAsync(string group, int shardCount, CancellationToken cancellation);
 
     /// <summary>
     /// Takes a shard over: raises its epoch and commits, and only then reads its state, so that whatever an earlier
     /// owner commits later is fenced. The epoch's row also remembers whether the last owner released it in order.
+    /// Where it fails the epoch may be raised all the same; repeating it raises it once more, which does no harm.
     /// </summary>
     ValueTask<RecoveredShard> TakeOverAsync(ShardId shard, string owner, CancellationToken cancellation);
 
@@ -26,12 +27,16 @@ public interface ICheckpointStore : IAsyncDisposable
     /// </summary>
     ValueTask<IReadOnlyList<CheckpointOutcome>> CommitAsync(IReadOnlyList<ShardCheckpoint> checkpoints, CancellationToken cancellation);
 
-    /// <summary>Reads entities of a shard by kind, all of that kind where <paramref name="keys"/> is null, else those keys.</summary>
+    /// <summary>
+    /// Reads entities of a shard by kind: all of that kind, by key, where <paramref name="keys"/> is null, else those keys
+    /// that exist, in the order asked for.
+    /// </summary>
     ValueTask<IReadOnlyList<EntityState>> ReadEntitiesAsync(ShardId shard, EntityKind kind, IReadOnlyList<string>? keys, CancellationToken cancellation);
 
     /// <summary>
     /// What is known of each source partition (partition count pinned per topic, incarnation, gaps), and the change of one:
-    /// see <see cref="SourceState"/>. Upserts and returns the stored rows; an empty list only reads.
+    /// see <see cref="SourceState"/>. Upserts and returns all stored rows, by topic and partition; an empty list only reads.
+    /// A stored incarnation never falls: a change that names a lower one is left out, and the answer tells.
     /// </summary>
     ValueTask<IReadOnlyList<SourceState>> UpdateSourcesAsync(IReadOnlyList<SourceState> changed, CancellationToken cancellation);
 }
@@ -71,7 +76,7 @@ public sealed record EntityState(EntityKind Kind, string Key, byte[]? State);
 /// <summary>How far a shard has read one of its data partitions.</summary>
 /// <param name="Next">The next offset to read.</param>
 /// <param name="LastTimestampMs">Timestamp of the last record read, to recognise a recreated topic; -1 without one.</param>
-/// <param name="LastChecksum">CRC-32 of the last record's value; 0 without one.</param>
+/// <param name="LastChecksum">CRC-32C of the last record's value; 0 without one.</param>
 public sealed record PartitionPosition(TopicPartition Partition, long Next, long LastTimestampMs, uint LastChecksum);
 
 /// <summary>
@@ -114,6 +119,14 @@ public sealed record ShardCheckpoint
 
     /// <summary>The owner's last checkpoint before an orderly release: the next owner need not be careful.</summary>
     public bool Release { get; init; }
+
+    /// <summary>A group commit holds one checkpoint of each shard: two of one shard are one checkpoint that was not joined.</summary>
+    public static void RequireOnePerShard(IReadOnlyList<ShardCheckpoint> checkpoints)
+    {
+        var seen = new HashSet<ShardId>(checkpoints.Count);
+        foreach (var checkpoint in checkpoints)
+            if (!seen.Add(checkpoint.Shard)) throw new ArgumentException($"Shard {checkpoint.Shard} has two checkpoints in one group commit.", nameof(checkpoints));
+    }
 }
 
 /// <summary>What a takeover reads.</summary>
@@ -132,6 +145,11 @@ public sealed record RecoveredShard
 
     /// <summary>Empty for a new shard.</summary>
     public required byte[] ShardState { get; init; }
+
+    /// <summary>
+    /// Stations, batches and globals, by kind and key: what the owner must have at once, for triggers and deadlines.
+    /// Windows are most of the bytes and are read when their station is activated.
+    /// </summary>
     public required IReadOnlyList<EntityState> Entities { get; init; }
     public required IReadOnlyList<PartitionPosition> Positions { get; init; }
     public required IReadOnlyList<MarkState> Marks { get; init; }
@@ -154,3 +172,17 @@ public sealed class CommitOutcomeUnknownException(string message, Exception? inn
 
 /// <summary>The store does not fit this node (shard count, schema of a newer version); the message says what would be right.</summary>
 public sealed class StoreRefusedException(string message) : Exception(message);
+
+public static class CheckpointStoreExtensions
+{
+    /// <summary>
+    /// Takes a shard over with its windows. They are read after the epoch was raised and committed, so no earlier owner
+    /// can change them any more.
+    /// </summary>
+    public static async ValueTask<RecoveredShard> TakeOverWholeAsync(this ICheckpointStore store, ShardId shard, string owner, CancellationToken cancellation)
+    {
+        var recovered = await store.TakeOverAsync(shard, owner, cancellation).ConfigureAwait(false);
+        var windows = await store.ReadEntitiesAsync(shard, EntityKind.Window, null, cancellation).ConfigureAwait(false);
+        return recovered with { Entities = [.. recovered.Entities, .. windows] };
+    }
+}

@@ -47,6 +47,9 @@ public sealed class SecondsWindow : TopicWindow
     /// <summary>The second that is open, seconds since 1970 UTC.</summary>
     public long? OpenSecond => open?.Number;
 
+    /// <summary>A second has been delivered and is not past its ttl.</summary>
+    public bool HasClosedSecond => closed is not null;
+
     internal IReadOnlyList<byte[]> OpenItems => open?.Items ?? [];
     internal IReadOnlyList<byte[]> ClosedItems => closed?.Items ?? [];
 

@@ -12,7 +12,7 @@ namespace Analytics.Actors.Tests.Windows;
 internal static class Golden
 {
     public static List<JsonObject> Cases(string file) =>
-        File.ReadLines(SharedData.PathOf("golden", file)).Where(line => line.Length > 0).Select(line => JsonNode.Parse(line)!.AsObject()).ToList();
+        File.ReadLines(SharedData.Path("golden", file)).Where(line => line.Length > 0).Select(line => JsonNode.Parse(line)!.AsObject()).ToList();
 
     public static string Name(JsonObject vector) => (string)vector["name"]!;
 

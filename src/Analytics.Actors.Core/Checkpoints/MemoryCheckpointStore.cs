@@ -1,0 +1,207 @@
+namespace Analytics.Actors.Core.Checkpoints;
+
+/// <summary>
+/// The checkpoint store without a disk, for the simulator and the trace: it answers before it returns, knows no clock and
+/// no chance (the store id is given), and lists everything in one order, so that a seed reproduces a run. It survives the
+/// nodes of a simulated cluster as a database would: several of them open the same object, and disposing it forgets
+/// nothing. Byte arrays are copied in both directions, because what is "on disk" must not change with the caller's state.
+/// </summary>
+/// <param name="storeId">What a database would have made up at its creation: 12 hex digits.</param>
+public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
+{
+    // One store may be shared by hosts that do have threads (a demo without a database); a simulation never waits here.
+    private readonly Lock gate = new();
+    private readonly Dictionary<TopicPartition, SourceState> sources = [];
+    private string? group;
+    private Shard[] shards = [];
+
+    public ValueTask<StoreIdentity> OpenAsync(string group, int shardCount, CancellationToken cancellation)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(group);
+        ArgumentOutOfRangeException.ThrowIfLessThan(shardCount, 1);
+        cancellation.ThrowIfCancellationRequested();
+        lock (gate)
+        {
+            if (this.group is null)
+            {
+                this.group = group;
+                shards = Enumerable.Range(0, shardCount).Select(_ => new Shard()).ToArray();
+            }
+            if (shards.Length != shardCount)
+                throw new StoreRefusedException($"The store was made for {shards.Length} shards and is opened with {shardCount}; the shard count of a store never changes.");
+            if (this.group != group)
+                throw new StoreRefusedException($"The store belongs to the group '{this.group}' and is opened by the group '{group}'.");
+            return ValueTask.FromResult(new StoreIdentity(storeId, 0));
+        }
+    }
+
+    public ValueTask<RecoveredShard> TakeOverAsync(ShardId shard, string owner, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        lock (gate) return ValueTask.FromResult(Find(shard).TakeOver(shard));
+    }
+
+    public ValueTask<IReadOnlyList<CheckpointOutcome>> CommitAsync(IReadOnlyList<ShardCheckpoint> checkpoints, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        ShardCheckpoint.RequireOnePerShard(checkpoints);
+        lock (gate)
+        {
+            // All refusals come before the first change: the group commits as a whole, or not at all.
+            foreach (var checkpoint in checkpoints) Find(checkpoint.Shard).Verify(checkpoint);
+            var outcomes = new CheckpointOutcome[checkpoints.Count];
+            for (var i = 0; i < outcomes.Length; i++) outcomes[i] = Find(checkpoints[i].Shard).Commit(checkpoints[i]);
+            return ValueTask.FromResult<IReadOnlyList<CheckpointOutcome>>(outcomes);
+        }
+    }
+
+    public ValueTask<IReadOnlyList<EntityState>> ReadEntitiesAsync(ShardId shard, EntityKind kind, IReadOnlyList<string>? keys, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        lock (gate) return ValueTask.FromResult<IReadOnlyList<EntityState>>(Find(shard).ReadEntities(kind, keys));
+    }
+
+    public ValueTask<IReadOnlyList<SourceState>> UpdateSourcesAsync(IReadOnlyList<SourceState> changed, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        lock (gate)
+        {
+            RequireOpen();
+            foreach (var source in changed)
+            {
+                if (!sources.TryGetValue(source.Partition, out var stored) || source.Incarnation >= stored.Incarnation)
+                    sources[source.Partition] = source;
+            }
+            return ValueTask.FromResult<IReadOnlyList<SourceState>>([.. sources.Values.OrderBy(source => source.Partition)]);
+        }
+    }
+
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+    private void RequireOpen()
+    {
+        if (group is null) throw new InvalidOperationException("OpenAsync comes first.");
+    }
+
+    private Shard Find(ShardId shard)
+    {
+        RequireOpen();
+        return (uint)shard.Value < (uint)shards.Length
+            ? shards[shard.Value]
+            : throw new ArgumentOutOfRangeException(nameof(shard), shard, $"The store has the shards 0 to {shards.Length - 1}.");
+    }
+
+    private static byte[] Copy(byte[] bytes) => [.. bytes];
+
+    /// <summary>The rows of one shard.</summary>
+    private sealed class Shard
+    {
+        private readonly Dictionary<(EntityKind Kind, string Key), byte[]> entities = [];
+        private readonly Dictionary<TopicPartition, PartitionPosition> positions = [];
+        private readonly Dictionary<(TopicPartition Log, string Source), MarkState> marks = [];
+        private readonly Dictionary<TopicPartition, SortedDictionary<long, OutboxEntry>> outbox = [];
+        private long epoch;
+        private long number;
+        private bool released = true;
+        private byte[] state = [];
+
+        public RecoveredShard TakeOver(ShardId shard)
+        {
+            var releasedInOrder = released;
+            epoch++;
+            released = false;
+            return new RecoveredShard
+            {
+                Shard = shard,
+                Epoch = new Epoch(epoch),
+                CheckpointNumber = number,
+                ReleasedInOrder = releasedInOrder,
+                ShardState = Copy(state),
+                Entities = [.. InOrder(entities.Where(row => row.Key.Kind != EntityKind.Window))],
+                Positions = [.. positions.Values.OrderBy(position => position.Partition)],
+                Marks = [.. marks.Values.OrderBy(mark => mark.Log).ThenBy(mark => mark.Source, Utf8Order.Instance)],
+                Outbox = [.. outbox.OrderBy(destination => destination.Key).SelectMany(destination => destination.Value.Values).Select(Copied)],
+            };
+        }
+
+        /// <summary>Throws where the checkpoint breaks an invariant of the shard that made it.</summary>
+        public void Verify(ShardCheckpoint checkpoint)
+        {
+            if (IsFenced(checkpoint)) return;
+            var removed = checkpoint.OutboxRemoved.GroupBy(acknowledged => acknowledged.Destination)
+                .ToDictionary(destination => destination.Key, destination => destination.Max(acknowledged => acknowledged.UpToSequence));
+            var added = new HashSet<(TopicPartition, long)>();
+            foreach (var entry in checkpoint.OutboxAdded)
+            {
+                var stored = outbox.TryGetValue(entry.Destination, out var entries) && entries.ContainsKey(entry.Sequence)
+                    && !(removed.TryGetValue(entry.Destination, out var upTo) && entry.Sequence <= upTo);
+                if (stored || !added.Add((entry.Destination, entry.Sequence)))
+                    throw new InvalidOperationException($"Shard {checkpoint.Shard} gave the sequence {entry.Sequence} of {entry.Destination} to a second outbox entry.");
+            }
+        }
+
+        public CheckpointOutcome Commit(ShardCheckpoint checkpoint)
+        {
+            if (IsFenced(checkpoint)) return CheckpointOutcome.Fenced;
+            number = checkpoint.Number;
+            released = checkpoint.Release;
+            state = Copy(checkpoint.ShardState);
+            foreach (var entity in checkpoint.Entities)
+            {
+                if (entity.State is null) entities.Remove((entity.Kind, entity.Key));
+                else entities[(entity.Kind, entity.Key)] = Copy(entity.State);
+            }
+            foreach (var position in checkpoint.Positions) positions[position.Partition] = position;
+            foreach (var mark in checkpoint.Marks) marks[(mark.Log, mark.Source)] = mark;
+            foreach (var acknowledged in checkpoint.OutboxRemoved) RemoveFromOutbox(acknowledged);
+            foreach (var entry in checkpoint.OutboxAdded)
+            {
+                if (!outbox.TryGetValue(entry.Destination, out var entries)) outbox.Add(entry.Destination, entries = []);
+                entries.Add(entry.Sequence, Copied(entry));
+            }
+            return CheckpointOutcome.Committed;
+        }
+
+        public List<EntityState> ReadEntities(EntityKind kind, IReadOnlyList<string>? keys)
+        {
+            if (keys is null) return [.. InOrder(entities.Where(row => row.Key.Kind == kind))];
+            var found = new List<EntityState>(keys.Count);
+            foreach (var key in keys)
+                if (entities.TryGetValue((kind, key), out var state)) found.Add(new EntityState(kind, key, Copy(state)));
+            return found;
+        }
+
+        private bool IsFenced(ShardCheckpoint checkpoint) => checkpoint.Epoch.Value != epoch || checkpoint.Number != number + 1;
+
+        private void RemoveFromOutbox(OutboxAcknowledgement acknowledged)
+        {
+            if (!outbox.TryGetValue(acknowledged.Destination, out var entries)) return;
+            while (entries.Count > 0 && entries.First().Key is var first && first <= acknowledged.UpToSequence) entries.Remove(first);
+        }
+
+        private static IEnumerable<EntityState> InOrder(IEnumerable<KeyValuePair<(EntityKind Kind, string Key), byte[]>> rows) =>
+            rows.OrderBy(row => row.Key.Kind).ThenBy(row => row.Key.Key, Utf8Order.Instance)
+                .Select(row => new EntityState(row.Key.Kind, row.Key.Key, Copy(row.Value)));
+
+        private static OutboxEntry Copied(OutboxEntry entry) =>
+            entry with { Key = entry.Key is null ? null : Copy(entry.Key), Value = Copy(entry.Value), Headers = [.. entry.Headers] };
+    }
+
+    /// <summary>
+    /// The order in which databases sort text by its bytes in UTF-8, which is the order of code points. It differs from
+    /// .NET's ordinal order in one place: characters beyond U+FFFF, surrogates in UTF-16, come after U+E000 to U+FFFF.
+    /// </summary>
+    private sealed class Utf8Order : IComparer<string>
+    {
+        public static readonly Utf8Order Instance = new();
+
+        public int Compare(string? left, string? right)
+        {
+            var common = left.AsSpan().CommonPrefixLength(right);
+            if (common == left!.Length || common == right!.Length) return left.Length.CompareTo(right!.Length);
+            return Rank(left[common]).CompareTo(Rank(right[common]));
+        }
+
+        private static int Rank(char unit) => char.IsSurrogate(unit) ? unit + 0x10000 : unit;
+    }
+}

@@ -1,0 +1,388 @@
+using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Shards;
+
+namespace Analytics.Actors.Core.Nodes;
+
+/// <summary>Settings of a node's decisions; times in ms.</summary>
+public sealed record NodeSettings
+{
+    public required ShardSettings Shards { get; init; }
+
+    /// <summary>A changed shard is checkpointed at least this often.</summary>
+    public long CheckpointIntervalMs { get; init; } = 1_000;
+
+    /// <summary>Pause between commits while results wait to leave; at most 100.</summary>
+    public long UrgentIntervalMs { get; init; } = 10;
+
+    /// <summary>How long a revoked shard may finish its running calls before its last checkpoint.</summary>
+    public long ReleaseLimitMs { get; init; } = 5_000;
+
+    /// <summary>Bounds of the random pause before a shard is taken over again, and of that between failed commits.</summary>
+    public int RetryPauseMinMs { get; init; } = 200;
+    public int RetryPauseMaxMs { get; init; } = 2_000;
+
+    /// <summary>Seed of those pauses.</summary>
+    public int Seed { get; init; }
+}
+
+/// <summary>Where a shard stands on this node.</summary>
+public enum ShardPhase
+{
+    /// <summary>Its takeover is under way.</summary>
+    TakingOver,
+    /// <summary>A takeover failed, or the shard was fenced: taken over again after a pause.</summary>
+    Waiting,
+    Running,
+    /// <summary>Revoked: finishing calls, then the last checkpoint.</summary>
+    Releasing,
+}
+
+/// <summary>
+/// All decisions of a node but the router's: which shards are mine and in which phase, what to read, when to commit, what
+/// to send. A state machine without I/O; the host carries out its effects and reports what happened.
+/// </summary>
+/// <remarks>
+/// Must keep true: a shard is read only after its epoch was raised; one commit is under way per node, and a fenced shard
+/// drops out of it alone; a commit whose outcome is unknown loses its shards; a fenced shard that Kafka still assigns is
+/// taken over again after a random pause.
+/// </remarks>
+public sealed class NodeCore(NodeSettings settings)
+{
+    private readonly SortedDictionary<ShardId, Slot> slots = [];
+    private readonly Dictionary<TopicPartition, Slot> readers = [];
+    private readonly List<OutboxEntry> sendable = [];
+    private readonly Random random = new(settings.Seed);
+    private IReadOnlyList<ShardCheckpoint>? committing;
+    private long? commitAgainMs;
+    private long lastCommitMs;
+    private bool isStopping;
+
+    /// <summary>The shards that this node runs now.</summary>
+    public IEnumerable<Shard> Running => slots.Values.Where(slot => slot.Shard is not null).Select(slot => slot.Shard!);
+
+    /// <summary>Every shard that concerns the node, with its phase.</summary>
+    public IEnumerable<(ShardId Shard, ShardPhase Phase)> Phases => slots.Select(pair => (pair.Key, pair.Value.Phase));
+
+    public Shard? Find(ShardId shard) => slots.TryGetValue(shard, out var slot) ? slot.Shard : null;
+
+    /// <summary>What shards told since the last call.</summary>
+    public void TakeEvents(List<ShardEvent> events)
+    {
+        foreach (var slot in slots.Values)
+        {
+            if (slot.Shard is not { Outputs.Events.Count: > 0 } shard) continue;
+            events.AddRange(shard.Outputs.Events);
+            shard.Outputs.Events.Clear();
+        }
+    }
+
+    /// <summary>When the node next wants to hear of time, ms; null: only messages concern it.</summary>
+    public long? NextDueMs
+    {
+        get
+        {
+            long? due = commitAgainMs;
+            foreach (var slot in slots.Values)
+            {
+                if (slot.Phase is ShardPhase.Waiting or ShardPhase.Releasing) due = Earlier(due, slot.DueMs);
+                if (slot.Shard is not { } shard) continue;
+                if (slot.Phase == ShardPhase.Running) due = Earlier(due, shard.NextDueMs);
+                if (committing is null && slot.Phase == ShardPhase.Running && shard.IsDirty) due = Earlier(due, CommitDueMs(shard));
+            }
+
+            return due;
+        }
+    }
+
+    public void Handle(NodeMessage message, long nowMs, List<NodeEffect> effects)
+    {
+        switch (message)
+        {
+            case RecordsRead read: Read(read, nowMs); break;
+            case CallReturned returned: Find(returned.Call.Shard)?.CallReturned(returned.Call, returned.Outcome, returned.Releases, nowMs); break;
+            case CallReleased released: Find(released.Call.Shard)?.CallReleased(released.Call, nowMs); break;
+            case OutputSent sent: Sent(sent); break;
+            case CommitFinished finished: Finish(finished.Outcomes, nowMs, effects); break;
+            case CommitFailed failed: CommitAgainLater(failed.Reason, nowMs, effects); break;
+            case CommitUnknown unknown: LoseCommitting(unknown.Reason, nowMs, effects); break;
+            case ShardsAssigned assigned: Assign(assigned.Shards, effects); break;
+            case ShardsRevoked revoked: Revoke(revoked.Shards, nowMs, effects); break;
+            case ShardsLost lost: Lose(lost.Shards, effects); break;
+            case ShardTakenOver taken: Start(taken.Recovered, nowMs, effects); break;
+            case TakeOverFailed failed: TakeOverLater(failed, nowMs, effects); break;
+            case StopRequested:
+                isStopping = true;
+                Revoke(slots.Keys.ToList(), nowMs, effects);
+                break;
+            case TimePassed: PassTime(nowMs, effects); break;
+            default: throw new ArgumentOutOfRangeException(nameof(message), message, "not a message of a node");
+        }
+
+        Settle(nowMs, effects);
+    }
+
+    private void Assign(IReadOnlyList<ShardId> shards, List<NodeEffect> effects)
+    {
+        foreach (var shard in shards)
+        {
+            if (slots.TryGetValue(shard, out var slot))
+            {
+                slot.IsWanted = true;
+                continue;
+            }
+
+            slots.Add(shard, new Slot(shard) { Phase = ShardPhase.TakingOver, IsWanted = true });
+            effects.Add(new TakeOver(shard));
+        }
+    }
+
+    private void Revoke(IReadOnlyList<ShardId> shards, long nowMs, List<NodeEffect> effects)
+    {
+        foreach (var shard in shards)
+        {
+            if (!slots.TryGetValue(shard, out var slot))
+            {
+                effects.Add(new ReleaseShard(shard, true));
+                continue;
+            }
+
+            slot.IsWanted = false;
+            if (slot.Phase == ShardPhase.Waiting) Remove(slot, true, effects);
+            if (slot.Phase != ShardPhase.Running) continue;
+            slot.Phase = ShardPhase.Releasing;
+            slot.DueMs = nowMs + settings.ReleaseLimitMs;
+            StopReadingOf(slot, effects);
+        }
+    }
+
+    private void Lose(IReadOnlyList<ShardId> shards, List<NodeEffect> effects)
+    {
+        foreach (var shard in shards)
+        {
+            if (!slots.TryGetValue(shard, out var slot)) continue;
+            slot.IsWanted = false;
+            Stop(slot, effects);
+            // A takeover under way ends by itself; its result is then not wanted.
+            if (slot.Phase != ShardPhase.TakingOver) Remove(slot, false, effects);
+        }
+    }
+
+    private void Start(RecoveredShard recovered, long nowMs, List<NodeEffect> effects)
+    {
+        if (!slots.TryGetValue(recovered.Shard, out var slot) || slot.Phase != ShardPhase.TakingOver) return;
+        if (!slot.IsWanted)
+        {
+            Remove(slot, true, effects);
+            return;
+        }
+
+        var shard = new Shard(settings.Shards, recovered, nowMs);
+        slot.Shard = shard;
+        slot.Phase = ShardPhase.Running;
+        foreach (var log in new[] { shard.PartsLog, shard.BatchLog })
+        {
+            readers[log] = slot;
+            effects.Add(new StartReading(log, shard.Positions.TryGetValue(log, out var position) ? position.Next : 0));
+        }
+    }
+
+    private void TakeOverLater(TakeOverFailed failed, long nowMs, List<NodeEffect> effects)
+    {
+        if (!slots.TryGetValue(failed.Shard, out var slot) || slot.Phase != ShardPhase.TakingOver) return;
+        effects.Add(new Warn($"taking over shard {failed.Shard} failed, it is tried again: {failed.Reason}"));
+        if (slot.IsWanted) WaitFor(slot, nowMs);
+        else Remove(slot, true, effects);
+    }
+
+    private void Read(RecordsRead read, long nowMs)
+    {
+        if (!readers.TryGetValue(read.Partition, out var slot) || slot.Phase != ShardPhase.Running) return;
+        // Time goes first: what came due before these records is decided before them.
+        if (slot.Shard!.NextDueMs <= nowMs) slot.Shard.TimePassed(nowMs);
+        foreach (var record in read.Records) slot.Shard.Receive(record, nowMs);
+    }
+
+    private void Sent(OutputSent sent)
+    {
+        if (Find(sent.Shard) is not { } shard || shard.Epoch != sent.Epoch) return;
+        if (sent.Sent) shard.Outputs.Outbox.Acknowledged(sent.Destination, sent.Sequence);
+        else shard.Outputs.Outbox.Failed(sent.Destination, sent.Sequence);
+    }
+
+    private void PassTime(long nowMs, List<NodeEffect> effects)
+    {
+        foreach (var slot in slots.Values.ToList())
+        {
+            if (slot.Phase == ShardPhase.Running && slot.Shard!.NextDueMs <= nowMs) slot.Shard.TimePassed(nowMs);
+            if (slot.Phase != ShardPhase.Waiting || slot.DueMs > nowMs) continue;
+            slot.Phase = ShardPhase.TakingOver;
+            effects.Add(new TakeOver(slot.Id));
+        }
+
+        if (commitAgainMs <= nowMs)
+        {
+            commitAgainMs = null;
+            effects.Add(new Commit(committing!));
+        }
+    }
+
+    // What follows from whatever just happened: calls to begin, entries to send, pauses, the next commit.
+    private void Settle(long nowMs, List<NodeEffect> effects)
+    {
+        foreach (var slot in slots.Values)
+        {
+            if (slot.Shard is not { } shard) continue;
+            if (slot.Phase == ShardPhase.Running)
+            {
+                foreach (var call in shard.Outputs.Calls) effects.Add(new BeginCall(call));
+                var pause = shard.IsFull;
+                if (pause != slot.IsPaused)
+                {
+                    slot.IsPaused = pause;
+                    effects.Add(new PauseReading(shard.PartsLog, pause));
+                    effects.Add(new PauseReading(shard.BatchLog, pause));
+                }
+            }
+
+            shard.Outputs.Calls.Clear();
+            shard.Outputs.Outbox.TakeSendable(sendable);
+            foreach (var entry in sendable) effects.Add(new SendOutput(slot.Id, shard.Epoch, entry));
+            sendable.Clear();
+        }
+
+        if (committing is null) CommitDue(nowMs, effects);
+    }
+
+    private void CommitDue(long nowMs, List<NodeEffect> effects)
+    {
+        var isDue = false;
+        foreach (var slot in slots.Values)
+        {
+            if (slot.Shard is not { } shard) continue;
+            isDue |= slot.Phase == ShardPhase.Releasing ? ReleaseIsDue(slot, nowMs) : shard.IsDirty && CommitDueMs(shard) <= nowMs;
+        }
+
+        if (!isDue) return;
+        List<ShardCheckpoint> checkpoints = [];
+        foreach (var slot in slots.Values)
+        {
+            if (slot.Shard is not { } shard) continue;
+            var release = slot.Phase == ShardPhase.Releasing && ReleaseIsDue(slot, nowMs);
+            if (release || shard.IsDirty) checkpoints.Add(shard.TakeCheckpoint(release, nowMs));
+        }
+
+        lastCommitMs = nowMs;
+        committing = checkpoints;
+        effects.Add(new Commit(checkpoints));
+    }
+
+    private static bool ReleaseIsDue(Slot slot, long nowMs) => slot.Shard!.RunningCalls == 0 || slot.DueMs <= nowMs;
+
+    private long CommitDueMs(Shard shard) => lastCommitMs + (shard.IsUrgent ? settings.UrgentIntervalMs : settings.CheckpointIntervalMs);
+
+    private void Finish(IReadOnlyList<CheckpointOutcome> outcomes, long nowMs, List<NodeEffect> effects)
+    {
+        if (committing is not { } checkpoints) return;
+        committing = null;
+        lastCommitMs = nowMs;
+        for (var index = 0; index < checkpoints.Count; index++)
+        {
+            var checkpoint = checkpoints[index];
+            if (!slots.TryGetValue(checkpoint.Shard, out var slot) || slot.Shard is not { } shard || shard.Epoch != checkpoint.Epoch) continue;
+            if (outcomes[index] == CheckpointOutcome.Fenced)
+            {
+                effects.Add(new Warn($"shard {slot.Id} was fenced in epoch {shard.Epoch}: another node has taken it over"));
+                Lose(slot, nowMs, effects);
+            }
+            else
+            {
+                shard.Committed(checkpoint.Number);
+                if (checkpoint.Release) Released(slot, nowMs, effects);
+            }
+        }
+    }
+
+    private void CommitAgainLater(string reason, long nowMs, List<NodeEffect> effects)
+    {
+        if (committing is null) return;
+        effects.Add(new Warn($"the store did not take a checkpoint, it is tried again: {reason}"));
+        commitAgainMs = nowMs + random.Next(settings.RetryPauseMinMs, settings.RetryPauseMaxMs);
+    }
+
+    private void LoseCommitting(string reason, long nowMs, List<NodeEffect> effects)
+    {
+        if (committing is not { } checkpoints) return;
+        committing = null;
+        effects.Add(new Warn($"the outcome of a commit is unknown, its shards are taken over again: {reason}"));
+        foreach (var checkpoint in checkpoints)
+        {
+            if (slots.TryGetValue(checkpoint.Shard, out var slot) && slot.Shard?.Epoch == checkpoint.Epoch) Lose(slot, nowMs, effects);
+        }
+    }
+
+    private void Released(Slot slot, long nowMs, List<NodeEffect> effects)
+    {
+        // What the last checkpoint released still leaves while the node lives; the next owner sends what did not.
+        Stop(slot, effects);
+        if (slot.IsWanted && !isStopping)
+        {
+            effects.Add(new ReleaseShard(slot.Id, true));
+            WaitFor(slot, nowMs);
+        }
+        else
+        {
+            Remove(slot, true, effects);
+        }
+    }
+
+    private void Lose(Slot slot, long nowMs, List<NodeEffect> effects)
+    {
+        Stop(slot, effects);
+        if (slot.IsWanted && !isStopping) WaitFor(slot, nowMs);
+        else Remove(slot, false, effects);
+    }
+
+    private void WaitFor(Slot slot, long nowMs)
+    {
+        slot.Phase = ShardPhase.Waiting;
+        slot.DueMs = nowMs + random.Next(settings.RetryPauseMinMs, settings.RetryPauseMaxMs);
+    }
+
+    private void Stop(Slot slot, List<NodeEffect> effects)
+    {
+        if (slot.Shard is not { } shard) return;
+        StopReadingOf(slot, effects);
+        effects.Add(new CancelCalls(slot.Id, shard.Epoch));
+        slot.Shard = null;
+        slot.IsPaused = false;
+    }
+
+    private void StopReadingOf(Slot slot, List<NodeEffect> effects)
+    {
+        foreach (var log in new[] { slot.Shard!.PartsLog, slot.Shard.BatchLog })
+        {
+            if (readers.Remove(log)) effects.Add(new StopReading(log));
+        }
+    }
+
+    private void Remove(Slot slot, bool inOrder, List<NodeEffect> effects)
+    {
+        slots.Remove(slot.Id);
+        effects.Add(new ReleaseShard(slot.Id, inOrder));
+    }
+
+    private static long? Earlier(long? left, long? right) => left is null ? right : right is null ? left : Math.Min(left.Value, right.Value);
+
+    /// <summary>One shard's place on this node.</summary>
+    private sealed class Slot(ShardId id)
+    {
+        public ShardId Id => id;
+        public ShardPhase Phase { get; set; }
+
+        /// <summary>Kafka assigns the shard to this node.</summary>
+        public bool IsWanted { get; set; }
+        public Shard? Shard { get; set; }
+        public long DueMs { get; set; }
+        public bool IsPaused { get; set; }
+    }
+}

@@ -1,0 +1,76 @@
+using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Shards;
+using Analytics.Actors.Core.Stations;
+
+namespace Analytics.Actors.Core.Nodes;
+
+// Facts that reach a node (past tense) and orders that it gives its host (imperative).
+
+public abstract record NodeMessage;
+
+/// <summary>Kafka's group gave these shards to the node.</summary>
+public sealed record ShardsAssigned(IReadOnlyList<ShardId> Shards) : NodeMessage;
+
+/// <summary>Kafka's group takes these shards away and waits: finish, checkpoint, release.</summary>
+public sealed record ShardsRevoked(IReadOnlyList<ShardId> Shards) : NodeMessage;
+
+/// <summary>These shards are gone already: stop at once.</summary>
+public sealed record ShardsLost(IReadOnlyList<ShardId> Shards) : NodeMessage;
+
+/// <summary>A takeover raised the epoch and read the state.</summary>
+public sealed record ShardTakenOver(RecoveredShard Recovered) : NodeMessage;
+
+public sealed record TakeOverFailed(ShardId Shard, string Reason) : NodeMessage;
+
+/// <summary>Records of one data partition, in order.</summary>
+public sealed record RecordsRead(TopicPartition Partition, IReadOnlyList<LogRecord> Records) : NodeMessage;
+
+/// <param name="Releases">False for a call past its time whose code still runs.</param>
+public sealed record CallReturned(CallId Call, CallOutcome Outcome, bool Releases) : NodeMessage;
+
+/// <summary>The code of a call past its time has returned.</summary>
+public sealed record CallReleased(CallId Call) : NodeMessage;
+
+/// <summary>A group commit ended; outcomes in the order of its checkpoints.</summary>
+public sealed record CommitFinished(IReadOnlyList<CheckpointOutcome> Outcomes) : NodeMessage;
+
+/// <summary>Nothing was committed: the same checkpoints are committed again after a pause.</summary>
+public sealed record CommitFailed(string Reason) : NodeMessage;
+
+/// <summary>Whether the commit took place is unknown: its shards count as lost.</summary>
+public sealed record CommitUnknown(string Reason) : NodeMessage;
+
+/// <summary>The broker has an outbox entry, or (not Sent) has it not yet: the same one goes again.</summary>
+public sealed record OutputSent(ShardId Shard, Epoch Epoch, TopicPartition Destination, long Sequence, bool Sent) : NodeMessage;
+
+/// <summary>Time has passed.</summary>
+public sealed record TimePassed : NodeMessage;
+
+/// <summary>The node is to stop in order: release every shard.</summary>
+public sealed record StopRequested : NodeMessage;
+
+public abstract record NodeEffect;
+
+public sealed record TakeOver(ShardId Shard) : NodeEffect;
+
+/// <summary>Read this partition from this offset on.</summary>
+public sealed record StartReading(TopicPartition Partition, long Next) : NodeEffect;
+public sealed record StopReading(TopicPartition Partition) : NodeEffect;
+public sealed record PauseReading(TopicPartition Partition, bool Pause) : NodeEffect;
+public sealed record BeginCall(ModuleCall Call) : NodeEffect;
+
+/// <summary>The shard's calls are of no more use.</summary>
+public sealed record CancelCalls(ShardId Shard, Epoch Epoch) : NodeEffect;
+
+/// <summary>Commit these checkpoints in one transaction; report with CommitFinished, CommitFailed or CommitUnknown.</summary>
+public sealed record Commit(IReadOnlyList<ShardCheckpoint> Checkpoints) : NodeEffect;
+
+/// <summary>Send this outbox entry; report with OutputSent.</summary>
+public sealed record SendOutput(ShardId Shard, Epoch Epoch, OutboxEntry Entry) : NodeEffect;
+
+/// <summary>The node has nothing to do with this shard any more: the revocation may go on.</summary>
+/// <param name="InOrder">Its last checkpoint committed; false: fenced, lost or out of time.</param>
+public sealed record ReleaseShard(ShardId Shard, bool InOrder) : NodeEffect;
+
+/// <summary>Something an operator should read.</summary>
+public sealed record Warn(string Text) : NodeEffect;

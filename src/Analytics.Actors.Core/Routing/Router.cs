@@ -1,0 +1,263 @@
+using Analytics.Actors.Core.Protocol;
+using Analytics.Actors.Core.Shards;
+using Google.Protobuf;
+
+namespace Analytics.Actors.Core.Routing;
+
+/// <summary>An order of the router to its host.</summary>
+public abstract record RouterEffect;
+
+/// <summary>Send this record; report with the same number. There is at most one outstanding per destination.</summary>
+public sealed record SendEnvelope(TopicPartition Destination, long Number, byte[] Value) : RouterEffect;
+
+/// <summary>Commit these positions (next offsets) to the router's group; report with <see cref="Router.CommitFinished"/>.</summary>
+public sealed record CommitPositions(IReadOnlyList<(TopicPartition Partition, long Next)> Positions) : RouterEffect;
+
+/// <summary>Stop or go on reading: as much is in hand as may be.</summary>
+public sealed record PauseSources(bool Pause) : RouterEffect;
+
+/// <summary>Settings of a router; times in ms.</summary>
+public sealed record RouterSettings
+{
+    public long CommitIntervalMs { get; init; } = 5_000;
+    public int CommitBatchSize { get; init; } = 100;
+
+    /// <summary>At most ten commits a second.</summary>
+    public long CommitSpacingMs { get; init; } = 100;
+    public int MaxCommitRetries { get; init; } = 3;
+    public long CommitRetryDelayMs { get; init; } = 1_000;
+
+    /// <summary>Bytes waiting for acknowledgement at which reading pauses; it goes on at half of it.</summary>
+    public long WaitingBytesMax { get; init; } = 32 * 1024 * 1024;
+}
+
+/// <summary>
+/// The router of one node: takes records apart, packs what goes to one partition into envelopes, and commits what has
+/// been acknowledged. It keeps nothing that it cannot lose: the group's offsets are the truth, and the shards' marks drop
+/// what it sends twice.
+/// </summary>
+/// <remarks>
+/// Must keep true: one envelope outstanding per destination, sent again until it is acknowledged; a source partition's
+/// parts reach each destination in order; a position is committed only when everything below it is acknowledged.
+/// </remarks>
+public sealed class Router(ShardSettings shards, RouterSettings settings)
+{
+    private readonly RecordRouter rules = new(shards);
+    private readonly SortedDictionary<TopicPartition, SourceProgress> sources = [];
+    private readonly SortedDictionary<TopicPartition, Lane> lanes = [];
+    private readonly HashSet<TopicPartition> idle = [];
+    private long nextNumber = 1;
+    private long waitingBytes;
+    private bool isPaused;
+    private bool isCommitting;
+    private int commitFailures;
+    private long lastCommitMs;
+    private long sinceCommit;
+
+    /// <summary>Records routed since the start, by topic.</summary>
+    public Dictionary<string, long> RoutedByTopic { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>Items rejected since the start, by reason code.</summary>
+    public Dictionary<string, long> RejectedByReason { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>Nothing waits to be sent or acknowledged.</summary>
+    public bool IsIdle => waitingBytes == 0 && lanes.Values.All(lane => !lane.InFlight);
+
+    /// <summary>The positions that may be committed, of all assigned partitions.</summary>
+    public IReadOnlyList<(TopicPartition Partition, long Next)> Committable =>
+        sources.Values.Select(source => (source.Partition, source.Committable)).ToList();
+
+    /// <summary>When the router next wants to hear of time, ms; null: never.</summary>
+    public long? NextDueMs => isCommitting || !sources.Values.Any(source => source.Committable > source.Committed) ? null
+        : commitFailures > 0 ? lastCommitMs + RetryDelayMs
+        : sinceCommit >= settings.CommitBatchSize ? lastCommitMs + settings.CommitSpacingMs
+        : lastCommitMs + settings.CommitIntervalMs;
+
+    /// <summary>A source partition is ours, from this position on.</summary>
+    public void Assigned(TopicPartition partition, int incarnation, long next) =>
+        sources[partition] = new SourceProgress(partition, incarnation, next, shards.ShardCount);
+
+    /// <summary>A source partition is no longer ours: what is not on its way is forgotten, the next owner sends it.</summary>
+    public void Revoked(TopicPartition partition)
+    {
+        if (!sources.Remove(partition, out var source)) return;
+        foreach (var lane in lanes.Values) waitingBytes -= lane.Drop(source);
+    }
+
+    /// <summary>Routes one record.</summary>
+    public void Receive(in SourceRecord record, List<RouterEffect> effects)
+    {
+        if (!sources.TryGetValue(record.Partition, out var source) || record.Offset <= source.HighestSeen) return;
+        var routed = rules.Route(record, source.Incarnation);
+        RoutedByTopic[record.Partition.Topic] = RoutedByTopic.GetValueOrDefault(record.Partition.Topic) + 1;
+        sinceCommit++;
+        var pending = source.Begin(record.Offset, routed.Parts.Count + (routed.Manifest is null ? 0 : 1));
+        if (routed.Manifest is { } announced)
+        {
+            announced.Manifest.PreviousOffset = source.LastAnnounced[announced.Shard];
+            source.LastAnnounced[announced.Shard] = record.Offset;
+            Enqueue(new TopicPartition(shards.BatchTopic, announced.Shard), new Piece(pending, null, announced.Manifest));
+        }
+
+        foreach (var (shard, parts) in routed.Parts)
+        {
+            parts.PreviousOffset = source.LastSent[shard];
+            source.LastSent[shard] = record.Offset;
+            foreach (var part in parts.Parts)
+            {
+                if (part.Rejected is { } rejected) RejectedByReason[rejected.Code] = RejectedByReason.GetValueOrDefault(rejected.Code) + 1;
+            }
+
+            Enqueue(new TopicPartition(shards.PartsTopic, shard), new Piece(pending, parts, null));
+        }
+
+        if (!isPaused && waitingBytes > settings.WaitingBytesMax)
+        {
+            isPaused = true;
+            effects.Add(new PauseSources(true));
+        }
+    }
+
+    /// <summary>Hands out what may be sent now. To be called after a run of records, so that envelopes fill.</summary>
+    public void Flush(List<RouterEffect> effects)
+    {
+        if (idle.Count == 0) return;
+        foreach (var destination in idle.Order()) Send(destination, lanes[destination], effects);
+        idle.Clear();
+    }
+
+    /// <summary>The broker has the envelope.</summary>
+    public void Acknowledged(TopicPartition destination, long number, List<RouterEffect> effects)
+    {
+        if (!lanes.TryGetValue(destination, out var lane) || lane.Number != number || !lane.InFlight) return;
+        waitingBytes -= lane.Acknowledged();
+        Send(destination, lane, effects);
+        if (isPaused && waitingBytes < settings.WaitingBytesMax / 2)
+        {
+            isPaused = false;
+            effects.Add(new PauseSources(false));
+        }
+    }
+
+    /// <summary>The send failed for now: the same envelope goes again, never the next.</summary>
+    public void Failed(TopicPartition destination, long number, List<RouterEffect> effects)
+    {
+        if (!lanes.TryGetValue(destination, out var lane) || lane.Number != number || !lane.InFlight) return;
+        effects.Add(new SendEnvelope(destination, lane.Number, lane.Value));
+    }
+
+    /// <summary>Commits what is due.</summary>
+    /// <param name="atStop">The last commit: whatever is acknowledged, now.</param>
+    public void TimePassed(long nowMs, bool atStop, List<RouterEffect> effects)
+    {
+        if (isCommitting) return;
+        if (!atStop && !(NextDueMs <= nowMs)) return;
+        var positions = sources.Values.Where(source => source.Committable > source.Committed)
+            .Select(source => (source.Partition, source.Committable)).ToList();
+        if (positions.Count == 0) return;
+        isCommitting = true;
+        lastCommitMs = nowMs;
+        sinceCommit = 0;
+        effects.Add(new CommitPositions(positions));
+    }
+
+    /// <summary>A commit ended. A failed one is tried again after a pause, then with the next interval.</summary>
+    public void CommitFinished(IReadOnlyList<(TopicPartition Partition, long Next)> positions, bool succeeded)
+    {
+        isCommitting = false;
+        if (!succeeded)
+        {
+            commitFailures = commitFailures >= settings.MaxCommitRetries ? 0 : commitFailures + 1;
+            return;
+        }
+
+        commitFailures = 0;
+        foreach (var (partition, next) in positions)
+        {
+            if (sources.TryGetValue(partition, out var source) && source.Committed < next) source.Committed = next;
+        }
+    }
+
+    private long RetryDelayMs => settings.CommitRetryDelayMs;
+
+    private void Enqueue(TopicPartition destination, Piece piece)
+    {
+        if (!lanes.TryGetValue(destination, out var lane)) lanes.Add(destination, lane = new Lane());
+        waitingBytes += lane.Add(piece);
+        if (!lane.InFlight) idle.Add(destination);
+    }
+
+    private void Send(TopicPartition destination, Lane lane, List<RouterEffect> effects)
+    {
+        if (lane.InFlight || lane.Pack(nextNumber, shards.EnvelopeBytesMax) is not { } value) return;
+        effects.Add(new SendEnvelope(destination, nextNumber++, value));
+    }
+
+    /// <summary>What one record sends to one destination.</summary>
+    private readonly record struct Piece(SourceProgress.Pending Record, RecordParts? Parts, Manifest? Manifest)
+    {
+        public int Bytes => (Parts?.CalculateSize() ?? Manifest!.CalculateSize()) + 8;
+    }
+
+    /// <summary>The way to one destination: what waits, and the envelope that is outstanding.</summary>
+    private sealed class Lane
+    {
+        private readonly Queue<(Piece Piece, int Bytes)> waiting = new();
+        private readonly List<Piece> packed = [];
+        private int packedBytes;
+
+        public bool InFlight { get; private set; }
+        public long Number { get; private set; }
+        public byte[] Value { get; private set; } = [];
+
+        public int Add(Piece piece)
+        {
+            var bytes = piece.Bytes;
+            waiting.Enqueue((piece, bytes));
+            return bytes;
+        }
+
+        public byte[]? Pack(long number, int bytesMax)
+        {
+            if (waiting.Count == 0) return null;
+            packed.Clear();
+            packedBytes = 0;
+            PartsEnvelope? parts = null;
+            BatchEnvelope? manifests = null;
+            while (waiting.TryPeek(out var next) && (packed.Count == 0 || packedBytes + next.Bytes <= bytesMax))
+            {
+                waiting.Dequeue();
+                packed.Add(next.Piece);
+                packedBytes += next.Bytes;
+                if (next.Piece.Parts is { } record) (parts ??= new PartsEnvelope()).Records.Add(record);
+                else (manifests ??= new BatchEnvelope()).Manifests.Add(next.Piece.Manifest!);
+            }
+
+            InFlight = true;
+            Number = number;
+            return Value = parts?.ToByteArray() ?? manifests!.ToByteArray();
+        }
+
+        public int Acknowledged()
+        {
+            InFlight = false;
+            Value = [];
+            foreach (var piece in packed) piece.Record.Acknowledged();
+            packed.Clear();
+            return packedBytes;
+        }
+
+        public int Drop(SourceProgress source)
+        {
+            var dropped = 0;
+            for (var count = waiting.Count; count > 0; count--)
+            {
+                var next = waiting.Dequeue();
+                if (ReferenceEquals(next.Piece.Record.Owner, source)) dropped += next.Bytes;
+                else waiting.Enqueue(next);
+            }
+
+            return dropped;
+        }
+    }
+}

@@ -1,0 +1,58 @@
+namespace Analytics.Actors.Core.Routing;
+
+/// <summary>
+/// How far a router is with one source partition. Only the contiguous prefix of wholly acknowledged records is ever
+/// committed.
+/// </summary>
+internal sealed class SourceProgress(TopicPartition partition, int incarnation, long next, int shards)
+{
+    private readonly Queue<Pending> incomplete = new();
+
+    public TopicPartition Partition { get; } = partition;
+    public int Incarnation { get; } = incarnation;
+
+    /// <summary>The offset to read next: everything below has been routed.</summary>
+    public long HighestSeen { get; private set; } = next - 1;
+
+    /// <summary>The lowest offset not wholly acknowledged: what may be committed.</summary>
+    public long Committable { get; private set; } = next;
+
+    /// <summary>What has been committed.</summary>
+    public long Committed { get; set; } = next;
+
+    /// <summary>The last offset sent to each shard's parts log, and to its batch log: -1 before the first.</summary>
+    public long[] LastSent { get; } = Enumerable.Repeat(-1L, shards).ToArray();
+    public long[] LastAnnounced { get; } = Enumerable.Repeat(-1L, shards).ToArray();
+
+    /// <summary>Begins a record that goes out in so many pieces.</summary>
+    public Pending Begin(long offset, int pieces)
+    {
+        HighestSeen = offset;
+        var pending = new Pending(this, offset) { Pieces = pieces };
+        incomplete.Enqueue(pending);
+        Advance();
+        return pending;
+    }
+
+    private void Advance()
+    {
+        while (incomplete.TryPeek(out var pending) && pending.Pieces == 0)
+        {
+            incomplete.Dequeue();
+            Committable = pending.Offset + 1;
+        }
+    }
+
+    /// <summary>A record whose pieces have not all been acknowledged.</summary>
+    internal sealed class Pending(SourceProgress owner, long offset)
+    {
+        public SourceProgress Owner => owner;
+        public long Offset => offset;
+        public int Pieces { get; set; }
+
+        public void Acknowledged()
+        {
+            if (--Pieces == 0) owner.Advance();
+        }
+    }
+}

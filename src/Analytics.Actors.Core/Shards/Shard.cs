@@ -1,0 +1,447 @@
+using Analytics.Actors.Core.Batches;
+using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Protocol;
+using Analytics.Actors.Core.Records;
+using Analytics.Actors.Core.Stations;
+using Analytics.Actors.Core.Windows;
+using Google.Protobuf;
+
+namespace Analytics.Actors.Core.Shards;
+
+/// <summary>A record read from one of the shard's data partitions.</summary>
+public readonly record struct LogRecord(TopicPartition Partition, long Offset, long TimestampMs, ReadOnlyMemory<byte> Value);
+
+/// <summary>
+/// One shard: its stations, its batches, its global windows, marks, positions and outbox. A state machine: records,
+/// answers and times come in; calls, outbox entries and checkpoints come out.
+/// </summary>
+/// <remarks>
+/// Must keep true: what is not above its mark changes nothing; positions go into the same checkpoint as the state they
+/// produced; nothing leaves before the checkpoint that recorded it. Same input, same state.
+/// </remarks>
+public sealed class Shard
+{
+    private readonly Dictionary<string, Station> stations = new(StringComparer.Ordinal);
+    private readonly HashSet<Station> dirtyStations = [];
+    private readonly HashSet<string> dirtyGlobals = new(StringComparer.Ordinal);
+    private readonly PriorityQueue<Station, long> timers = new();
+    private readonly Dictionary<Station, long> scheduled = [];
+    private readonly Dictionary<TopicPartition, PartitionPosition> positions = [];
+    private readonly HashSet<TopicPartition> dirtyPositions = [];
+    private readonly List<EntityState> emptied = [];
+    private readonly List<ModuleCall> withheld = [];
+    private readonly HashSet<CallId> running = [];
+    // Calls past their time whose code still runs, with the slot that they keep taken.
+    private readonly Dictionary<CallId, (Station Station, string Module)> stuck = [];
+    private readonly StationSurroundings around;
+    private readonly ShardSettings settings;
+    private readonly bool isCareful;
+    private long checkpointNumber;
+    private (long Number, IReadOnlyList<OutboxEntry> Entries, int Withheld)? committing;
+    private long sweptMs;
+
+    /// <summary>How often windows are searched for what is past its ttl, ms. Calls look for themselves.</summary>
+    private const long SweepIntervalMs = 60_000;
+
+    public Shard(ShardSettings settings, RecoveredShard recovered, long nowMs)
+    {
+        this.settings = settings;
+        Id = recovered.Shard;
+        Epoch = recovered.Epoch;
+        checkpointNumber = recovered.CheckpointNumber;
+        sweptMs = nowMs;
+        // After a crash a call begins only when the checkpoint with its attempt has committed: else a module that takes
+        // the process down would do so for ever, uncounted.
+        isCareful = !recovered.ReleasedInOrder;
+        PartsLog = new TopicPartition(settings.PartsTopic, Id.Value);
+        BatchLog = new TopicPartition(settings.BatchTopic, Id.Value);
+        Outputs = new ShardOutputs(Id, Epoch, settings);
+        around = new StationSurroundings(settings.Pipeline, Outputs, StartCall);
+        Batches = new BatchRegister(settings.Pipeline, Outputs, Marks, BatchLog);
+        ShardRecovery.Load(this, recovered, nowMs);
+    }
+
+    public ShardId Id { get; }
+    public Epoch Epoch { get; }
+
+    /// <summary>The data partitions that go with the shard.</summary>
+    public TopicPartition PartsLog { get; }
+    public TopicPartition BatchLog { get; }
+    public ShardOutputs Outputs { get; }
+    public Marks Marks { get; } = new();
+    public BatchRegister Batches { get; }
+    public IReadOnlyDictionary<string, Station> Stations => stations;
+    public IReadOnlyDictionary<string, TopicWindow> Globals => around.Globals;
+    public IReadOnlyDictionary<TopicPartition, PartitionPosition> Positions => positions;
+
+    /// <summary>Number of the last checkpoint taken.</summary>
+    public long CheckpointNumber => checkpointNumber;
+
+    /// <summary>A checkpoint is under way; the next is taken when its outcome is known.</summary>
+    public bool IsCommitting => committing is not null;
+
+    /// <summary>There is something to write.</summary>
+    public bool IsDirty =>
+        dirtyPositions.Count > 0 || dirtyStations.Count > 0 || Batches.IsDirty || Outputs.IsWaiting || dirtyGlobals.Count > 0 || withheld.Count > 0;
+
+    /// <summary>Results (or calls) wait for the next checkpoint.</summary>
+    public bool IsUrgent => Outputs.IsWaiting || withheld.Count > 0;
+
+    /// <summary>Calls begun and not finished.</summary>
+    public int RunningCalls => running.Count;
+
+    /// <summary>Calls past their time whose code still runs.</summary>
+    public IEnumerable<(string Station, string Module)> StuckCalls => stuck.Values.Select(slot => (slot.Station.Id, slot.Module));
+
+    /// <summary>Records that senders named as sent and that never came.</summary>
+    public long MissingRecords { get; internal set; }
+
+    /// <summary>Parts dropped because they had been seen.</summary>
+    public long RepeatedParts { get; private set; }
+
+    /// <summary>Parts applied since the takeover, by topic.</summary>
+    public Dictionary<string, long> AppliedByTopic { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>The shard has as much in hand as it may: reading pauses.</summary>
+    public bool IsFull => around.OwedCount >= settings.CallsMax || Outputs.Outbox.Bytes >= settings.OutboxBytesMax;
+
+    /// <summary>When the shard next wants to hear of time, ms; null: never.</summary>
+    public long? NextDueMs
+    {
+        get
+        {
+            var due = sweptMs + SweepIntervalMs;
+            if (timers.TryPeek(out _, out var station)) due = Math.Min(due, station);
+            if (Batches.NextDueMs is { } batch) due = Math.Min(due, batch);
+            return due;
+        }
+    }
+
+    /// <summary>A record of one of the shard's data partitions.</summary>
+    public void Receive(in LogRecord record, long nowMs)
+    {
+        var next = positions.TryGetValue(record.Partition, out var position) ? position.Next : 0;
+        // The reader was told to begin at the stored position; an echo from before a seek changes nothing.
+        if (record.Offset < next) return;
+        if (record.Partition == PartsLog) ReceiveParts(record, nowMs);
+        else if (record.Partition == BatchLog) ReceiveBatches(record, nowMs);
+        positions[record.Partition] = new PartitionPosition(record.Partition, record.Offset + 1, record.TimestampMs, Checksum.Of(record.Value.Span));
+        dirtyPositions.Add(record.Partition);
+    }
+
+    /// <summary>A module call ended.</summary>
+    /// <param name="releases">False for a call past its time whose code still runs: its slot stays taken.</param>
+    public void CallReturned(CallId call, CallOutcome outcome, bool releases, long nowMs)
+    {
+        if (call.Epoch != Epoch || !running.Remove(call)) return;
+        if (!around.TryFind(call.Trigger, out var station, out var trigger)) return;
+        if (!releases) stuck[call] = (station, trigger.Module);
+
+        station.CallReturned(trigger, outcome, releases, nowMs);
+        AfterStation(station);
+    }
+
+    /// <summary>The code of a call past its time has returned.</summary>
+    public void CallReleased(CallId call, long nowMs)
+    {
+        if (!stuck.Remove(call, out var slot)) return;
+        slot.Station.CallReleased(slot.Module, nowMs);
+        AfterStation(slot.Station);
+    }
+
+    /// <summary>The first batch that a running call answers; empty where it answers none.</summary>
+    public string BatchOf(CallId call) =>
+        call.Epoch == Epoch && around.TryFind(call.Trigger, out _, out var trigger) && trigger.Debts.Count > 0 ? trigger.Debts[0].BatchId : "";
+
+    /// <summary>Time has come to <paramref name="nowMs"/>.</summary>
+    public void TimePassed(long nowMs)
+    {
+        while (timers.TryPeek(out var station, out var due) && due <= nowMs)
+        {
+            timers.Dequeue();
+            if (!scheduled.TryGetValue(station, out var wanted) || wanted != due) continue;
+            scheduled.Remove(station);
+            station.TimePassed(nowMs);
+            AfterStation(station);
+        }
+
+        Batches.TimePassed(nowMs);
+        if (nowMs - sweptMs >= SweepIntervalMs) Sweep(nowMs);
+    }
+
+    /// <summary>Takes a checkpoint of all that changed since the last one. Only one may be under way.</summary>
+    /// <param name="release">The owner's last one before it gives the shard up in order.</param>
+    public ShardCheckpoint TakeCheckpoint(bool release, long nowMs)
+    {
+        if (committing is not null) throw new InvalidOperationException($"A checkpoint of shard {Id} is under way.");
+        if (release) InterruptCalls();
+        Outputs.PackAnswers(nowMs);
+        var entities = ShardRecovery.SaveChanged(dirtyStations, dirtyGlobals, around, emptied);
+        Batches.TakeChanged(entities);
+        dirtyStations.Clear();
+        dirtyGlobals.Clear();
+        emptied.Clear();
+        var added = Outputs.Outbox.TakeAdded();
+        var changed = dirtyPositions.Select(partition => positions[partition]).ToList();
+        dirtyPositions.Clear();
+        var checkpoint = new ShardCheckpoint
+        {
+            Shard = Id,
+            Epoch = Epoch,
+            Number = ++checkpointNumber,
+            ShardState = ShardRecovery.SaveShard(this, around),
+            Entities = entities,
+            Positions = changed,
+            Marks = Marks.TakeChanged(),
+            OutboxAdded = added,
+            OutboxRemoved = Outputs.Outbox.TakeRemoved(),
+            Release = release,
+        };
+        committing = (checkpoint.Number, added, withheld.Count);
+        return checkpoint;
+    }
+
+    /// <summary>The checkpoint has committed: what it recorded may leave, calls that waited for it may begin.</summary>
+    public void Committed(long number)
+    {
+        if (committing is not { } taken || taken.Number != number) return;
+        committing = null;
+        Outputs.Outbox.Committed(taken.Entries);
+        for (var index = 0; index < taken.Withheld; index++) Outputs.Calls.Add(withheld[index]);
+        withheld.RemoveRange(0, taken.Withheld);
+    }
+
+    internal long NextTriggerId => around.NextTriggerId;
+
+    internal StationSurroundings Around => around;
+
+    internal Station StationOf(string id)
+    {
+        if (!stations.TryGetValue(id, out var station)) stations.Add(id, station = new Station(id, around));
+        return station;
+    }
+
+    internal void Restore(PartitionPosition position) => positions[position.Partition] = position;
+
+    internal void AfterStation(Station station)
+    {
+        if (station.IsDirty) dirtyStations.Add(station);
+        if (station.NextDueMs is { } due)
+        {
+            if (scheduled.TryGetValue(station, out var known) && known == due) return;
+            scheduled[station] = due;
+            timers.Enqueue(station, due);
+        }
+        else
+        {
+            scheduled.Remove(station);
+        }
+    }
+
+    private void ReceiveParts(in LogRecord record, long nowMs)
+    {
+        PartsEnvelope envelope;
+        try
+        {
+            envelope = PartsEnvelope.Parser.ParseFrom(record.Value.Span);
+        }
+        catch (InvalidProtocolBufferException failure)
+        {
+            RejectEnvelope(record, failure.Message, nowMs);
+            return;
+        }
+
+        foreach (var parts in envelope.Records) ReceiveRecord(parts, nowMs);
+    }
+
+    private void ReceiveRecord(RecordParts record, long nowMs)
+    {
+        var source = new SourcePartition(record.Topic, record.Incarnation, record.Partition);
+        var mark = Marks.Of(PartsLog, source);
+        if (record.PreviousOffset > mark.Highest.Offset)
+        {
+            MissingRecords++;
+            Outputs.Raise(new RecordMissing(Id, source, record.PreviousOffset));
+        }
+
+        var originMark = Origin.TryParse(record.Origin, out var origin)
+            ? Marks.Of(PartsLog, new OriginRun(origin.Store, origin.Shard, record.Topic, origin.Partition))
+            : null;
+        foreach (var part in record.Parts)
+        {
+            var place = new Place(record.Offset, part.Index, part.Ordinal);
+            if (!mark.Advance(place))
+            {
+                RepeatedParts++;
+                if (settings.DetailedEvents) Outputs.Raise(new PartRepeated(Id, source, place));
+                continue;
+            }
+
+            // An output of ours that its writer sent twice stands at two offsets; its origin tells. Its batch is that of the
+            // first copy, whose answer is given or on its way: one for the repeat could only take that one's place.
+            if (originMark is not null && !originMark.Advance(new Place(origin.Sequence, part.Index, part.Ordinal)))
+            {
+                RepeatedParts++;
+                continue;
+            }
+
+            var items = new ReadOnlyMemory<byte>[part.Items.Count];
+            for (var index = 0; index < items.Length; index++) items[index] = part.Items[index].Memory;
+            var arrival = new PartArrival(source, place, record.TimestampMs, items, record.Batches);
+            var times = settings.ApplyTimes is { } chosen && part.Rejected is null ? chosen(source, place) : 1;
+            for (var time = 0; time < times; time++) Apply(record, part, arrival, mark, nowMs);
+        }
+    }
+
+    private void Apply(RecordParts record, Part part, in PartArrival arrival, Marks.Mark mark, long nowMs)
+    {
+        if (part.Rejected is { } rejected)
+        {
+            Outputs.Reject(arrival.Source, arrival.Place.Offset, part.Index, part.Station,
+                new Rejection(rejected.Code, rejected.Detail), rejected.Bytes.Memory, rejected.Length, rejected.Checksum, nowMs);
+            return;
+        }
+
+        if (!settings.Pipeline.Topics.TryGetValue(record.Topic, out var topic))
+        {
+            var bytes = part.Items.Count > 0 ? part.Items[0].Memory : default;
+            Outputs.Reject(arrival.Source, arrival.Place.Offset, part.Index, part.Station,
+                new Rejection("unknown-topic", "the pipeline does not declare this topic"), bytes, bytes.Length, Checksum.Of(bytes.Span), nowMs);
+            if (!record.Global) Station.AnswerNothing(Outputs, part.Station, arrival, "the topic is gone");
+            return;
+        }
+
+        mark.Applied(arrival.Place);
+        AppliedByTopic[record.Topic] = AppliedByTopic.GetValueOrDefault(record.Topic) + 1;
+        if (settings.DetailedEvents) Outputs.Raise(new PartApplied(Id, part.Station, arrival.Source, arrival.Place));
+        if (record.Global)
+        {
+            ApplyGlobal(topic, arrival, nowMs);
+        }
+        else
+        {
+            var station = StationOf(part.Station);
+            station.Apply(topic, arrival, nowMs);
+            AfterStation(station);
+        }
+    }
+
+    private void ApplyGlobal(TopicConfiguration topic, in PartArrival arrival, long nowMs)
+    {
+        if (!around.Globals.TryGetValue(topic.Name, out var window))
+        {
+            around.Globals.Add(topic.Name, window = TopicWindows.Create(topic, settings.Pipeline.TimeZone));
+        }
+
+        var change = window.Apply(arrival.Items, arrival.TimestampMs, nowMs);
+        // Every shard gets a global record; the first one speaks for all of what is wrong with it.
+        if (Id.Value == 0)
+        {
+            foreach (var item in change.Rejected)
+            {
+                Outputs.Reject(arrival.Source, arrival.Place.Offset, item.Index, "", item.Reason, item.Bytes, item.Bytes.Length, Checksum.Of(item.Bytes.Span), nowMs);
+            }
+        }
+
+        if (!change.Changed) return;
+        dirtyGlobals.Add(topic.Name);
+        Outputs.Raise(new GlobalCached(Id, topic.Name));
+        foreach (var station in stations.Values)
+        {
+            if (!topic.Triggers && station.TriggerCount == 0) continue;
+            station.GlobalChanged(topic, nowMs);
+            AfterStation(station);
+        }
+    }
+
+    private void ReceiveBatches(in LogRecord record, long nowMs)
+    {
+        BatchEnvelope envelope;
+        try
+        {
+            envelope = BatchEnvelope.Parser.ParseFrom(record.Value.Span);
+        }
+        catch (InvalidProtocolBufferException failure)
+        {
+            RejectEnvelope(record, failure.Message, nowMs);
+            return;
+        }
+
+        foreach (var manifest in envelope.Manifests) ReceiveManifest(manifest, nowMs);
+        if (envelope.Answers.Count == 0) return;
+        if (!Origin.TryParse(envelope.Origin, out var origin) || origin.Store != settings.StoreId)
+        {
+            RejectEnvelope(record, $"answers of another store: origin '{envelope.Origin}', this store is '{settings.StoreId}'", nowMs);
+            return;
+        }
+
+        var mark = Marks.Of(BatchLog, new OriginRun(origin.Store, origin.Shard, settings.BatchTopic, origin.Partition));
+        for (var index = 0; index < envelope.Answers.Count; index++)
+        {
+            if (mark.Advance(new Place(origin.Sequence, index, 0))) Batches.Answer(envelope.Answers[index], nowMs);
+        }
+    }
+
+    private void ReceiveManifest(Manifest manifest, long nowMs)
+    {
+        var source = new SourcePartition(manifest.Topic, manifest.Incarnation, manifest.Partition);
+        var mark = Marks.Of(BatchLog, source);
+        if (manifest.PreviousOffset > mark.Highest.Offset)
+        {
+            MissingRecords++;
+            Outputs.Raise(new RecordMissing(Id, source, manifest.PreviousOffset));
+        }
+
+        if (!mark.Advance(new Place(manifest.Offset, manifest.Index, 0))) return;
+        // A repeated output opens the same batch again, at another offset: it is over or open already.
+        if (Origin.TryParse(manifest.Origin, out var origin)
+            && !Marks.Of(BatchLog, new OriginRun(origin.Store, origin.Shard, manifest.Topic, origin.Partition)).Advance(new Place(origin.Sequence, manifest.Index, 0)))
+        {
+            return;
+        }
+
+        Batches.Open(manifest, source, nowMs);
+    }
+
+    private void RejectEnvelope(in LogRecord record, string detail, long nowMs) =>
+        Outputs.Reject(new SourcePartition(record.Partition.Topic, 0, record.Partition.Partition), record.Offset, 0, "",
+            new Rejection("bad-envelope", detail), record.Value, record.Value.Length, Checksum.Of(record.Value.Span), nowMs);
+
+    private void StartCall(Station station, ModuleConfiguration module, Trigger trigger)
+    {
+        var id = new CallId(Id, Epoch, trigger.Id, trigger.Attempts);
+        running.Add(id);
+        var call = new ModuleCall(id, module, trigger.Captured!.ToModuleInput(station.Id));
+        if (isCareful) withheld.Add(call);
+        else Outputs.Calls.Add(call);
+    }
+
+    private void InterruptCalls()
+    {
+        foreach (var station in stations.Values)
+        {
+            if (station.TriggerCount == 0) continue;
+            station.Interrupt();
+            AfterStation(station);
+        }
+
+        running.Clear();
+        withheld.Clear();
+    }
+
+    private void Sweep(long nowMs)
+    {
+        sweptMs = nowMs;
+        foreach (var station in stations.Values.ToList())
+        {
+            station.Expire(nowMs);
+            AfterStation(station);
+            if (!station.IsEmpty) continue;
+            stations.Remove(station.Id);
+            scheduled.Remove(station);
+            dirtyStations.Remove(station);
+            ShardRecovery.Delete(station, emptied);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+using Analytics.Actors.Core.Records;
+
+namespace Analytics.Actors.Core.Shards;
+
+// What a shard tells its observers (trace, metrics, logs, tests, checkers). Observers never change anything.
+
+public abstract record ShardEvent(ShardId Shard);
+
+/// <summary>A part changed the window of a station; Station is empty for a global topic.</summary>
+public sealed record PartApplied(ShardId Shard, string Station, SourcePartition Source, Place Place) : ShardEvent(Shard);
+
+/// <summary>A part had been seen before.</summary>
+public sealed record PartRepeated(ShardId Shard, SourcePartition Source, Place Place) : ShardEvent(Shard);
+
+/// <summary>A sender named a record as sent that never came: counted, reported, and the work goes on.</summary>
+public sealed record RecordMissing(ShardId Shard, SourcePartition Source, long Offset) : ShardEvent(Shard);
+
+/// <summary>Something went to the dead letters.</summary>
+public sealed record DeadLettered(ShardId Shard, DeadLetter Letter) : ShardEvent(Shard);
+
+/// <summary>A module call ended; Outcome is result, nothing, error or timeout.</summary>
+public sealed record CallEnded(ShardId Shard, string Station, string Module, string Outcome, string Reason) : ShardEvent(Shard);
+
+public sealed record GlobalCached(ShardId Shard, string Topic) : ShardEvent(Shard);
+
+/// <summary>A timer of a station or batch came due: order-second, incomplete, retry, interval, deadline.</summary>
+public sealed record TimerFired(ShardId Shard, string Kind, string Entity) : ShardEvent(Shard);
+
+public sealed record BatchOpened(ShardId Shard, string Module, string BatchId, int Expected) : ShardEvent(Shard);
+
+public sealed record BatchAnswered(ShardId Shard, string Module, string BatchId, string Station) : ShardEvent(Shard);
+
+/// <summary>A batch is complete; Results is the number of stations in its upload (0: none was sent).</summary>
+public sealed record BatchCompleted(ShardId Shard, string Module, string BatchId, int Expected, int Results) : ShardEvent(Shard);
+
+public sealed record BatchTimedOut(ShardId Shard, string Module, string BatchId, int Expected, int Results) : ShardEvent(Shard);
+
+/// <summary>An answer came after its batch was over.</summary>
+public sealed record AnswerLate(ShardId Shard, string Module, string BatchId, string Station) : ShardEvent(Shard);
+
+/// <summary>An order came for a second that had been delivered.</summary>
+public sealed record OrderLate(ShardId Shard, string Station, string Topic, int Count) : ShardEvent(Shard);
+
+/// <summary>An upload or single result was put into the outbox.</summary>
+public sealed record Uploaded(ShardId Shard, string Topic, string Key, ReadOnlyMemory<byte> Value) : ShardEvent(Shard);

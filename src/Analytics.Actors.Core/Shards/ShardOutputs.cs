@@ -1,0 +1,139 @@
+using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Modules;
+using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Protocol;
+using Analytics.Actors.Core.Records;
+using Google.Protobuf;
+
+namespace Analytics.Actors.Core.Shards;
+
+/// <summary>Identity of one attempt at a module call; answers come back with it.</summary>
+public readonly record struct CallId(ShardId Shard, Epoch Epoch, long Trigger, int Attempt);
+
+/// <summary>A call that the host is to run in the module's pool.</summary>
+public sealed record ModuleCall(CallId Id, ModuleConfiguration Module, ModuleInput Input);
+
+/// <summary>
+/// What leaves a shard: answers to batches, uploads, dead letters (all through the outbox, so only after a checkpoint),
+/// module calls, and events for observers.
+/// </summary>
+public sealed class ShardOutputs(ShardId shard, Epoch epoch, ShardSettings settings)
+{
+    private readonly SortedDictionary<int, List<Answer>> answers = [];
+
+    public Outbox Outbox { get; } = new();
+    public List<ModuleCall> Calls { get; } = [];
+    public List<ShardEvent> Events { get; } = [];
+
+    /// <summary>Something waits to leave: the next checkpoint is urgent.</summary>
+    public bool IsWaiting => answers.Count > 0 || Outbox.HasAdded;
+
+    public ShardId Shard => shard;
+    public Epoch Epoch => epoch;
+
+    public void Raise(ShardEvent happened) => Events.Add(happened);
+
+    /// <summary>Answers a batch; sent with others to the batch's shard by the next checkpoint.</summary>
+    public void Answer(string station, string module, in Stations.BatchDebt debt, Outcome outcome, ReadOnlyMemory<byte> result, string reason, int attempt)
+    {
+        var to = Murmur2.Partition(debt.BatchId, settings.ShardCount);
+        if (!answers.TryGetValue(to, out var waiting)) answers.Add(to, waiting = []);
+        if (result.Length > settings.EnvelopeBytesMax && result.Length > settings.RecordBytesMax - 4096)
+        {
+            outcome = Outcome.Error;
+            reason = $"the result has {result.Length} bytes; at most {settings.RecordBytesMax - 4096} can be sent (maxRecordBytes)";
+            result = default;
+        }
+
+        waiting.Add(new Answer
+        {
+            Module = module,
+            BatchId = debt.BatchId,
+            Station = station,
+            Outcome = outcome,
+            Result = UnsafeByteOperations.UnsafeWrap(result),
+            Reason = reason,
+            Topic = debt.Source.Topic,
+            Incarnation = debt.Source.Incarnation,
+            Partition = debt.Source.Partition,
+            Offset = debt.Offset,
+            Attempt = attempt,
+        });
+    }
+
+    /// <summary>Puts a record for an output topic into the outbox; one that is too large to send becomes a dead letter.</summary>
+    public void Upload(string topic, string key, byte[] value, string batchId, long nowMs)
+    {
+        if (value.Length > settings.RecordBytesMax)
+        {
+            var reason = new Rejection("upload-too-large", $"the upload has {value.Length} bytes; at most {settings.RecordBytesMax} can be sent (maxRecordBytes)");
+            Reject(new SourcePartition(topic, 0, 0), -1, 0, "", reason, value, value.Length, Checksum.Of(value), nowMs);
+            return;
+        }
+
+        Add(topic, key, value, batchId, nowMs);
+        Raise(new Uploaded(shard, topic, key, value));
+    }
+
+    /// <summary>Writes a dead letter.</summary>
+    public void Reject(SourcePartition source, long offset, int index, string station, Rejection reason, ReadOnlyMemory<byte> bytes, long length, uint checksum, long nowMs)
+    {
+        var kept = bytes.Length <= DeadLetter.KeptBytesMax ? bytes : bytes[..DeadLetter.KeptBytesMax];
+        var letter = new DeadLetter(source, offset, index, station, reason, kept, length, checksum, nowMs);
+        Add(settings.DeadLetterTopic, $"{source.Topic}:{source.Partition}", letter.ToJson(), "", nowMs);
+        Raise(new DeadLettered(shard, letter));
+    }
+
+    /// <summary>Packs the waiting answers into envelopes and puts them into the outbox; part of taking a checkpoint.</summary>
+    public void PackAnswers(long nowMs)
+    {
+        foreach (var (to, waiting) in answers)
+        {
+            var destination = new TopicPartition(settings.BatchTopic, to);
+            var from = 0;
+            while (from < waiting.Count)
+            {
+                var envelope = new BatchEnvelope();
+                var bytes = 0;
+                for (; from < waiting.Count; from++)
+                {
+                    var size = waiting[from].CalculateSize() + 8;
+                    if (envelope.Answers.Count > 0 && bytes + size > settings.EnvelopeBytesMax) break;
+                    envelope.Answers.Add(waiting[from]);
+                    bytes += size;
+                }
+
+                Outbox.Add(destination, sequence =>
+                {
+                    envelope.Origin = OriginOf(destination, sequence).ToString();
+                    return new OutboxEntry(destination, sequence, null, envelope.ToByteArray(), [KeyValuePair.Create(Header.Origin, envelope.Origin)], nowMs);
+                });
+            }
+        }
+
+        answers.Clear();
+    }
+
+    private void Add(string topic, string key, byte[] value, string batchId, long nowMs)
+    {
+        var destination = new TopicPartition(topic, Murmur2.Partition(key, settings.PartitionsOf(topic)));
+        Outbox.Add(destination, sequence =>
+        {
+            List<KeyValuePair<string, string>> headers = [KeyValuePair.Create(Header.Origin, OriginOf(destination, sequence).ToString())];
+            if (batchId.Length > 0) headers.Add(KeyValuePair.Create(Header.Batch, batchId));
+            return new OutboxEntry(destination, sequence, System.Text.Encoding.UTF8.GetBytes(key), value, headers, nowMs);
+        });
+    }
+
+    private Origin OriginOf(TopicPartition destination, long sequence) => new(settings.StoreId, shard, destination.Partition, sequence);
+}
+
+/// <summary>Names of the headers of every record that the system writes.</summary>
+public static class Header
+{
+    /// <summary>Who wrote it; see <see cref="Core.Origin"/>.</summary>
+    public const string Origin = "aa-origin";
+
+    /// <summary>The batch that it belongs to.</summary>
+    public const string Batch = "aa-batch";
+}

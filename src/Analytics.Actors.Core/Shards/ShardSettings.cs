@@ -1,0 +1,47 @@
+using Analytics.Actors.Core.Pipeline;
+
+namespace Analytics.Actors.Core.Shards;
+
+/// <summary>What every shard of a node shares and never changes by itself.</summary>
+public sealed record ShardSettings
+{
+    public required PipelineConfiguration Pipeline { get; init; }
+
+    /// <summary>The Kafka group, first part of the internal topics' names.</summary>
+    public required string Group { get; init; }
+    public required int ShardCount { get; init; }
+
+    /// <summary>Random id of the store, part of every origin.</summary>
+    public required string StoreId { get; init; }
+
+    /// <summary>Partition counts of the topics that shards write to; a topic that is not named has one.</summary>
+    public IReadOnlyDictionary<string, int> PartitionCounts { get; init; } = new Dictionary<string, int>();
+
+    /// <summary>Envelopes stay below this; a single larger part travels alone.</summary>
+    public int EnvelopeBytesMax { get; init; } = 512 * 1024;
+
+    /// <summary>The largest record that topics take.</summary>
+    public int RecordBytesMax { get; init; } = 16 * 1024 * 1024;
+
+    /// <summary>Calls that a shard may have begun and not finished before it stops reading.</summary>
+    public int CallsMax { get; init; } = 10_000;
+
+    /// <summary>Outbox bytes of a shard at which it stops reading.</summary>
+    public long OutboxBytesMax { get; init; } = 16 * 1024 * 1024;
+
+    /// <summary>Every part applied is raised as an event (trace, tests, checkers), not only counted.</summary>
+    public bool DetailedEvents { get; init; }
+
+    /// <summary>
+    /// How often a part is applied: once, unless a self-test wants a record dropped (0) or doubled (2) on purpose, past
+    /// the marks, to see that the checks notice. Null in every other use.
+    /// </summary>
+    public Func<SourcePartition, Place, int>? ApplyTimes { get; init; }
+
+    public string PartsTopic => $"{Group}.station-events";
+    public string BatchTopic => $"{Group}.batch-results";
+    public string DeadLetterTopic => $"{Group}.dead-letters";
+
+    public int PartitionsOf(string topic) =>
+        topic == BatchTopic ? ShardCount : PartitionCounts.TryGetValue(topic, out var count) ? count : 1;
+}

@@ -1,0 +1,73 @@
+namespace Analytics.Actors.Core.Stations;
+
+/// <summary>
+/// The calls that one station owes one module, in order of their triggers: waiting for missing topics, ready, and at
+/// most one running. A call past its time keeps the place of the running one until its code returns.
+/// </summary>
+internal sealed class ModuleQueue
+{
+    private readonly List<Trigger> ready = [];
+
+    /// <summary>Triggers that still miss topics.</summary>
+    public List<Trigger> Waiting { get; } = [];
+
+    public Trigger? Running { get; set; }
+
+    /// <summary>The code of an earlier call past its time still runs.</summary>
+    public bool IsStuck { get; set; }
+
+    public int Count => ready.Count + Waiting.Count + (Running is null ? 0 : 1);
+
+    /// <summary>All of them, the running one first.</summary>
+    public IEnumerable<Trigger> All => (Running is null ? [] : new[] { Running }).Concat(ready).Concat(Waiting);
+
+    /// <summary>The newest trigger whose call has not begun: the one that a coalescing module goes on with.</summary>
+    public Trigger? Latest => ready.Count > 0 && ready[^1].Attempts == 0 ? ready[^1] : Waiting.Count > 0 ? Waiting[^1] : null;
+
+    public long? NextDueMs
+    {
+        get
+        {
+            long? due = null;
+            foreach (var trigger in Waiting) due = due is null ? trigger.IncompleteDueMs : Math.Min(due.Value, trigger.IncompleteDueMs ?? long.MaxValue);
+            if (Running is null && !IsStuck && ready.Count > 0) due = due is null ? ready[0].RetryDueMs : Math.Min(due.Value, ready[0].RetryDueMs);
+            return due;
+        }
+    }
+
+    public void Add(Trigger trigger) => ready.Add(trigger);
+
+    /// <summary>A failed attempt goes first again: triggers are answered in order.</summary>
+    public void PutBack(Trigger trigger) => ready.Insert(0, trigger);
+
+    public void Remove(Trigger trigger)
+    {
+        if (!ready.Remove(trigger)) Waiting.Remove(trigger);
+    }
+
+    /// <summary>The next trigger whose call may begin now; it becomes the running one.</summary>
+    public Trigger? TakeNext(long nowMs)
+    {
+        if (Running is not null || IsStuck || ready.Count == 0 || ready[0].RetryDueMs > nowMs) return null;
+        Running = ready[0];
+        ready.RemoveAt(0);
+        return Running;
+    }
+
+    public List<Trigger> TakeAll()
+    {
+        var all = All.ToList();
+        Running = null;
+        ready.Clear();
+        Waiting.Clear();
+        return all;
+    }
+
+    /// <summary>Takes out the triggers whose call was begun <paramref name="attempts"/> times or more without an answer.</summary>
+    public List<Trigger> TakeDeadly(int attempts)
+    {
+        var deadly = ready.Where(trigger => trigger.Attempts >= attempts).ToList();
+        ready.RemoveAll(trigger => trigger.Attempts >= attempts);
+        return deadly;
+    }
+}

@@ -1,0 +1,467 @@
+using Analytics.Actors.Core.Modules;
+using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Protocol;
+using Analytics.Actors.Core.Records;
+using Analytics.Actors.Core.Shards;
+using Analytics.Actors.Core.Windows;
+
+namespace Analytics.Actors.Core.Stations;
+
+/// <summary>One part of a record for one station, as the shard hands it over after its mark.</summary>
+public readonly record struct PartArrival(
+    SourcePartition Source, Place Place, long TimestampMs, IReadOnlyList<ReadOnlyMemory<byte>> Items, IReadOnlyList<BatchReference> Batches);
+
+/// <summary>
+/// A station actor: its windows, the module calls it owes, and nothing else. Parts and answers come in; calls, answers
+/// to batches and dead letters go out through the shard's outputs.
+/// </summary>
+/// <remarks>
+/// Must keep true: calls of one module never overlap; every batch named by a part gets exactly one answer; a trigger's
+/// input is what the windows held when it fired, whenever its call runs.
+/// </remarks>
+public sealed class Station
+{
+    private readonly Dictionary<string, TopicWindow> windows = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, ModuleQueue> queues = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, SortedDictionary<long, List<(string Module, BatchDebt Debt)>>> waitingForSecond = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, long> intervals = new(StringComparer.Ordinal);
+    private readonly HashSet<string> dirtyWindows = new(StringComparer.Ordinal);
+    private readonly StationSurroundings around;
+
+    public Station(string id, StationSurroundings around)
+    {
+        Id = id;
+        this.around = around;
+    }
+
+    public string Id { get; }
+
+    public IReadOnlyDictionary<string, TopicWindow> Windows => windows;
+
+    /// <summary>Calls owed: waiting, queued or running.</summary>
+    public int TriggerCount => queues.Values.Sum(queue => queue.Count);
+
+    public bool IsDirty => CoreIsDirty || dirtyWindows.Count > 0;
+
+    internal bool CoreIsDirty { get; set; }
+
+    internal bool WasSaved { get; set; }
+
+    internal IReadOnlyCollection<string> DirtyWindows => dirtyWindows;
+
+    internal IReadOnlyDictionary<string, ModuleQueue> Queues => queues;
+
+    internal Dictionary<string, SortedDictionary<long, List<(string Module, BatchDebt Debt)>>> WaitingForSecond => waitingForSecond;
+
+    internal Dictionary<string, long> Intervals => intervals;
+
+    /// <summary>Nothing is held and nothing is owed: the actor may go.</summary>
+    public bool IsEmpty => TriggerCount == 0 && waitingForSecond.Count == 0 && windows.Values.All(window => window.IsEmpty);
+
+    /// <summary>When the station next wants to hear of time, ms; null: never.</summary>
+    public long? NextDueMs
+    {
+        get
+        {
+            long? due = null;
+            foreach (var queue in queues.Values) due = Earlier(due, queue.NextDueMs);
+            foreach (var window in windows.Values)
+            {
+                if (window is SecondsWindow seconds) due = Earlier(due, seconds.SilenceDueMs);
+            }
+
+            foreach (var interval in intervals.Values) due = Earlier(due, interval);
+            return due;
+        }
+    }
+
+    /// <summary>The latest update of any window, ms; null without data.</summary>
+    public long? NewestTimeMs => windows.Values.Max(window => window.NewestTimeMs);
+
+    /// <summary>Applies one part: windows first, then the modules that it triggers.</summary>
+    public void Apply(TopicConfiguration topic, in PartArrival part, long nowMs)
+    {
+        var window = WindowOf(topic);
+        IReadOnlyList<RejectedItem> rejected;
+        if (window is SecondsWindow seconds)
+        {
+            var change = seconds.Add(part.Items, part.TimestampMs, nowMs);
+            rejected = change.Rejected;
+            if (change.Joined.Count > 0) Touch(topic.Name);
+            AttachToSeconds(topic, part, change.Joined, rejected);
+            if (change.Late > 0) around.Outputs.Raise(new OrderLate(around.Outputs.Shard, Id, topic.Name, change.Late));
+            foreach (var closed in change.Closed) Deliver(topic, closed, nowMs);
+        }
+        else
+        {
+            var change = window.Apply(part.Items, part.TimestampMs, nowMs);
+            rejected = change.Rejected;
+            if (change.Changed)
+            {
+                Touch(topic.Name);
+                TriggerModules(topic, part, nowMs);
+            }
+            else
+            {
+                AnswerNothing(part, "invalid: " + (rejected.Count > 0 ? rejected[0].Reason.ToString() : "the part changed nothing"));
+            }
+        }
+
+        foreach (var item in rejected)
+        {
+            around.Outputs.Reject(part.Source, part.Place.Offset, part.Place.Index + item.Index, Id, item.Reason,
+                item.Bytes, item.Bytes.Length, Checksum.Of(item.Bytes.Span), nowMs);
+        }
+
+        CompleteWaiting(nowMs);
+        StartIntervals(nowMs);
+        StartCalls(nowMs);
+    }
+
+    /// <summary>A global topic changed: calls that waited for it may go on, inputs captured before are held by checkpoints.</summary>
+    public void GlobalChanged(TopicConfiguration topic, long nowMs)
+    {
+        if (TriggerCount > 0) CoreIsDirty = true;
+        if (topic.Triggers)
+        {
+            foreach (var module in around.TriggeredBy(topic.Name)) Fire(module, [], null, nowMs);
+        }
+
+        CompleteWaiting(nowMs);
+        StartCalls(nowMs);
+    }
+
+    /// <summary>Answers every batch of a part with nothing (a part that was repeated, a station that is paused).</summary>
+    public static void AnswerNothing(ShardOutputs outputs, string station, in PartArrival part, string reason)
+    {
+        foreach (var batch in part.Batches)
+        {
+            outputs.Answer(station, batch.Module, DebtOf(part, batch), Outcome.Nothing, default, reason, 0);
+        }
+    }
+
+    /// <summary>Time has come to <paramref name="nowMs"/>: closes silent seconds, calls what waited long enough, retries.</summary>
+    public void TimePassed(long nowMs)
+    {
+        foreach (var window in windows.Values)
+        {
+            if (window is not SecondsWindow seconds || !(seconds.SilenceDueMs <= nowMs)) continue;
+            around.Outputs.Raise(new TimerFired(around.Outputs.Shard, "order-second", Id));
+            Touch(window.Topic.Name);
+            if (seconds.CloseDue(nowMs) is { } closed) Deliver(window.Topic, closed, nowMs);
+        }
+
+        foreach (var (module, due) in intervals.ToList())
+        {
+            if (due > nowMs || !around.Modules.TryGetValue(module, out var configuration) || configuration.IntervalMs is not { } length) continue;
+            around.Outputs.Raise(new TimerFired(around.Outputs.Shard, "interval", Id));
+            intervals[module] = nowMs + length;
+            CoreIsDirty = true;
+            Fire(configuration, [], null, nowMs);
+        }
+
+        CompleteWaiting(nowMs);
+        StartCalls(nowMs);
+    }
+
+    /// <summary>A call ended. Answers its batches, or plans the retry; an answer of another attempt is a late echo.</summary>
+    /// <param name="releases">The module really returned; false for a call past its time whose code still runs.</param>
+    public void CallReturned(Trigger trigger, CallOutcome outcome, bool releases, long nowMs)
+    {
+        var module = around.Modules[trigger.Module];
+        var queue = QueueOf(module.Name);
+        queue.Running = null;
+        queue.IsStuck = !releases;
+        CoreIsDirty = true;
+        around.Outputs.Raise(new CallEnded(around.Outputs.Shard, Id, module.Name, outcome.Kind.ToString().ToLowerInvariant(), outcome.Reason));
+        if (outcome.Kind == CallOutcomeKind.Error && trigger.Attempts <= module.Retries)
+        {
+            trigger.RetryDueMs = nowMs + (module.RetryDelayMs << Math.Min(trigger.Attempts - 1, 10));
+            queue.PutBack(trigger);
+        }
+        else
+        {
+            Settle(module, trigger, outcome, nowMs);
+        }
+
+        StartCalls(nowMs);
+    }
+
+    /// <summary>The code of a call past its time has returned: its slot is free again.</summary>
+    public void CallReleased(string module, long nowMs)
+    {
+        QueueOf(module).IsStuck = false;
+        StartCalls(nowMs);
+    }
+
+    /// <summary>Drops what is past its ttl in all windows.</summary>
+    public void Expire(long nowMs)
+    {
+        foreach (var window in windows.Values)
+        {
+            if (window.Expire(nowMs)) Touch(window.Topic.Name);
+        }
+    }
+
+    internal void Restore(TopicWindow window) => windows[window.Topic.Name] = window;
+
+    internal ModuleQueue QueueOf(string module)
+    {
+        if (!queues.TryGetValue(module, out var queue)) queues.Add(module, queue = new ModuleQueue());
+        return queue;
+    }
+
+    /// <summary>After recovery: goes on with what was owed. A trigger that took the process down too often is given up.</summary>
+    internal void Resume(long nowMs)
+    {
+        foreach (var (name, queue) in queues.ToList())
+        {
+            if (around.Modules.ContainsKey(name)) continue;
+            foreach (var trigger in queue.TakeAll()) AnswerAll(trigger, name, Outcome.Nothing, default, "the module is gone");
+            queues.Remove(name);
+            CoreIsDirty = true;
+        }
+
+        foreach (var (name, queue) in queues)
+        {
+            var module = around.Modules[name];
+            foreach (var trigger in queue.TakeDeadly(Math.Max(1, module.Retries)))
+            {
+                var reason = $"the process ended {trigger.Attempts} times during this call";
+                CoreIsDirty = true;
+                Settle(module, trigger, new CallOutcome(CallOutcomeKind.Error, default, reason), nowMs);
+                if (trigger.Debts.Count > 0) RejectCall(module, trigger, reason, nowMs);
+            }
+        }
+
+        CompleteWaiting(nowMs);
+        StartIntervals(nowMs);
+        StartCalls(nowMs);
+    }
+
+    internal void Saved()
+    {
+        CoreIsDirty = false;
+        dirtyWindows.Clear();
+    }
+
+    /// <summary>An orderly stop interrupts calls: that is no attempt.</summary>
+    internal void Interrupt()
+    {
+        foreach (var queue in queues.Values)
+        {
+            if (queue.Running is not { } trigger) continue;
+            trigger.Attempts--;
+            queue.Running = null;
+            queue.PutBack(trigger);
+            CoreIsDirty = true;
+        }
+    }
+
+    private TopicWindow WindowOf(TopicConfiguration topic)
+    {
+        if (windows.TryGetValue(topic.Name, out var window)) return window;
+        window = TopicWindows.Create(topic, around.Pipeline.TimeZone);
+        windows.Add(topic.Name, window);
+        return window;
+    }
+
+    private void Touch(string topic)
+    {
+        dirtyWindows.Add(topic);
+        // Captured inputs of pending calls may now differ from the windows: the checkpoint has to hold them.
+        if (TriggerCount > 0) CoreIsDirty = true;
+    }
+
+    private void TriggerModules(TopicConfiguration topic, in PartArrival part, long nowMs)
+    {
+        var triggered = topic.Triggers ? around.TriggeredBy(topic.Name) : [];
+        foreach (var module in triggered) Fire(module, DebtsOf(part, module.Name), null, nowMs);
+        foreach (var batch in part.Batches)
+        {
+            if (!triggered.Any(module => module.Name == batch.Module)) AnswerGone(part, batch);
+        }
+    }
+
+    private void AnswerGone(in PartArrival part, BatchReference batch) =>
+        around.Outputs.Answer(Id, batch.Module, DebtOf(part, batch), Outcome.Nothing, default, "the module is gone or no longer triggered by this topic", 0);
+
+    private void AnswerNothing(in PartArrival part, string reason) => AnswerNothing(around.Outputs, Id, part, reason);
+
+    // Orders join seconds; their batches wait for the last of those seconds to close.
+    private void AttachToSeconds(TopicConfiguration topic, in PartArrival part, IReadOnlyList<long> joined, IReadOnlyList<RejectedItem> rejected)
+    {
+        if (joined.Count == 0)
+        {
+            AnswerNothing(part, "invalid: " + (rejected.Count > 0 ? rejected[0].Reason.ToString() : "no order in the part"));
+            return;
+        }
+
+        if (part.Batches.Count == 0) return;
+        if (!waitingForSecond.TryGetValue(topic.Name, out var seconds)) waitingForSecond.Add(topic.Name, seconds = []);
+        var last = joined.Max();
+        if (!seconds.TryGetValue(last, out var waiting)) seconds.Add(last, waiting = []);
+        foreach (var batch in part.Batches) waiting.Add((batch.Module, DebtOf(part, batch)));
+        CoreIsDirty = true;
+    }
+
+    private void Deliver(TopicConfiguration topic, ClosedSecond closed, long nowMs)
+    {
+        List<(string Module, BatchDebt Debt)> waiting = [];
+        if (waitingForSecond.TryGetValue(topic.Name, out var seconds))
+        {
+            if (seconds.Remove(closed.Second, out var found)) waiting = found;
+            if (seconds.Count == 0) waitingForSecond.Remove(topic.Name);
+            CoreIsDirty = true;
+        }
+
+        var triggered = topic.Triggers ? around.TriggeredBy(topic.Name) : [];
+        foreach (var module in triggered)
+        {
+            var debts = waiting.Where(item => item.Module == module.Name).Select(item => item.Debt).ToList();
+            Fire(module, debts, (topic.Name, closed.Fragment), nowMs);
+        }
+
+        foreach (var (module, debt) in waiting)
+        {
+            if (triggered.Any(candidate => candidate.Name == module)) continue;
+            around.Outputs.Answer(Id, module, debt, Outcome.Nothing, default, "the module is gone or no longer triggered by this topic", 0);
+        }
+    }
+
+    private void Fire(ModuleConfiguration module, List<BatchDebt> debts, (string Topic, InputFragment Fragment)? pinned, long nowMs)
+    {
+        var queue = QueueOf(module.Name);
+        var missing = Inputs.Missing(this, around, module, pinned?.Topic, nowMs);
+        if (missing.Count > 0 && module.OnIncomplete == IncompletePolicy.Wait)
+        {
+            var reason = "not ready: no data of " + string.Join(", ", missing);
+            foreach (var debt in debts) around.Outputs.Answer(Id, module.Name, debt, Outcome.Nothing, default, reason, 0);
+            return;
+        }
+
+        CoreIsDirty = true;
+        var trigger = module.Coalesce == CoalescePolicy.Latest ? queue.Latest : null;
+        if (trigger is null)
+        {
+            trigger = new Trigger(around.NextTrigger(), module.Name);
+            around.Register(trigger, this);
+        }
+        else
+        {
+            queue.Remove(trigger);
+        }
+
+        trigger.Debts.AddRange(debts);
+        trigger.Pinned = pinned;
+        trigger.Captured = null;
+        if (missing.Count > 0)
+        {
+            trigger.IncompleteDueMs ??= nowMs + module.IncompleteDelayMs;
+            queue.Waiting.Add(trigger);
+        }
+        else
+        {
+            Capture(module, queue, trigger, nowMs);
+        }
+    }
+
+    private void Capture(ModuleConfiguration module, ModuleQueue queue, Trigger trigger, long nowMs)
+    {
+        trigger.Captured = Inputs.Capture(this, around, module, trigger.Pinned, nowMs);
+        trigger.Pinned = null;
+        trigger.IncompleteDueMs = null;
+        queue.Add(trigger);
+        CoreIsDirty = true;
+    }
+
+    private void CompleteWaiting(long nowMs)
+    {
+        foreach (var (name, queue) in queues)
+        {
+            if (queue.Waiting.Count == 0) continue;
+            var module = around.Modules[name];
+            for (var index = 0; index < queue.Waiting.Count; index++)
+            {
+                var trigger = queue.Waiting[index];
+                var isDue = trigger.IncompleteDueMs <= nowMs;
+                if (!isDue && Inputs.Missing(this, around, module, trigger.Pinned?.Topic, nowMs).Count > 0) continue;
+                if (isDue) around.Outputs.Raise(new TimerFired(around.Outputs.Shard, "incomplete", Id));
+                queue.Waiting.RemoveAt(index--);
+                Capture(module, queue, trigger, nowMs);
+            }
+        }
+    }
+
+    private void StartIntervals(long nowMs)
+    {
+        foreach (var module in around.IntervalModules)
+        {
+            if (intervals.ContainsKey(module.Name)) continue;
+            intervals.Add(module.Name, nowMs + module.IntervalMs!.Value);
+            CoreIsDirty = true;
+        }
+    }
+
+    private void StartCalls(long nowMs)
+    {
+        foreach (var (name, queue) in queues)
+        {
+            if (queue.TakeNext(nowMs) is not { } trigger) continue;
+            trigger.Attempts++;
+            CoreIsDirty = true;
+            around.Start(this, around.Modules[name], trigger);
+        }
+    }
+
+    private void Settle(ModuleConfiguration module, Trigger trigger, CallOutcome outcome, long nowMs)
+    {
+        around.Forget(trigger);
+        switch (outcome.Kind)
+        {
+            case CallOutcomeKind.Result:
+                if (trigger.Debts.Count == 0) SendSingle(module, outcome.Json, nowMs);
+                AnswerAll(trigger, module.Name, Outcome.Result, outcome.Json, "");
+                break;
+            case CallOutcomeKind.Nothing:
+                AnswerAll(trigger, module.Name, Outcome.Nothing, default, "the module returned nothing");
+                break;
+            default:
+                AnswerAll(trigger, module.Name, Outcome.Error, default, outcome.Reason);
+                // Nobody else would hear of an error that no batch waits for.
+                if (trigger.Debts.Count == 0) RejectCall(module, trigger, outcome.Reason, nowMs);
+                break;
+        }
+    }
+
+    // A dead letter's source is the record that asked for the call, where one did.
+    private void RejectCall(ModuleConfiguration module, Trigger trigger, string why, long nowMs)
+    {
+        var reason = new Rejection("call-failed", $"{module.Name}: {why}");
+        var debt = trigger.Debts.Count > 0 ? trigger.Debts[0] : new BatchDebt("", new SourcePartition(module.OutputTopic, 0, 0), -1);
+        around.Outputs.Reject(debt.Source, debt.Offset, 0, Id, reason, default, 0, 0, nowMs);
+    }
+
+    private void AnswerAll(Trigger trigger, string module, Outcome outcome, ReadOnlyMemory<byte> result, string reason)
+    {
+        foreach (var debt in trigger.Debts) around.Outputs.Answer(Id, module, debt, outcome, result, reason, trigger.Attempts);
+    }
+
+    private void SendSingle(ModuleConfiguration module, ReadOnlyMemory<byte> result, long nowMs) =>
+        around.Outputs.Upload(module.OutputTopic, Id, Batches.UploadWriter.Single(Id, module.Name, result, nowMs), "", nowMs);
+
+    private static List<BatchDebt> DebtsOf(in PartArrival part, string module)
+    {
+        List<BatchDebt> debts = [];
+        foreach (var batch in part.Batches)
+        {
+            if (batch.Module == module) debts.Add(DebtOf(part, batch));
+        }
+
+        return debts;
+    }
+
+    private static BatchDebt DebtOf(in PartArrival part, BatchReference batch) => new(batch.BatchId, part.Source, part.Place.Offset);
+
+    private static long? Earlier(long? left, long? right) => left is null ? right : right is null ? left : Math.Min(left.Value, right.Value);
+}

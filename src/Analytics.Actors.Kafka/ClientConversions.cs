@@ -1,0 +1,33 @@
+using Confluent.Kafka;
+using CorePartition = Analytics.Actors.Core.TopicPartition;
+
+namespace Analytics.Actors.Kafka;
+
+/// <summary>Between our types and the client library's.</summary>
+internal static class ClientConversions
+{
+    public static TopicPartition ToClient(this CorePartition partition) => new(partition.Topic, partition.Partition);
+
+    public static TopicPartitionOffset ToClient(this PartitionOffset position) => new(position.Partition.ToClient(), position.Next);
+
+    public static CorePartition ToCore(this TopicPartition partition) => new(partition.Topic, partition.Partition.Value);
+
+    /// <summary>A consumer of raw bytes whose log and errors go to the logger.</summary>
+    public static ConsumerBuilder<byte[]?, byte[]?> NewConsumer(Dictionary<string, string> configuration, ClientLogger logger)
+    {
+        KafkaNative.Initialize();
+        return new ConsumerBuilder<byte[]?, byte[]?>(configuration)
+            .SetKeyDeserializer(Bytes)
+            .SetValueDeserializer(Bytes)
+            .SetLogHandler((_, message) => logger.Native(message))
+            // Fatal ones also end the consumer's loop; the others say that brokers are away, which the client retries.
+            .SetErrorHandler((_, error) => logger.Warning(error.Reason));
+    }
+
+    private static readonly IDeserializer<byte[]?> Bytes = new NullableBytes();
+
+    private sealed class NullableBytes : IDeserializer<byte[]?>
+    {
+        public byte[]? Deserialize(ReadOnlySpan<byte> data, bool isNull, SerializationContext context) => isNull ? null : data.ToArray();
+    }
+}

@@ -1,0 +1,31 @@
+using Analytics.Actors.Core;
+
+namespace Analytics.Actors.Kafka;
+
+/// <summary>A record's header; Kafka allows a name to occur more than once.</summary>
+public readonly record struct RecordHeader(string Name, byte[] Value);
+
+/// <summary>One record as read from Kafka.</summary>
+/// <param name="TimestampMs">Milliseconds since 1970 UTC; -1 where the record has none.</param>
+/// <param name="Key">Null where the record has none.</param>
+/// <param name="Value">Empty where the record has none; <paramref name="HasValue"/> tells the two apart.</param>
+public sealed record FetchedRecord(
+    TopicPartition Partition, long Offset, long TimestampMs, byte[]? Key, byte[] Value, bool HasValue,
+    IReadOnlyList<RecordHeader> Headers);
+
+/// <summary>Where reading of a partition stands: the next offset to read.</summary>
+public readonly record struct PartitionOffset(TopicPartition Partition, long Next)
+{
+    public override string ToString() => $"{Partition}@{Next}";
+}
+
+/// <summary>The offsets that a partition's log holds.</summary>
+/// <param name="Low">The first offset.</param>
+/// <param name="High">One above the last offset: where the next record goes.</param>
+public readonly record struct LogRange(long Low, long High)
+{
+    /// <summary>Reading can go on at this position: the end itself is inside.</summary>
+    public bool Contains(long position) => position >= Low && position <= High;
+
+    public override string ToString() => $"{Low} to {High}";
+}

@@ -1,0 +1,166 @@
+using System.Globalization;
+using Confluent.Kafka;
+using Confluent.Kafka.Admin;
+using TopicPartition = Analytics.Actors.Core.TopicPartition;
+
+namespace Analytics.Actors.Kafka;
+
+/// <summary>A topic that is there.</summary>
+/// <param name="Created">It was not there before.</param>
+public sealed record TopicState(string Name, int Partitions, bool Created);
+
+/// <summary>A topic is missing or unfit; the message says what would be right.</summary>
+public sealed class TopicException(string message, Exception? inner = null) : Exception(message, inner);
+
+/// <summary>
+/// Topics, and questions about offsets, outside any consumer: what a node needs at start and users ask for. Every method
+/// asks brokers; where they cannot be reached in time it fails with <see cref="KafkaException"/>.
+/// </summary>
+public sealed class TopicAdmin : IDisposable
+{
+    private static readonly TimeSpan Retention = TimeSpan.FromDays(7);
+    private static readonly TimeSpan VisibleWithin = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan VisibleRetry = TimeSpan.FromMilliseconds(100);
+
+    private readonly KafkaClientOptions options;
+    private readonly TimeSpan timeout;
+    private readonly IAdminClient admin;
+    private readonly IConsumer<byte[]?, byte[]?> reader;
+    private readonly IAdminClient readerAdmin;
+    private readonly OffsetLookup lookup;
+
+    /// <param name="timeout">How long one question may take; 10 s by default.</param>
+    public TopicAdmin(KafkaClientOptions options, ClientLog? log = null, TimeSpan? timeout = null)
+    {
+        this.options = options;
+        this.timeout = timeout ?? TimeSpan.FromSeconds(10);
+        KafkaNative.Initialize();
+        var logger = new ClientLogger("admin", log);
+        lookup = new OffsetLookup(options, logger, this.timeout);
+        admin = new AdminClientBuilder(options.ForAdmin())
+            .SetLogHandler((_, message) => logger.Native(message))
+            .SetErrorHandler((_, error) => logger.Warning(error.Reason))
+            .Build();
+        reader = lookup.NewReader("none");
+        // Metadata asked for through a consumer never creates a topic, whatever the broker allows.
+        readerAdmin = new DependentAdminClientBuilder(reader.Handle).Build();
+    }
+
+    /// <summary>Number of partitions; null where there is no such topic.</summary>
+    public Task<int?> GetPartitionCountAsync(string topic) => Task.Run(() => PartitionCount(readerAdmin, topic));
+
+    /// <summary>
+    /// Makes sure that a topic is there with that many partitions; creates it where it is missing and the broker allows it.
+    /// One that is there keeps its configuration. Throws <see cref="TopicException"/> where it has another partition count
+    /// or cannot be created.
+    /// </summary>
+    /// <param name="configuration">Kafka's topic options for a new topic; null: the broker's defaults.</param>
+    public async Task<TopicState> EnsureTopicAsync(
+        string topic, int partitions, IReadOnlyDictionary<string, string>? configuration = null, CancellationToken cancellation = default)
+    {
+        var count = await GetPartitionCountAsync(topic).ConfigureAwait(false);
+        var created = false;
+        if (count is null)
+        {
+            await CreateAsync(topic, partitions, configuration).ConfigureAwait(false);
+            created = true;
+            // Created on the controller; the other brokers hear of it a moment later.
+            var waited = System.Diagnostics.Stopwatch.StartNew();
+            while ((count = await GetPartitionCountAsync(topic).ConfigureAwait(false)) is null && waited.Elapsed < VisibleWithin)
+                await Task.Delay(VisibleRetry, cancellation).ConfigureAwait(false);
+            if (count is null) throw new TopicException($"Topic {topic} was created but does not appear within {VisibleWithin.TotalSeconds:0} s.");
+        }
+
+        if (count != partitions)
+        {
+            throw new TopicException(
+                $"Topic {topic} has {count} partitions, but {partitions} are needed. Create it with {partitions} partitions" +
+                (created ? " (this broker creates topics with a number of its own)." : " under this name, or use another group name."));
+        }
+
+        return new TopicState(topic, partitions, created);
+    }
+
+    /// <summary>An internal topic: kept for 7 days, so that it outlasts an outage, and with room for the largest record.</summary>
+    public Task<TopicState> EnsureInternalTopicAsync(string topic, int partitions, CancellationToken cancellation = default) =>
+        EnsureTopicAsync(
+            topic, partitions,
+            new Dictionary<string, string>
+            {
+                ["cleanup.policy"] = "delete",
+                ["retention.ms"] = Retention.TotalMilliseconds.ToString("0", CultureInfo.InvariantCulture),
+                ["max.message.bytes"] = options.TopicMessageBytesMax.ToString(CultureInfo.InvariantCulture),
+            },
+            cancellation);
+
+    /// <summary>What a partition's log holds now.</summary>
+    public Task<LogRange> QueryOffsetsAsync(TopicPartition partition) => Task.Run(() => lookup.Range(reader, partition));
+
+    /// <summary>The first offset whose record is not older than the time (milliseconds since 1970 UTC); the log's end where all are older.</summary>
+    public Task<long> GetOffsetForTimeAsync(TopicPartition partition, long timestampMs) =>
+        Task.Run(() => lookup.ForTime(reader, partition, timestampMs));
+
+    /// <summary>A group's committed offsets; partitions without one are left out.</summary>
+    public Task<IReadOnlyDictionary<TopicPartition, long>> GetCommittedAsync(string group, IReadOnlyList<TopicPartition> partitions) =>
+        Task.Run<IReadOnlyDictionary<TopicPartition, long>>(() => lookup.Committed(group, partitions));
+
+    /// <summary>Sets a group's committed offsets; only while the group has no members, else brokers refuse it.</summary>
+    public Task SetCommittedAsync(string group, IReadOnlyList<PartitionOffset> positions) => Task.Run(() =>
+    {
+        using var member = lookup.NewReader(group);
+        member.Commit(positions.Select(position => position.ToClient()));
+    });
+
+    public void Dispose()
+    {
+        readerAdmin.Dispose();
+        admin.Dispose();
+        reader.Dispose();
+    }
+
+    private async Task CreateAsync(string topic, int partitions, IReadOnlyDictionary<string, string>? configuration)
+    {
+        try
+        {
+            // Replication -1: as many copies as the broker's own default.
+            var specification = new TopicSpecification
+            {
+                Name = topic,
+                NumPartitions = partitions,
+                ReplicationFactor = -1,
+                Configs = configuration?.ToDictionary(entry => entry.Key, entry => entry.Value),
+            };
+            await admin.CreateTopicsAsync([specification], new CreateTopicsOptions { RequestTimeout = timeout, OperationTimeout = timeout }).ConfigureAwait(false);
+        }
+        catch (CreateTopicsException refused) when (refused.Results.All(result => result.Error.Code == ErrorCode.TopicAlreadyExists))
+        {
+            // Another node was quicker.
+        }
+        catch (KafkaException refused) when (IsUnsupported(refused))
+        {
+            // An embedded broker creates what a producer asks for, with a partition count of its own.
+            await Task.Run(() => PartitionCount(admin, topic)).ConfigureAwait(false);
+        }
+        catch (CreateTopicsException refused)
+        {
+            var reason = refused.Results.FirstOrDefault(result => result.Error.IsError)?.Error.Reason ?? refused.Error.Reason;
+            throw new TopicException($"Topic {topic} is missing and cannot be created: {reason}. Create it with {partitions} partitions.", refused);
+        }
+    }
+
+    private static bool IsUnsupported(KafkaException refused)
+    {
+        if (refused is CreateTopicsException { Results: { Count: > 0 } results })
+            return results.All(result => result.Error.Code is ErrorCode.Local_UnsupportedFeature or ErrorCode.UnsupportedVersion);
+        return refused.Error.Code is ErrorCode.Local_UnsupportedFeature or ErrorCode.UnsupportedVersion;
+    }
+
+    private int? PartitionCount(IAdminClient client, string topic)
+    {
+        var found = client.GetMetadata(topic, timeout).Topics.SingleOrDefault(described => described.Topic == topic);
+        if (found is null || found.Error.Code is ErrorCode.UnknownTopicOrPart or ErrorCode.Local_UnknownTopic) return null;
+        if (found.Error.IsError && found.Partitions.Count == 0)
+            throw new KafkaException(found.Error);
+        return found.Partitions.Count == 0 ? null : found.Partitions.Count;
+    }
+}

@@ -1,0 +1,27 @@
+using System.Net;
+using Analytics.Actors.Core.Pipeline;
+
+namespace Analytics.Actors.Node.Configuration;
+
+/// <summary>Where the node listens. Loopback unless somebody decides otherwise: nothing here asks for a password.</summary>
+/// <param name="Host">An address of this machine; 0.0.0.0 or :: for all of them.</param>
+/// <param name="Port">0: any free port.</param>
+public sealed record EndpointOptions(string Host, int Port)
+{
+    internal static EndpointOptions Read(ConfigurationObject section, int defaultPort)
+    {
+        var host = section.Find("host");
+        var address = host?.Text("an address to listen on") ?? "127.0.0.1";
+        if (host is not null && address != "localhost" && !IPAddress.TryParse(address, out _))
+        {
+            host.Refuse("must be an IP address of this machine (127.0.0.1, 0.0.0.0 for all, ::1, ::) or \"localhost\"");
+        }
+
+        var port = section.Find("port")?.Integer(0, 65_535) ?? defaultPort;
+        section.Close();
+        return new EndpointOptions(address, (int)port);
+    }
+
+    internal IEnumerable<(string Path, string Value)> Describe(string section) =>
+        [($"{section}.host", Host), ($"{section}.port", NodeOptions.Text(Port))];
+}

@@ -1,0 +1,52 @@
+using Analytics.Actors.Core.Pipeline;
+
+namespace Analytics.Actors.Node.Configuration;
+
+/// <summary>Bounds of memory. Reaching one pauses consumption; nothing grows instead.</summary>
+public sealed record LimitOptions
+{
+    /// <summary>Messages waiting in one shard's mailbox.</summary>
+    public int MailboxMessages { get; init; } = 10_000;
+
+    /// <summary>Bytes waiting in one shard's mailbox.</summary>
+    public long MailboxBytes { get; init; } = 64L * 1024 * 1024;
+
+    /// <summary>Module calls of one shard that have not come back yet.</summary>
+    public int CallsInFlight { get; init; } = 256;
+
+    /// <summary>Kilobytes that a Kafka consumer may fetch ahead (librdkafka's queued.max.messages.kbytes).</summary>
+    public int QueuedMaxMessagesKbytes { get; init; } = 65_536;
+
+    /// <summary>Stations and batches that one shard keeps in memory; the others wait in the database.</summary>
+    public int Entities { get; init; } = 10_000;
+
+    internal static LimitOptions Read(ConfigurationObject section, int recordBytesMax)
+    {
+        var defaults = new LimitOptions();
+        var mailboxBytes = section.Find("mailboxBytes");
+        var options = new LimitOptions
+        {
+            MailboxMessages = (int)(section.Find("mailboxMessages")?.Integer(1, 10_000_000) ?? defaults.MailboxMessages),
+            MailboxBytes = mailboxBytes?.Integer(1, 1L << 40) ?? Math.Max(defaults.MailboxBytes, recordBytesMax),
+            CallsInFlight = (int)(section.Find("callsInFlight")?.Integer(1, 1_000_000) ?? defaults.CallsInFlight),
+            QueuedMaxMessagesKbytes = (int)(section.Find("queuedMaxMessagesKbytes")?.Integer(1, 2_097_151) ?? defaults.QueuedMaxMessagesKbytes),
+            Entities = (int)(section.Find("entities")?.Integer(1, 100_000_000) ?? defaults.Entities),
+        };
+        if (options.MailboxBytes < recordBytesMax)
+        {
+            mailboxBytes!.Refuse($"must not be less than \"maxRecordBytes\" ({recordBytesMax}): the largest record must fit into a mailbox");
+        }
+
+        section.Close();
+        return options;
+    }
+
+    internal IEnumerable<(string Path, string Value)> Describe() =>
+    [
+        ("limits.mailboxMessages", NodeOptions.Text(MailboxMessages)),
+        ("limits.mailboxBytes", NodeOptions.Text(MailboxBytes)),
+        ("limits.callsInFlight", NodeOptions.Text(CallsInFlight)),
+        ("limits.queuedMaxMessagesKbytes", NodeOptions.Text(QueuedMaxMessagesKbytes)),
+        ("limits.entities", NodeOptions.Text(Entities)),
+    ];
+}

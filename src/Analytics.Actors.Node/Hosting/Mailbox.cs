@@ -1,0 +1,75 @@
+namespace Analytics.Actors.Node.Hosting;
+
+/// <summary>
+/// A loop's mailbox: many writers, one reader that waits for items or for a time. Bounded by bytes: a writer of data
+/// waits while more than that is inside; orders and answers (0 bytes) never wait.
+/// </summary>
+public sealed class Mailbox<T>(long bytesMax)
+{
+    private readonly Lock gate = new();
+    private readonly ManualResetEventSlim hasItems = new(false);
+    private readonly ManualResetEventSlim hasRoom = new(true);
+    private List<(T Item, long Bytes)> items = [];
+    private List<(T Item, long Bytes)> taken = [];
+    private long bytes;
+    private volatile bool isClosed;
+
+    public int Count
+    {
+        get { lock (gate) return items.Count; }
+    }
+
+    /// <summary>Puts an item in; false where the mailbox is closed. Waits for room if it has bytes.</summary>
+    public bool Post(T item, long itemBytes = 0)
+    {
+        while (true)
+        {
+            if (isClosed) return false;
+            lock (gate)
+            {
+                if (itemBytes == 0 || bytes == 0 || bytes + itemBytes <= bytesMax)
+                {
+                    items.Add((item, itemBytes));
+                    bytes += itemBytes;
+                    hasItems.Set();
+                    return true;
+                }
+
+                hasRoom.Reset();
+            }
+
+            hasRoom.Wait();
+        }
+    }
+
+    /// <summary>Waits for items, at most so long, and takes all there are. The list is valid until the next call.</summary>
+    public IReadOnlyList<(T Item, long Bytes)> Take(TimeSpan atMost)
+    {
+        if (atMost > TimeSpan.Zero) hasItems.Wait(atMost);
+        lock (gate)
+        {
+            (items, taken) = (taken, items);
+            items.Clear();
+            hasItems.Reset();
+            return taken;
+        }
+    }
+
+    /// <summary>An item that was taken has been dealt with: its bytes make room.</summary>
+    public void Done(long itemBytes)
+    {
+        if (itemBytes == 0) return;
+        lock (gate)
+        {
+            bytes -= itemBytes;
+            hasRoom.Set();
+        }
+    }
+
+    public void Close()
+    {
+        isClosed = true;
+        hasRoom.Set();
+        hasItems.Set();
+    }
+}

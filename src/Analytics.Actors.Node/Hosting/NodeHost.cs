@@ -1,0 +1,216 @@
+using Analytics.Actors.Core;
+using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Modules;
+using Analytics.Actors.Core.Nodes;
+using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Routing;
+using Analytics.Actors.Core.Shards;
+using Analytics.Actors.Kafka;
+using Analytics.Actors.Node.Configuration;
+using Microsoft.Extensions.Logging;
+using TopicPartition = Analytics.Actors.Core.TopicPartition;
+
+namespace Analytics.Actors.Node.Hosting;
+
+/// <summary>What a node is made of beside its options; tests and the demo give their own.</summary>
+public sealed record NodeParts
+{
+    public required PipelineConfiguration Pipeline { get; init; }
+    public required KafkaClientOptions Kafka { get; init; }
+    public required ICheckpointStore Store { get; init; }
+
+    /// <summary>Modules by name; an enabled module that is not here answers every call with an error.</summary>
+    public required IReadOnlyDictionary<string, IModule> Modules { get; init; }
+    public required ILoggerFactory Logging { get; init; }
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>See <see cref="ShardSettings.ApplyTimes"/>.</summary>
+    public Func<SourcePartition, Place, int>? ApplyTimes { get; init; }
+}
+
+/// <summary>
+/// One node: the store, the Kafka clients, the router's and the shards' loops, and the module pool, started in the order
+/// in which they need each other and stopped in the opposite one.
+/// </summary>
+public sealed class NodeHost : IAsyncDisposable
+{
+    private readonly NodeOptions options;
+    private readonly NodeParts parts;
+    private readonly ILogger logger;
+    private readonly ClientLog kafkaLog;
+    private TopicAdmin? admin;
+    private PartitionProducer? producer;
+    private DataConsumer? data;
+    private Ownership? ownership;
+    private RouterSource? source;
+    private ModulePool? pool;
+    private bool isStopped;
+
+    public NodeHost(NodeOptions options, NodeParts parts)
+    {
+        this.options = options;
+        this.parts = parts;
+        logger = parts.Logging.CreateLogger("Analytics.Actors.Node");
+        Observer = new NodeObserver(logger);
+        var kafkaLogger = parts.Logging.CreateLogger("Analytics.Actors.Kafka");
+        kafkaLog = entry => kafkaLogger.Log(
+            entry.Level switch
+            {
+                ClientLogLevel.Error => LogLevel.Error,
+                ClientLogLevel.Warning => LogLevel.Warning,
+                ClientLogLevel.Information => LogLevel.Information,
+                _ => LogLevel.Debug,
+            },
+            "{Client}: {Message}", entry.Client, entry.Message);
+    }
+
+    public NodeObserver Observer { get; }
+    public NodeOptions Options => options;
+    public PipelineConfiguration Pipeline => parts.Pipeline;
+    public string StoreId { get; private set; } = "";
+    public DateTimeOffset StartedAt { get; private set; }
+    public ShardSettings? ShardSettings { get; private set; }
+    public NodeLoop? Shards { get; private set; }
+    public RouterLoop? Router { get; private set; }
+    public ModulePool? Pool => pool;
+
+    /// <summary>Ends, faulted, where one of the node's threads ended by itself: then the process should end too.</summary>
+    public Task Failure { get; private set; } = Task.CompletedTask;
+
+    /// <summary>The group has told what is ours, all of it runs, and every source has its position.</summary>
+    public async Task<bool> IsReadyAsync()
+    {
+        if (isStopped || Observer.Failure is not null || Shards is null || ownership is null || !ownership.Joined.IsCompleted || Router is not { IsPositioned: true }) return false;
+        return await Shards.Ask(node => node.Phases.All(slot => slot.Phase == ShardPhase.Running)).ConfigureAwait(false);
+    }
+
+    /// <summary>Starts everything. Fails with a message that says what would be right.</summary>
+    public async Task StartAsync(CancellationToken cancellation)
+    {
+        StartedAt = parts.Time.GetUtcNow();
+        var identity = await parts.Store.OpenAsync(options.Group, options.Shards, cancellation).ConfigureAwait(false);
+        StoreId = identity.StoreId;
+        admin = new TopicAdmin(parts.Kafka, kafkaLog);
+        var counts = await PrepareTopicsAsync(cancellation).ConfigureAwait(false);
+        ShardSettings = new ShardSettings
+        {
+            Pipeline = parts.Pipeline,
+            Group = options.Group,
+            ShardCount = options.Shards,
+            StoreId = StoreId,
+            PartitionCounts = counts,
+            RecordBytesMax = options.MaxRecordBytes,
+            CallsMax = options.Limits.CallsInFlight,
+            ApplyTimes = parts.ApplyTimes,
+        };
+        producer = new PartitionProducer(parts.Kafka, kafkaLog);
+        Shards = new NodeLoop(
+            new NodeSettings
+            {
+                Shards = ShardSettings,
+                CheckpointIntervalMs = (long)options.Checkpoint.Idle.TotalMilliseconds,
+                UrgentIntervalMs = (long)options.Checkpoint.Waiting.TotalMilliseconds,
+                ReleaseLimitMs = (long)(options.StopDeadline.TotalMilliseconds / 2),
+                Seed = Random.Shared.Next(),
+            },
+            parts.Store, producer, Observer, options.NodeId, options.Limits.MailboxBytes, parts.Time);
+        pool = new ModulePool(parts.Modules, options.Pools, Shards.Post);
+        data = new DataConsumer(parts.Kafka, $"{options.Group}.data", Shards, kafkaLog);
+        Shards.Start(data, pool);
+        Router = new RouterLoop(
+            ShardSettings,
+            new RouterSettings
+            {
+                CommitIntervalMs = (long)options.Commit.Interval.TotalMilliseconds,
+                CommitBatchSize = options.Commit.BatchSize,
+                MaxCommitRetries = options.Commit.RetriesMax,
+                CommitRetryDelayMs = (long)options.Commit.RetryDelay.TotalMilliseconds,
+            },
+            parts.Store, producer, Observer, topic => counts.TryGetValue(topic, out var count) ? count : null, options.Limits.MailboxBytes, parts.Time);
+        source = new RouterSource(parts.Kafka, $"{options.Group}.router", SourceTopics().Select(RouterTopic.Of), Router, kafkaLog, parts.Time);
+        Router.Start(source);
+        ownership = new Ownership(parts.Kafka, options.Group, ShardSettings.PartsTopic, Shards, kafkaLog);
+        Failure = Task.WhenAny(Shards.Completion, Router.Completion, data.Completion, source.Completion, ownership.Completion).Unwrap();
+        logger.LogInformation("NodeStarted: {NodeId} of {Group}, store {StoreId}, {Shards} shards", options.NodeId, options.Group, StoreId, options.Shards);
+    }
+
+    /// <summary>
+    /// Stops in order: no new records, what runs may finish within the limit, the last checkpoints, everything sent that
+    /// can be. Returns what was not finished, empty when all was.
+    /// </summary>
+    public async Task<IReadOnlyList<string>> StopAsync()
+    {
+        if (isStopped) return [];
+        isStopped = true;
+        List<string> unfinished = [];
+        var limit = options.StopDeadline;
+        if (Router is not null && source is not null)
+        {
+            await source.DisposeAsync().ConfigureAwait(false);
+            Router.End();
+        }
+
+        if (Shards is not null)
+        {
+            // Leaving the group revokes every shard, which releases it in order.
+            if (ownership is not null) await ownership.DisposeAsync().ConfigureAwait(false);
+            if (!await Shards.ReleaseAllAsync(limit).ConfigureAwait(false)) unfinished.Add($"shards were not released within {limit.TotalSeconds:0.#} s; their next owner goes on from the last checkpoint");
+            if (pool is { RunningCount: > 0 } busy) unfinished.Add($"{busy.RunningCount} module calls still ran; they are run again");
+        }
+
+        if (producer is not null && !producer.Flush(TimeSpan.FromSeconds(5))) unfinished.Add($"{producer.UnderWayCount} records were not acknowledged; they are sent again");
+        Shards?.End();
+        if (data is not null) await data.DisposeAsync().ConfigureAwait(false);
+        pool?.Dispose();
+        producer?.Dispose();
+        admin?.Dispose();
+        logger.LogInformation("NodeStopped: {NodeId}{Unfinished}", options.NodeId, unfinished.Count == 0 ? "" : "; " + string.Join("; ", unfinished));
+        return unfinished;
+    }
+
+    public async ValueTask DisposeAsync() => await StopAsync().ConfigureAwait(false);
+
+    /// <summary>
+    /// The lag of the router per source partition: the log's end minus what may be committed; null where the end is not
+    /// known.
+    /// </summary>
+    public async Task<IReadOnlyList<(TopicPartition Partition, long Next, long? End)>> SourcePositionsAsync()
+    {
+        if (Router is null || source is null) return [];
+        var positions = await Router.Ask(router => router.Committable).ConfigureAwait(false);
+        List<(TopicPartition, long, long?)> known = [];
+        foreach (var (partition, next) in positions) known.Add((partition, next, await source.GetHighWatermark(partition).ConfigureAwait(false)));
+        return known;
+    }
+
+    private IEnumerable<TopicConfiguration> SourceTopics()
+    {
+        // Output topics of modules are read only where an enabled module depends on them.
+        var wanted = parts.Pipeline.Modules.Values.Where(module => module.Enabled).SelectMany(module => module.Topics).ToHashSet(StringComparer.Ordinal);
+        return parts.Pipeline.Topics.Values.Where(topic => topic.OutputOf is null || wanted.Contains(topic.Name));
+    }
+
+    private async Task<Dictionary<string, int>> PrepareTopicsAsync(CancellationToken cancellation)
+    {
+        var group = options.Group;
+        await admin!.EnsureInternalTopicAsync($"{group}.station-events", options.Shards, cancellation).ConfigureAwait(false);
+        await admin.EnsureInternalTopicAsync($"{group}.batch-results", options.Shards, cancellation).ConfigureAwait(false);
+        var counts = new Dictionary<string, int>(StringComparer.Ordinal);
+        var writes = parts.Pipeline.Modules.Values.Where(module => module.Enabled).Select(module => module.OutputTopic).Append($"{group}.dead-letters");
+        foreach (var topic in writes)
+        {
+            counts[topic] = await admin.GetPartitionCountAsync(topic).ConfigureAwait(false)
+                ?? (await admin.EnsureInternalTopicAsync(topic, OutputPartitions, cancellation).ConfigureAwait(false)).Partitions;
+        }
+
+        foreach (var topic in SourceTopics())
+        {
+            if (!counts.ContainsKey(topic.Name) && await admin.GetPartitionCountAsync(topic.Name).ConfigureAwait(false) is { } count) counts[topic.Name] = count;
+        }
+
+        return counts;
+    }
+
+    // Partitions of an output or dead-letter topic that is not there yet.
+    private const int OutputPartitions = 4;
+}

@@ -1,0 +1,115 @@
+using System.Buffers;
+using System.Text.Json;
+using Analytics.Actors.Core;
+using Analytics.Actors.Core.Modules;
+using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Stations;
+
+namespace Analytics.Actors.Node.Tracing;
+
+/// <summary>A line of a trace's input cannot be used; the message says which and what would be right.</summary>
+public sealed class TraceInputException(string message) : Exception(message);
+
+/// <summary>
+/// Reads recorded records (JSON lines: records, advances of time, answers) into a <see cref="TraceRunner"/>, and writes
+/// its effects as JSON lines.
+/// </summary>
+public static class TraceFile
+{
+    private const string Form = "a line is {\"topic\", \"partition\", \"offset\", \"timestamp\", \"value\" or \"raw\"}, {\"advance\": ms} or {\"answer\": {\"module\", \"station\", \"result\" or \"error\"}}";
+
+    public static void Run(PipelineConfiguration pipeline, IReadOnlyDictionary<string, IModule> modules, string file, TextReader input, TextWriter output, int shards = 1)
+    {
+        var lines = Read(file, input);
+        var byHand = lines.Where(line => line.Element.TryGetProperty("answer", out _))
+            .Select(line => Text(line.Element.GetProperty("answer"), "module", line.Where)).ToHashSet(StringComparer.Ordinal);
+        var start = lines.FirstOrDefault(line => line.Element.TryGetProperty("timestamp", out _));
+        var startMs = start.Element.ValueKind == JsonValueKind.Object ? Number(start.Element, "timestamp", start.Where) : 0;
+        var buffer = new ArrayBufferWriter<byte>(4096);
+        var runner = new TraceRunner(pipeline, modules, byHand, members => Write(buffer, output, members), startMs, shards);
+        foreach (var line in lines) Feed(runner, line.Element, line.Where);
+    }
+
+    private static void Write(ArrayBufferWriter<byte> buffer, TextWriter output, Action<Utf8JsonWriter> members)
+    {
+        buffer.Clear();
+        using (var writer = new Utf8JsonWriter(buffer, new JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        {
+            writer.WriteStartObject();
+            members(writer);
+            writer.WriteEndObject();
+        }
+
+        output.Write(System.Text.Encoding.UTF8.GetString(buffer.WrittenSpan));
+        output.Write('\n');
+    }
+
+    private static List<(JsonElement Element, string Where)> Read(string file, TextReader input)
+    {
+        List<(JsonElement, string)> lines = [];
+        for (var number = 1; input.ReadLine() is { } line; number++)
+        {
+            if (string.IsNullOrWhiteSpace(line)) continue;
+            var where = $"{file}:{number}";
+            try
+            {
+                using var document = JsonDocument.Parse(line, new JsonDocumentOptions { MaxDepth = 512 });
+                if (document.RootElement.ValueKind != JsonValueKind.Object) throw new TraceInputException($"{where}: not an object; {Form}");
+                lines.Add((document.RootElement.Clone(), where));
+            }
+            catch (JsonException failure)
+            {
+                throw new TraceInputException($"{where}: not JSON ({failure.Message}); {Form}");
+            }
+        }
+
+        return lines;
+    }
+
+    private static void Feed(TraceRunner runner, JsonElement line, string where)
+    {
+        if (line.TryGetProperty("advance", out _))
+        {
+            runner.Advance(Number(line, "advance", where));
+        }
+        else if (line.TryGetProperty("answer", out var answer))
+        {
+            Answer(runner, answer, where);
+        }
+        else
+        {
+            var partition = new TopicPartition(Text(line, "topic", where), (int)Number(line, "partition", where));
+            var origin = line.TryGetProperty("origin", out var given) ? given.GetString() : null;
+            runner.Record(partition, Number(line, "offset", where), Number(line, "timestamp", where), Value(line, where), origin);
+        }
+    }
+
+    private static void Answer(TraceRunner runner, JsonElement answer, string where)
+    {
+        var module = Text(answer, "module", where);
+        var station = Text(answer, "station", where);
+        var outcome = answer.TryGetProperty("error", out var error)
+            ? new CallOutcome(CallOutcomeKind.Error, default, error.ToString())
+            : !answer.TryGetProperty("result", out var result) ? throw new TraceInputException($"{where}: an answer has \"result\" or \"error\"")
+            : result.ValueKind == JsonValueKind.Null ? new CallOutcome(CallOutcomeKind.Nothing, default, "")
+            : new CallOutcome(CallOutcomeKind.Result, System.Text.Encoding.UTF8.GetBytes(result.GetRawText()), "");
+        if (!runner.Answer(module, station, outcome)) throw new TraceInputException($"{where}: no call of {module} for station {station} waits for an answer");
+    }
+
+    private static ReadOnlyMemory<byte> Value(JsonElement line, string where)
+    {
+        if (line.TryGetProperty("value", out var value)) return System.Text.Encoding.UTF8.GetBytes(value.GetRawText());
+        if (line.TryGetProperty("raw", out var raw) && raw.ValueKind == JsonValueKind.String && raw.TryGetBytesFromBase64(out var bytes)) return bytes;
+        throw new TraceInputException($"{where}: a record needs \"value\" (JSON) or \"raw\" (base64); {Form}");
+    }
+
+    private static string Text(JsonElement line, string name, string where) =>
+        line.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String
+            ? value.GetString()!
+            : throw new TraceInputException($"{where}: \"{name}\" must be text; {Form}");
+
+    private static long Number(JsonElement line, string name, string where) =>
+        line.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number) && number >= 0
+            ? number
+            : throw new TraceInputException($"{where}: \"{name}\" must be a whole number, 0 or more; {Form}");
+}

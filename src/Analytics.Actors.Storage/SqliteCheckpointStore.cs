@@ -1,0 +1,213 @@
+using System.Collections.Concurrent;
+using Analytics.Actors.Core;
+using Analytics.Actors.Core.Checkpoints;
+using Microsoft.Data.Sqlite;
+using SQLitePCL;
+
+namespace Analytics.Actors.Storage;
+
+/// <summary>
+/// The checkpoint store of one machine: a SQLite file in WAL mode. An acknowledged checkpoint survives the loss of power.
+/// One connection writes, a few others read meanwhile; several processes may share the file. SQLite works on the calling
+/// thread and waits for the disk there, so every operation runs on the thread pool and the caller's loop goes on.
+/// Cancellation is heeded until an operation begins, never in its middle: no outcome is unknown because of it.
+/// </summary>
+public sealed class SqliteCheckpointStore : ICheckpointStore
+{
+    private readonly string path;
+    private readonly SqliteStoreOptions options;
+    private readonly SemaphoreSlim writing = new(1);
+    private readonly SemaphoreSlim reading;
+    private readonly ConcurrentBag<SqliteSession> idleReaders = [];
+    private SqliteSession? writer;
+    private int shardCount;
+    private bool disposed;
+
+    /// <param name="path">The database file; it and its directory are made at the first opening.</param>
+    public SqliteCheckpointStore(string path, SqliteStoreOptions? options = null)
+    {
+        this.path = Path.GetFullPath(path);
+        this.options = options ?? new SqliteStoreOptions();
+        ArgumentOutOfRangeException.ThrowIfLessThan(this.options.ReadConnections, 1, "ReadConnections");
+        reading = new SemaphoreSlim(this.options.ReadConnections);
+    }
+
+    public async ValueTask<StoreIdentity> OpenAsync(string group, int shardCount, CancellationToken cancellation)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(group);
+        ArgumentOutOfRangeException.ThrowIfLessThan(shardCount, 1);
+        var identity = await WriteRepeatable(session => SqliteSchema.Open(session, path, group, shardCount), cancellation).ConfigureAwait(false);
+        this.shardCount = shardCount;
+        return identity;
+    }
+
+    public async ValueTask<RecoveredShard> TakeOverAsync(ShardId shard, string owner, CancellationToken cancellation)
+    {
+        RequireShard(shard);
+        var (epoch, releasedInOrder) = await WriteRepeatable(session => session.Write(() => RaiseEpoch(session, shard, owner)), cancellation).ConfigureAwait(false);
+        // The epoch is committed: from here on nothing that an earlier owner does can change what is read.
+        return await Read(session => SqliteShardReader.Read(session, shard, epoch, releasedInOrder), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<CheckpointOutcome>> CommitAsync(IReadOnlyList<ShardCheckpoint> checkpoints, CancellationToken cancellation)
+    {
+        if (checkpoints.Count == 0) return [];
+        ShardCheckpoint.RequireOnePerShard(checkpoints);
+        foreach (var checkpoint in checkpoints) RequireShard(checkpoint.Shard);
+        return await Write(
+            session => session.Write(
+                () => checkpoints.Select(checkpoint => SqliteCheckpointWriter.Write(session, checkpoint)).ToArray(),
+                commits: outcomes => outcomes.Contains(CheckpointOutcome.Committed)),
+            cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<EntityState>> ReadEntitiesAsync(ShardId shard, EntityKind kind, IReadOnlyList<string>? keys, CancellationToken cancellation)
+    {
+        RequireShard(shard);
+        return await Read(session => SqliteShardReader.ReadEntities(session, shard, kind, keys), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<SourceState>> UpdateSourcesAsync(IReadOnlyList<SourceState> changed, CancellationToken cancellation)
+    {
+        RequireOpen();
+        if (changed.Count == 0) return await Read(SqliteSources.ReadAll, cancellation).ConfigureAwait(false);
+        return await WriteRepeatable(
+            session => session.Write(() =>
+            {
+                SqliteSources.Upsert(session, changed);
+                return SqliteSources.ReadAll(session);
+            }),
+            cancellation).ConfigureAwait(false);
+    }
+
+    /// <summary>Waits for the operations in progress, then lets go of the file.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await writing.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            if (disposed) return;
+            disposed = true;
+            for (var i = 0; i < options.ReadConnections; i++) await reading.WaitAsync().ConfigureAwait(false);
+            while (idleReaders.TryTake(out var reader)) reader.Dispose();
+            reading.Release(options.ReadConnections);
+            // The writer goes last: the last connection to leave folds the log into the file, which a reader may not.
+            writer?.Dispose();
+            writer = null;
+        }
+        finally
+        {
+            writing.Release();
+        }
+    }
+
+    /// <summary>The settings and hooks of the writing connection, for tests that make it fail.</summary>
+    internal Task<T> WithWriter<T>(Func<SqliteSession, T> work) => Write(work, CancellationToken.None);
+
+    private static (Epoch Epoch, bool ReleasedInOrder) RaiseEpoch(SqliteSession session, ShardId shard, string owner)
+    {
+        var released = session.Prepare("SELECT released FROM shard WHERE shard = ?1").Bind(1, shard.Value).Read(row => row.Integer(0)).Single();
+        var epoch = session.Prepare("UPDATE shard SET epoch = epoch + 1, owner = ?2, released = 0 WHERE shard = ?1 RETURNING epoch")
+            .Bind(1, shard.Value).Bind(2, owner).Read(row => row.Integer(0)).Single();
+        return (new Epoch(epoch), released != 0);
+    }
+
+    private async Task<T> Write<T>(Func<SqliteSession, T> work, CancellationToken cancellation)
+    {
+        await writing.WaitAsync(cancellation).ConfigureAwait(false);
+        try
+        {
+            ObjectDisposedException.ThrowIf(disposed, this);
+            return await Task.Run(() =>
+            {
+                try
+                {
+                    return work(writer ??= OpenWriter());
+                }
+                catch (Exception failure)
+                {
+                    writer?.Dispose();
+                    writer = null;
+                    if (failure is SqliteException sqlite) throw Unavailable(sqlite);
+                    throw;
+                }
+            }, CancellationToken.None).ConfigureAwait(false);
+        }
+        finally
+        {
+            writing.Release();
+        }
+    }
+
+    /// <summary>Writes whose repetition does no harm: the caller need not distinguish an unknown outcome from a failure.</summary>
+    private async Task<T> WriteRepeatable<T>(Func<SqliteSession, T> work, CancellationToken cancellation)
+    {
+        try
+        {
+            return await Write(work, cancellation).ConfigureAwait(false);
+        }
+        catch (CommitOutcomeUnknownException failure)
+        {
+            throw new StoreUnavailableException($"{path}: {failure.Message}", failure);
+        }
+    }
+
+    private async Task<T> Read<T>(Func<SqliteSession, T> work, CancellationToken cancellation)
+    {
+        await reading.WaitAsync(cancellation).ConfigureAwait(false);
+        try
+        {
+            ObjectDisposedException.ThrowIf(disposed, this);
+            return await Task.Run(() =>
+            {
+                SqliteSession? session = null;
+                try
+                {
+                    if (!idleReaders.TryTake(out session)) session = SqliteSession.Open(path, options, readOnly: true);
+                    var result = session.Read(() => work(session));
+                    idleReaders.Add(session);
+                    return result;
+                }
+                catch (Exception failure)
+                {
+                    session?.Dispose();
+                    if (failure is SqliteException sqlite) throw Unavailable(sqlite);
+                    throw;
+                }
+            }, CancellationToken.None).ConfigureAwait(false);
+        }
+        finally
+        {
+            reading.Release();
+        }
+    }
+
+    private SqliteSession OpenWriter()
+    {
+        try
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            throw new StoreUnavailableException($"The directory of {path} cannot be made: {failure.Message}", failure);
+        }
+        return SqliteSession.Open(path, options, readOnly: false);
+    }
+
+    private Exception Unavailable(SqliteException failure) => failure.SqliteErrorCode == raw.SQLITE_NOTADB
+        ? new StoreRefusedException($"{path} is not a SQLite database. Give the path of a new file, or of one that this system made.")
+        : new StoreUnavailableException($"{path}: {failure.Message}", failure);
+
+    private void RequireOpen()
+    {
+        if (shardCount == 0) throw new InvalidOperationException("OpenAsync comes first.");
+    }
+
+    private void RequireShard(ShardId shard)
+    {
+        RequireOpen();
+        if ((uint)shard.Value >= (uint)shardCount)
+            throw new ArgumentOutOfRangeException(nameof(shard), shard, $"The store has the shards 0 to {shardCount - 1}.");
+    }
+}

@@ -1,0 +1,23 @@
+namespace Analytics.Actors.Tests.Storage;
+
+/// <summary>A directory of its own for one test's database file, removed afterwards.</summary>
+internal sealed class DatabaseFile : IDisposable
+{
+    private readonly DirectoryInfo directory = Directory.CreateTempSubdirectory("analytics-store-");
+
+    /// <summary>In a directory that does not exist yet.</summary>
+    public string Path => System.IO.Path.Combine(directory.FullName, "data", "checkpoints.db");
+
+    /// <summary>
+    /// What a machine that lost its power at this moment would find: the file and its log, without the shared memory.
+    /// </summary>
+    public string CopyAsAfterPowerLoss()
+    {
+        var copy = System.IO.Path.Combine(Directory.CreateDirectory(System.IO.Path.Combine(directory.FullName, Guid.NewGuid().ToString("n"))).FullName, "copy.db");
+        File.Copy(Path, copy);
+        if (File.Exists(Path + "-wal")) File.Copy(Path + "-wal", copy + "-wal");
+        return copy;
+    }
+
+    public void Dispose() => directory.Delete(recursive: true);
+}

@@ -1,0 +1,26 @@
+using Analytics.Actors.Core.Checkpoints;
+
+namespace Analytics.Actors.Tests.Storage;
+
+/// <summary>The store in memory is its own database: every connection is the same object.</summary>
+public sealed class MemoryCheckpointStoreTests : CheckpointStoreConformance
+{
+    private readonly MemoryCheckpointStore database = new("00c0ffee0000");
+
+    protected override ICheckpointStore Connect() => database;
+
+    protected override ICheckpointStore ConnectToNothing() => new MemoryCheckpointStore("00c0ffee0001");
+
+    [Fact]
+    public async Task Every_call_has_answered_before_it_returns()
+    {
+        var store = new MemoryCheckpointStore("00c0ffee0002");
+        var opened = store.OpenAsync(Group, ShardCount, default);
+        opened.IsCompletedSuccessfully.ShouldBeTrue();
+        (await opened).StoreId.ShouldBe("00c0ffee0002");
+        store.TakeOverAsync(Zero, "node", default).IsCompletedSuccessfully.ShouldBeTrue();
+        store.CommitAsync([Full(Zero, 1, 1, "x")], default).IsCompletedSuccessfully.ShouldBeTrue();
+        store.ReadEntitiesAsync(Zero, EntityKind.Station, null, default).IsCompletedSuccessfully.ShouldBeTrue();
+        store.UpdateSourcesAsync([], default).IsCompletedSuccessfully.ShouldBeTrue();
+    }
+}
