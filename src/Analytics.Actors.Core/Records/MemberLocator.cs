@@ -25,7 +25,6 @@ internal sealed class MemberLocator
 
     public MemberLocator(IReadOnlyList<string> paths)
     {
-        Count = paths.Count;
         Slots = new int[paths.Count];
         var slots = 0;
         for (var i = 0; i < paths.Count; i++)
@@ -38,9 +37,6 @@ internal sealed class MemberLocator
 
         SlotCount = slots;
     }
-
-    /// <summary>Number of paths.</summary>
-    public int Count { get; }
 
     /// <summary>The slot that each path's slice is written to; equal paths share one.</summary>
     public int[] Slots { get; }

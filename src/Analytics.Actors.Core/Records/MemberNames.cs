@@ -1,5 +1,8 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using System.Text;
+using System.Text.Json;
+using System.Text.Unicode;
 
 namespace Analytics.Actors.Core.Records;
 
@@ -25,6 +28,24 @@ internal ref struct MemberNames
         this.record = record;
         this.hashes = hashes;
         this.names = names;
+    }
+
+    /// <summary>Whether an object, known to be well-formed, has a member twice.</summary>
+    [SkipLocalsInit]
+    public static bool HasRepeat(ReadOnlySpan<byte> json)
+    {
+        var names = new MemberNames(json, stackalloc ulong[Capacity], stackalloc (int, int)[Capacity]);
+        var reader = new Utf8JsonReader(json);
+        reader.Read();
+        while (reader.Read() && reader.TokenType != JsonTokenType.EndObject)
+        {
+            // A name that cannot be decoded is no other's repeat.
+            var isReadable = !reader.ValueIsEscaped || (!JsonText.HasLoneSurrogate(reader.ValueSpan) && Utf8.IsValid(reader.ValueSpan));
+            if (isReadable && !names.Add(reader.ValueSpan, (int)reader.TokenStartIndex + 1, reader.ValueIsEscaped ? reader.GetString() : null)) return true;
+            reader.Skip();
+        }
+
+        return false;
     }
 
     /// <summary>Notes a name; false where it was there before.</summary>

@@ -16,7 +16,7 @@ internal ref struct RecordScanner
     {
         None = 0,
         TooDeep = 1,
-        LoneSurrogate = 2,
+        BrokenText = 2,
         DuplicateName = 4,
     }
 
@@ -96,7 +96,8 @@ internal ref struct RecordScanner
         var outputFlaws = Flaws.None;
         while (reader.Read() && reader.TokenType != JsonTokenType.EndObject)
         {
-            flaws |= Note(names.Add(reader.ValueSpan, (int)reader.TokenStartIndex + 1, EscapedName(ref flaws)));
+            var escapedName = EscapedName(ref flaws);
+            if (!names.Add(reader.ValueSpan, (int)reader.TokenStartIndex + 1, escapedName)) flaws |= Flaws.DuplicateName;
             var rank = MemberRank();
             var isOutput = plan.OutputRank != EnvelopePlan.NoRank && JsonText.NameEquals(ref reader, "output"u8);
             var id = StationName(ids.Length);
@@ -196,7 +197,8 @@ internal ref struct RecordScanner
         var flaws = reader.CurrentDepth >= RecordSplitter.DepthMax ? Flaws.TooDeep : Flaws.None;
         while (reader.Read() && reader.TokenType != JsonTokenType.EndObject)
         {
-            flaws |= Note(names.Add(reader.ValueSpan, (int)reader.TokenStartIndex + 1, EscapedName(ref flaws)));
+            var escapedName = EscapedName(ref flaws);
+            if (!names.Add(reader.ValueSpan, (int)reader.TokenStartIndex + 1, escapedName)) flaws |= Flaws.DuplicateName;
             var id = StationName(ids.Length);
             reader.Read();
             var (start, kind) = ((int)reader.TokenStartIndex, reader.TokenType);
@@ -211,12 +213,10 @@ internal ref struct RecordScanner
     private string? EscapedName(ref Flaws flaws)
     {
         if (!reader.ValueIsEscaped) return null;
-        if (!JsonText.HasLoneSurrogate(reader.ValueSpan)) return reader.GetString();
-        flaws |= Flaws.LoneSurrogate;
+        if (!JsonText.HasLoneSurrogate(reader.ValueSpan) && (isUtf8 || Utf8.IsValid(reader.ValueSpan))) return reader.GetString();
+        flaws |= Flaws.BrokenText;
         return "";
     }
-
-    private static Flaws Note(bool isNew) => isNew ? Flaws.None : Flaws.DuplicateName;
 
     /// <summary>Reads the value at which the reader stands to its end.</summary>
     private Flaws PassValue()
@@ -229,7 +229,7 @@ internal ref struct RecordScanner
             switch (reader.TokenType)
             {
                 case JsonTokenType.PropertyName or JsonTokenType.String:
-                    if (reader.ValueIsEscaped && JsonText.HasLoneSurrogate(reader.ValueSpan)) flaws |= Flaws.LoneSurrogate;
+                    if (reader.ValueIsEscaped && JsonText.HasLoneSurrogate(reader.ValueSpan)) flaws |= Flaws.BrokenText;
                     break;
                 case JsonTokenType.StartObject or JsonTokenType.StartArray:
                     if (reader.CurrentDepth >= RecordSplitter.DepthMax) flaws |= Flaws.TooDeep;
@@ -269,10 +269,10 @@ internal ref struct RecordScanner
     private readonly SplitRecord RejectWhole(string code, string detail) => RecordSplitter.RejectWhole(plan, record, code, detail);
 
     private static string Code(Flaws flaws) =>
-        flaws.HasFlag(Flaws.TooDeep) ? "too-deep" : flaws.HasFlag(Flaws.LoneSurrogate) ? "invalid-utf8" : "duplicate-key";
+        flaws.HasFlag(Flaws.TooDeep) ? "too-deep" : flaws.HasFlag(Flaws.BrokenText) ? "invalid-utf8" : "duplicate-key";
 
     private static string Detail(Flaws flaws) =>
         flaws.HasFlag(Flaws.TooDeep) ? $"a record has at most {RecordSplitter.DepthMax} levels of objects and lists"
-        : flaws.HasFlag(Flaws.LoneSurrogate) ? "an escaped text has half a surrogate pair, which no UTF-8 can hold"
+        : flaws.HasFlag(Flaws.BrokenText) ? "an escaped text has half a surrogate pair, or bytes that are not UTF-8"
         : "an object has the same member twice";
 }

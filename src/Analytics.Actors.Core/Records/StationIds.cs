@@ -47,6 +47,7 @@ internal static class StationIds
         length = 0;
         if (json.Length > SpellingMax) return $"an id has at most {BytesMax} bytes, this one has more";
         scoped var text = json[1..^1];
+        if (!Utf8.IsValid(text)) return "the id is not UTF-8";
         Span<byte> decoded = stackalloc byte[SpellingMax];
         if (text.Contains((byte)'\\'))
         {
@@ -60,7 +61,6 @@ internal static class StationIds
         if (text.SequenceEqual("0"u8)) return "\"0\" is no id";
         if (text.Length > BytesMax) return $"an id has at most {BytesMax} bytes, this one has {text.Length}";
         if (text.IndexOfAnyInRange((byte)0, (byte)0x1F) >= 0 || text.Contains((byte)0x7F)) return "an id has no control characters";
-        if (!Utf8.IsValid(text)) return "the id is not UTF-8";
         length = Encoding.UTF8.GetChars(text, id);
         return null;
     }

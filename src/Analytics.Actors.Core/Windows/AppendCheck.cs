@@ -164,6 +164,7 @@ internal static class AppendCheck
     {
         if (kind != JsonTokenType.StartObject) return new Rejection("item-not-object", $"the element is {JsonText.KindName(kind)}");
         if (!plan.Elements.TryLocate(element, found)) return NotJson;
+        if (MemberNames.HasRepeat(element)) return new Rejection("duplicate-key", "the element has the same member twice");
         return plan.ChecksFields ? plan.CheckFields(element, found) : null;
     }
 }

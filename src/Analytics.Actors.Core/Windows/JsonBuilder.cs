@@ -14,8 +14,6 @@ internal sealed class JsonBuilder
 
     public JsonBuilder(int capacity = 256) => buffer = new ArrayBufferWriter<byte>(capacity);
 
-    public int Length => buffer.WrittenCount;
-
     /// <summary>A member name as it is written, with its quotes.</summary>
     public static byte[] Quote(string text) =>
         [(byte)'"', .. JsonEncodedText.Encode(text, JavaScriptEncoder.UnsafeRelaxedJsonEscaping).EncodedUtf8Bytes, (byte)'"'];
