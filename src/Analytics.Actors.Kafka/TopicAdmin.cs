@@ -12,9 +12,12 @@ public sealed record TopicState(string Name, int Partitions, bool Created);
 /// <summary>A topic is missing or unfit; the message says what would be right.</summary>
 public sealed class TopicException(string message, Exception? inner = null) : Exception(message, inner);
 
+/// <summary>The brokers could not be reached in time, or refused the question; trying again later may help.</summary>
+public sealed class BrokerUnavailableException(string message, Exception? inner = null) : Exception(message, inner);
+
 /// <summary>
 /// Topics, and questions about offsets, outside any consumer: what a node needs at start and users ask for. Every method
-/// asks brokers; where they cannot be reached in time it fails with <see cref="KafkaException"/>.
+/// asks brokers, and fails with <see cref="BrokerUnavailableException"/> where they cannot be reached in time.
 /// </summary>
 public sealed class TopicAdmin : IDisposable
 {
@@ -47,7 +50,7 @@ public sealed class TopicAdmin : IDisposable
     }
 
     /// <summary>Number of partitions; null where there is no such topic.</summary>
-    public Task<int?> GetPartitionCountAsync(string topic) => Task.Run(() => PartitionCount(readerAdmin, topic));
+    public Task<int?> GetPartitionCountAsync(string topic) => Ask($"asking for topic {topic}", () => PartitionCount(readerAdmin, topic));
 
     /// <summary>
     /// Makes sure that a topic is there with that many partitions; creates it where it is missing and the broker allows it.
@@ -94,22 +97,25 @@ public sealed class TopicAdmin : IDisposable
             cancellation);
 
     /// <summary>What a partition's log holds now.</summary>
-    public Task<LogRange> QueryOffsetsAsync(TopicPartition partition) => Task.Run(() => lookup.Range(reader, partition));
+    public Task<LogRange> QueryOffsetsAsync(TopicPartition partition) => 
+        Ask($"asking for the offsets of {partition}", () => lookup.Range(reader, partition));
 
     /// <summary>The first offset whose record is not older than the time (milliseconds since 1970 UTC); the log's end where all are older.</summary>
     public Task<long> GetOffsetForTimeAsync(TopicPartition partition, long timestampMs) =>
-        Task.Run(() => lookup.ForTime(reader, partition, timestampMs));
+        Ask($"asking for an offset of {partition} by time", () => lookup.ForTime(reader, partition, timestampMs));
 
     /// <summary>A group's committed offsets; partitions without one are left out.</summary>
     public Task<IReadOnlyDictionary<TopicPartition, long>> GetCommittedAsync(string group, IReadOnlyList<TopicPartition> partitions) =>
-        Task.Run<IReadOnlyDictionary<TopicPartition, long>>(() => lookup.Committed(group, partitions));
+        Ask<IReadOnlyDictionary<TopicPartition, long>>($"asking for the offsets of group {group}", () => lookup.Committed(group, partitions));
 
     /// <summary>Sets a group's committed offsets; only while the group has no members, else brokers refuse it.</summary>
-    public Task SetCommittedAsync(string group, IReadOnlyList<PartitionOffset> positions) => Task.Run(() =>
-    {
-        using var member = lookup.NewReader(group);
-        member.Commit(positions.Select(position => position.ToClient()));
-    });
+    public Task SetCommittedAsync(string group, IReadOnlyList<PartitionOffset> positions) =>
+        Ask($"setting the offsets of group {group} (it must have no members)", () =>
+        {
+            using var member = lookup.NewReader(group);
+            member.Commit(positions.Select(position => position.ToClient()));
+            return true;
+        });
 
     public void Dispose()
     {
@@ -139,12 +145,33 @@ public sealed class TopicAdmin : IDisposable
         catch (KafkaException refused) when (IsUnsupported(refused))
         {
             // An embedded broker creates what a producer asks for, with a partition count of its own.
-            await Task.Run(() => PartitionCount(admin, topic)).ConfigureAwait(false);
+            await Ask($"asking for topic {topic}", () => PartitionCount(admin, topic)).ConfigureAwait(false);
         }
-        catch (CreateTopicsException refused)
+        catch (CreateTopicsException refused) when (refused.Results.Count > 0)
         {
             var reason = refused.Results.FirstOrDefault(result => result.Error.IsError)?.Error.Reason ?? refused.Error.Reason;
             throw new TopicException($"Topic {topic} is missing and cannot be created: {reason}. Create it with {partitions} partitions.", refused);
+        }
+        catch (KafkaException failed)
+        {
+            throw new BrokerUnavailableException($"creating topic {topic} failed: {failed.Error.Reason}", failed);
+        }
+    }
+
+    private static async Task<T> Ask<T>(string what, Func<T> question)
+    {
+        try
+        {
+            return await Task.Run(question).ConfigureAwait(false);
+        }
+        catch (TopicPartitionOffsetException failed)
+        {
+            var first = failed.Results.First(result => result.Error.IsError);
+            throw new BrokerUnavailableException($"{what} failed: {first.TopicPartition}: {first.Error.Reason}", failed);
+        }
+        catch (KafkaException failed)
+        {
+            throw new BrokerUnavailableException($"{what} failed: {failed.Error.Reason}", failed);
         }
     }
 

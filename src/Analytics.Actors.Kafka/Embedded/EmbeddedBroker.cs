@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Confluent.Kafka;
 
 namespace Analytics.Actors.Kafka.Embedded;
 
@@ -111,10 +110,9 @@ public sealed class EmbeddedBroker : IDisposable
     }
 
     /// <summary>
-    /// The next requests of that kind fail with these errors, one each, in order. <see cref="ErrorCode.Local_Transport"/>
-    /// breaks the connection instead of answering; <see cref="ErrorCode.NoError"/> lets one request pass.
+    /// The next requests of that kind fail with these errors, one each, in order.
     /// </summary>
-    public unsafe void PushErrors(KafkaApi api, params ReadOnlySpan<ErrorCode> errors)
+    public unsafe void PushErrors(KafkaApi api, params ReadOnlySpan<BrokerError> errors)
     {
         var codes = new int[errors.Length];
         for (var i = 0; i < errors.Length; i++) codes[i] = (int)errors[i];
