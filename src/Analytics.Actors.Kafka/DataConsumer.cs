@@ -56,6 +56,8 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
             // Only then does reading begin at once; see there.
             if (known.Add(partition.Topic)) TopicKnowledge.Refresh(consumer.Handle, partition.Topic, MetadataTimeout, logger);
             consumer.IncrementalAssign([new PartitionOffset(partition, offset).ToClient()]);
+            // The client remembers a pause beyond the assignment in which it was ordered.
+            consumer.Resume([partition.ToClient()]);
             assigned[partition] = new AssignedPartition(partition) { Next = offset };
         });
     }

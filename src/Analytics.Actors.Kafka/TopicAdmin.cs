@@ -29,7 +29,6 @@ public sealed class TopicAdmin : IDisposable
     private readonly TimeSpan timeout;
     private readonly IAdminClient admin;
     private readonly IConsumer<byte[]?, byte[]?> reader;
-    private readonly IAdminClient readerAdmin;
     private readonly OffsetLookup lookup;
 
     /// <param name="timeout">How long one question may take; 10 s by default.</param>
@@ -45,12 +44,10 @@ public sealed class TopicAdmin : IDisposable
             .SetErrorHandler((_, error) => logger.Warning(error.Reason))
             .Build();
         reader = lookup.NewReader("none");
-        // Metadata asked for through a consumer never creates a topic, whatever the broker allows.
-        readerAdmin = new DependentAdminClientBuilder(reader.Handle).Build();
     }
 
     /// <summary>Number of partitions; null where there is no such topic.</summary>
-    public Task<int?> GetPartitionCountAsync(string topic) => Ask($"asking for topic {topic}", () => PartitionCount(readerAdmin, topic));
+    public Task<int?> GetPartitionCountAsync(string topic) => Ask($"asking for topic {topic}", () => PartitionCount(topic));
 
     /// <summary>
     /// Makes sure that a topic is there with that many partitions; creates it where it is missing and the broker allows it.
@@ -78,7 +75,7 @@ public sealed class TopicAdmin : IDisposable
         {
             throw new TopicException(
                 $"Topic {topic} has {count} partitions, but {partitions} are needed. Create it with {partitions} partitions" +
-                (created ? " (this broker creates topics with a number of its own)." : " under this name, or use another group name."));
+                (created ? "; somebody else was quicker." : ", or use another name."));
         }
 
         return new TopicState(topic, partitions, created);
@@ -119,7 +116,6 @@ public sealed class TopicAdmin : IDisposable
 
     public void Dispose()
     {
-        readerAdmin.Dispose();
         admin.Dispose();
         reader.Dispose();
     }
@@ -142,11 +138,6 @@ public sealed class TopicAdmin : IDisposable
         {
             // Another node was quicker.
         }
-        catch (KafkaException refused) when (IsUnsupported(refused))
-        {
-            // An embedded broker creates what a producer asks for, with a partition count of its own.
-            await Ask($"asking for topic {topic}", () => PartitionCount(admin, topic)).ConfigureAwait(false);
-        }
         catch (CreateTopicsException refused) when (refused.Results.Count > 0)
         {
             var reason = refused.Results.FirstOrDefault(result => result.Error.IsError)?.Error.Reason ?? refused.Error.Reason;
@@ -154,7 +145,9 @@ public sealed class TopicAdmin : IDisposable
         }
         catch (KafkaException failed)
         {
-            throw new BrokerUnavailableException($"creating topic {topic} failed: {failed.Error.Reason}", failed);
+            throw new BrokerUnavailableException(
+                $"Topic {topic} is missing and could not be created: {failed.Error.Reason}. An embedded broker creates topics only " +
+                $"by its own command: topic {topic} {partitions}", failed);
         }
     }
 
@@ -175,19 +168,12 @@ public sealed class TopicAdmin : IDisposable
         }
     }
 
-    private static bool IsUnsupported(KafkaException refused)
+    // Asking for one topic by name may create it, where the broker allows that: only the list of all is harmless.
+    private int? PartitionCount(string topic)
     {
-        if (refused is CreateTopicsException { Results: { Count: > 0 } results })
-            return results.All(result => result.Error.Code is ErrorCode.Local_UnsupportedFeature or ErrorCode.UnsupportedVersion);
-        return refused.Error.Code is ErrorCode.Local_UnsupportedFeature or ErrorCode.UnsupportedVersion;
-    }
-
-    private int? PartitionCount(IAdminClient client, string topic)
-    {
-        var found = client.GetMetadata(topic, timeout).Topics.SingleOrDefault(described => described.Topic == topic);
-        if (found is null || found.Error.Code is ErrorCode.UnknownTopicOrPart or ErrorCode.Local_UnknownTopic) return null;
-        if (found.Error.IsError && found.Partitions.Count == 0)
-            throw new KafkaException(found.Error);
+        var found = admin.GetMetadata(timeout).Topics.SingleOrDefault(described => described.Topic == topic);
+        if (found is null || found.Error.Code is ErrorCode.UnknownTopicOrPart) return null;
+        if (found.Error.IsError && found.Partitions.Count == 0) throw new KafkaException(found.Error);
         return found.Partitions.Count == 0 ? null : found.Partitions.Count;
     }
 }

@@ -97,6 +97,20 @@ public sealed class EmbeddedBroker : IDisposable
         }
     }
 
+    /// <summary>
+    /// Has clients that ask for the topic told this error, until it is set to <see cref="BrokerError.None"/>: with
+    /// <see cref="BrokerError.UnknownTopicOrPartition"/> the topic is not there, which no absent topic can be to an
+    /// embedded broker, because it creates whatever it is asked for.
+    /// </summary>
+    public void SetTopicError(string topic, BrokerError error)
+    {
+        lock (gate)
+        {
+            ObjectDisposedException.ThrowIf(disposed, this);
+            MockCluster.rd_kafka_mock_topic_set_error(cluster, topic, (int)error);
+        }
+    }
+
     /// <summary>Takes a broker's ports away: its connections break and new ones are refused.</summary>
     public void Down(int broker) => OnBroker(broker, cluster => MockCluster.rd_kafka_mock_broker_set_down(cluster, broker), "take down");
 
