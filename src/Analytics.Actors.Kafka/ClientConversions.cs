@@ -31,3 +31,23 @@ internal static class ClientConversions
         public byte[]? Deserialize(ReadOnlySpan<byte> data, bool isNull, SerializationContext context) => isNull ? null : data.ToArray();
     }
 }
+
+/// <summary>
+/// Asks a broker for a topic's leaders on behalf of a client. A topic that a client meets for the first time by a record
+/// or an assignment is otherwise looked up by a timer of one second.
+/// </summary>
+internal static class TopicKnowledge
+{
+    public static void Refresh(Handle client, string topic, TimeSpan limit, ClientLogger logger)
+    {
+        try
+        {
+            using var admin = new DependentAdminClientBuilder(client).Build();
+            admin.GetMetadata(topic, limit);
+        }
+        catch (KafkaException unreachable)
+        {
+            logger.Information($"the leaders of {topic} are not known yet: {unreachable.Error.Reason}");
+        }
+    }
+}

@@ -21,6 +21,8 @@ public interface IRecordSink
 /// </summary>
 public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
 {
+    private static readonly TimeSpan MetadataTimeout = TimeSpan.FromSeconds(1);
+
     private readonly IConsumer<byte[]?, byte[]?> consumer;
     private readonly ConsumerLoop loop;
     private readonly ClientLogger logger;
@@ -28,6 +30,7 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
 
     // All below is the poll thread's own.
     private readonly Dictionary<TopicPartition, AssignedPartition> assigned = [];
+    private readonly HashSet<string> known = [];
     private AssignedPartition? latest;
 
     /// <param name="group">Names the reader to brokers; it is never joined and nothing is committed in it.</param>
@@ -50,7 +53,11 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
         return loop.Post($"assigning {partition} at {offset}", () =>
         {
             Remove(partition);
+            // Only then does reading begin at once; see there.
+            if (known.Add(partition.Topic)) TopicKnowledge.Refresh(consumer.Handle, partition.Topic, MetadataTimeout, logger);
             consumer.IncrementalAssign([new PartitionOffset(partition, offset).ToClient()]);
+            // The client remembers a pause beyond the assignment in which it was ordered.
+            consumer.Resume([partition.ToClient()]);
             assigned[partition] = new AssignedPartition(partition) { Next = offset };
         });
     }

@@ -46,6 +46,15 @@ public sealed class PartitionProducer : IDisposable
             .Build();
     }
 
+    /// <summary>
+    /// Learns the leaders of topics before the first record is sent: a topic that the client meets only then is looked up
+    /// once a second, so that its first record would wait so long. A topic that is unreachable now is left to that.
+    /// </summary>
+    public async Task PrepareAsync(IEnumerable<string> topics, TimeSpan limit)
+    {
+        foreach (var topic in topics) await Task.Run(() => TopicKnowledge.Refresh(producer.Handle, topic, limit, logger)).ConfigureAwait(false);
+    }
+
     /// <summary>Messages without an outcome yet.</summary>
     public int UnderWayCount => underWay.Count;
 
@@ -53,9 +62,10 @@ public sealed class PartitionProducer : IDisposable
     /// Sends one record; the value must not change until it is done. <paramref name="done"/> is called exactly once, on
     /// the client's thread or, where the message is refused at once, on the caller's; it must not block and must not throw.
     /// </summary>
+    /// <param name="value">Null: a record without a value.</param>
     /// <param name="timestampMs">Milliseconds since 1970 UTC.</param>
     public void Send(
-        TopicPartition destination, byte[]? key, ReadOnlyMemory<byte> value, IReadOnlyList<RecordHeader> headers,
+        TopicPartition destination, byte[]? key, ReadOnlyMemory<byte>? value, IReadOnlyList<RecordHeader> headers,
         long timestampMs, Action<SendOutcome> done)
     {
         ObjectDisposedException.ThrowIf(disposed, this);
@@ -64,7 +74,7 @@ public sealed class PartitionProducer : IDisposable
         var message = new Message<byte[]?, byte[]?>
         {
             Key = key,
-            Value = WholeArray(value),
+            Value = value is { } bytes ? WholeArray(bytes) : null,
             Timestamp = new Timestamp(timestampMs, TimestampType.CreateTime),
         };
         if (headers.Count > 0)

@@ -374,17 +374,34 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     {
         var still = waiting.Where(partition => assigned.TryGetValue(partition, out var state) && state.Next is null).ToArray();
         if (still.Length == 0) return;
-        foreach (var (partition, next) in TryPosition(still)) MoveTo(assigned[partition], next);
-        held.AddRange(still.Where(partition => assigned[partition].Next is null));
+        var positions = TryPosition(still);
+        foreach (var (partition, next) in positions) MoveTo(assigned[partition], next);
+        held.AddRange(still.Where(partition => !positions.ContainsKey(partition)));
     }
 
     /// <summary>Goes on reading an assigned partition at an offset that is committed.</summary>
     private void MoveTo(SourcePartitionState state, long next)
     {
         var position = new PartitionOffset(state.Partition, next);
-        consumer.Seek(position.ToClient());
+        try
+        {
+            // A partition whose offset failed has stopped in the client, which then refuses to seek: it is assigned anew.
+            // That is between the client and us; the group sees no change.
+            consumer.IncrementalUnassign([state.Partition.ToClient()]);
+            consumer.IncrementalAssign([position.ToClient()]);
+            if (!state.Paused) consumer.Resume([state.Partition.ToClient()]);
+        }
+        catch (KafkaException failed)
+        {
+            logger.Warning($"{position} cannot be taken up yet: {failed.Error.Reason}");
+            Later("taking up a position", () =>
+            {
+                if (IsCurrent(state)) MoveTo(state, next);
+            });
+            return;
+        }
+
         state.Next = next;
-        if (!state.Paused) consumer.Resume([state.Partition.ToClient()]);
         justPositioned.Add(position);
         announce = true;
     }

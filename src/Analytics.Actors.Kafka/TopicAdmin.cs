@@ -12,9 +12,12 @@ public sealed record TopicState(string Name, int Partitions, bool Created);
 /// <summary>A topic is missing or unfit; the message says what would be right.</summary>
 public sealed class TopicException(string message, Exception? inner = null) : Exception(message, inner);
 
+/// <summary>The brokers could not be reached in time, or refused the question; trying again later may help.</summary>
+public sealed class BrokerUnavailableException(string message, Exception? inner = null) : Exception(message, inner);
+
 /// <summary>
 /// Topics, and questions about offsets, outside any consumer: what a node needs at start and users ask for. Every method
-/// asks brokers; where they cannot be reached in time it fails with <see cref="KafkaException"/>.
+/// asks brokers, and fails with <see cref="BrokerUnavailableException"/> where they cannot be reached in time.
 /// </summary>
 public sealed class TopicAdmin : IDisposable
 {
@@ -26,7 +29,6 @@ public sealed class TopicAdmin : IDisposable
     private readonly TimeSpan timeout;
     private readonly IAdminClient admin;
     private readonly IConsumer<byte[]?, byte[]?> reader;
-    private readonly IAdminClient readerAdmin;
     private readonly OffsetLookup lookup;
 
     /// <param name="timeout">How long one question may take; 10 s by default.</param>
@@ -42,12 +44,10 @@ public sealed class TopicAdmin : IDisposable
             .SetErrorHandler((_, error) => logger.Warning(error.Reason))
             .Build();
         reader = lookup.NewReader("none");
-        // Metadata asked for through a consumer never creates a topic, whatever the broker allows.
-        readerAdmin = new DependentAdminClientBuilder(reader.Handle).Build();
     }
 
     /// <summary>Number of partitions; null where there is no such topic.</summary>
-    public Task<int?> GetPartitionCountAsync(string topic) => Task.Run(() => PartitionCount(readerAdmin, topic));
+    public Task<int?> GetPartitionCountAsync(string topic) => Ask($"asking for topic {topic}", () => PartitionCount(topic));
 
     /// <summary>
     /// Makes sure that a topic is there with that many partitions; creates it where it is missing and the broker allows it.
@@ -75,7 +75,7 @@ public sealed class TopicAdmin : IDisposable
         {
             throw new TopicException(
                 $"Topic {topic} has {count} partitions, but {partitions} are needed. Create it with {partitions} partitions" +
-                (created ? " (this broker creates topics with a number of its own)." : " under this name, or use another group name."));
+                (created ? "; somebody else was quicker." : ", or use another name."));
         }
 
         return new TopicState(topic, partitions, created);
@@ -94,26 +94,28 @@ public sealed class TopicAdmin : IDisposable
             cancellation);
 
     /// <summary>What a partition's log holds now.</summary>
-    public Task<LogRange> QueryOffsetsAsync(TopicPartition partition) => Task.Run(() => lookup.Range(reader, partition));
+    public Task<LogRange> QueryOffsetsAsync(TopicPartition partition) => 
+        Ask($"asking for the offsets of {partition}", () => lookup.Range(reader, partition));
 
     /// <summary>The first offset whose record is not older than the time (milliseconds since 1970 UTC); the log's end where all are older.</summary>
     public Task<long> GetOffsetForTimeAsync(TopicPartition partition, long timestampMs) =>
-        Task.Run(() => lookup.ForTime(reader, partition, timestampMs));
+        Ask($"asking for an offset of {partition} by time", () => lookup.ForTime(reader, partition, timestampMs));
 
     /// <summary>A group's committed offsets; partitions without one are left out.</summary>
     public Task<IReadOnlyDictionary<TopicPartition, long>> GetCommittedAsync(string group, IReadOnlyList<TopicPartition> partitions) =>
-        Task.Run<IReadOnlyDictionary<TopicPartition, long>>(() => lookup.Committed(group, partitions));
+        Ask<IReadOnlyDictionary<TopicPartition, long>>($"asking for the offsets of group {group}", () => lookup.Committed(group, partitions));
 
     /// <summary>Sets a group's committed offsets; only while the group has no members, else brokers refuse it.</summary>
-    public Task SetCommittedAsync(string group, IReadOnlyList<PartitionOffset> positions) => Task.Run(() =>
-    {
-        using var member = lookup.NewReader(group);
-        member.Commit(positions.Select(position => position.ToClient()));
-    });
+    public Task SetCommittedAsync(string group, IReadOnlyList<PartitionOffset> positions) =>
+        Ask($"setting the offsets of group {group} (it must have no members)", () =>
+        {
+            using var member = lookup.NewReader(group);
+            member.Commit(positions.Select(position => position.ToClient()));
+            return true;
+        });
 
     public void Dispose()
     {
-        readerAdmin.Dispose();
         admin.Dispose();
         reader.Dispose();
     }
@@ -136,31 +138,42 @@ public sealed class TopicAdmin : IDisposable
         {
             // Another node was quicker.
         }
-        catch (KafkaException refused) when (IsUnsupported(refused))
-        {
-            // An embedded broker creates what a producer asks for, with a partition count of its own.
-            await Task.Run(() => PartitionCount(admin, topic)).ConfigureAwait(false);
-        }
-        catch (CreateTopicsException refused)
+        catch (CreateTopicsException refused) when (refused.Results.Count > 0)
         {
             var reason = refused.Results.FirstOrDefault(result => result.Error.IsError)?.Error.Reason ?? refused.Error.Reason;
             throw new TopicException($"Topic {topic} is missing and cannot be created: {reason}. Create it with {partitions} partitions.", refused);
         }
+        catch (KafkaException failed)
+        {
+            throw new BrokerUnavailableException(
+                $"Topic {topic} is missing and could not be created: {failed.Error.Reason}. An embedded broker creates topics only " +
+                $"by its own command: topic {topic} {partitions}", failed);
+        }
     }
 
-    private static bool IsUnsupported(KafkaException refused)
+    private static async Task<T> Ask<T>(string what, Func<T> question)
     {
-        if (refused is CreateTopicsException { Results: { Count: > 0 } results })
-            return results.All(result => result.Error.Code is ErrorCode.Local_UnsupportedFeature or ErrorCode.UnsupportedVersion);
-        return refused.Error.Code is ErrorCode.Local_UnsupportedFeature or ErrorCode.UnsupportedVersion;
+        try
+        {
+            return await Task.Run(question).ConfigureAwait(false);
+        }
+        catch (TopicPartitionOffsetException failed)
+        {
+            var first = failed.Results.First(result => result.Error.IsError);
+            throw new BrokerUnavailableException($"{what} failed: {first.TopicPartition}: {first.Error.Reason}", failed);
+        }
+        catch (KafkaException failed)
+        {
+            throw new BrokerUnavailableException($"{what} failed: {failed.Error.Reason}", failed);
+        }
     }
 
-    private int? PartitionCount(IAdminClient client, string topic)
+    // Asking for one topic by name may create it, where the broker allows that: only the list of all is harmless.
+    private int? PartitionCount(string topic)
     {
-        var found = client.GetMetadata(topic, timeout).Topics.SingleOrDefault(described => described.Topic == topic);
-        if (found is null || found.Error.Code is ErrorCode.UnknownTopicOrPart or ErrorCode.Local_UnknownTopic) return null;
-        if (found.Error.IsError && found.Partitions.Count == 0)
-            throw new KafkaException(found.Error);
+        var found = admin.GetMetadata(timeout).Topics.SingleOrDefault(described => described.Topic == topic);
+        if (found is null || found.Error.Code is ErrorCode.UnknownTopicOrPart) return null;
+        if (found.Error.IsError && found.Partitions.Count == 0) throw new KafkaException(found.Error);
         return found.Partitions.Count == 0 ? null : found.Partitions.Count;
     }
 }

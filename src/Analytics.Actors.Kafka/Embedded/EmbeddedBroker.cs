@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Confluent.Kafka;
 
 namespace Analytics.Actors.Kafka.Embedded;
 
@@ -98,6 +97,20 @@ public sealed class EmbeddedBroker : IDisposable
         }
     }
 
+    /// <summary>
+    /// Has clients that ask for the topic told this error, until it is set to <see cref="BrokerError.None"/>: with
+    /// <see cref="BrokerError.UnknownTopicOrPartition"/> the topic is not there, which no absent topic can be to an
+    /// embedded broker, because it creates whatever it is asked for.
+    /// </summary>
+    public void SetTopicError(string topic, BrokerError error)
+    {
+        lock (gate)
+        {
+            ObjectDisposedException.ThrowIf(disposed, this);
+            MockCluster.rd_kafka_mock_topic_set_error(cluster, topic, (int)error);
+        }
+    }
+
     /// <summary>Takes a broker's ports away: its connections break and new ones are refused.</summary>
     public void Down(int broker) => OnBroker(broker, cluster => MockCluster.rd_kafka_mock_broker_set_down(cluster, broker), "take down");
 
@@ -111,10 +124,9 @@ public sealed class EmbeddedBroker : IDisposable
     }
 
     /// <summary>
-    /// The next requests of that kind fail with these errors, one each, in order. <see cref="ErrorCode.Local_Transport"/>
-    /// breaks the connection instead of answering; <see cref="ErrorCode.NoError"/> lets one request pass.
+    /// The next requests of that kind fail with these errors, one each, in order.
     /// </summary>
-    public unsafe void PushErrors(KafkaApi api, params ReadOnlySpan<ErrorCode> errors)
+    public unsafe void PushErrors(KafkaApi api, params ReadOnlySpan<BrokerError> errors)
     {
         var codes = new int[errors.Length];
         for (var i = 0; i < errors.Length; i++) codes[i] = (int)errors[i];

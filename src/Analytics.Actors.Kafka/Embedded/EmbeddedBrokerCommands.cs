@@ -1,5 +1,4 @@
 using System.Globalization;
-using Confluent.Kafka;
 
 namespace Analytics.Actors.Kafka.Embedded;
 
@@ -86,21 +85,17 @@ public static class EmbeddedBrokerCommands
         throw new CommandException($"API is {word}: must be one of {string.Join(", ", Enum.GetNames<KafkaApi>())}");
     }
 
-    /// <summary>Accepts NotEnoughReplicas, NOT_ENOUGH_REPLICAS, not-enough-replicas, 19, and transport for a broken connection.</summary>
-    private static ErrorCode Code(string word)
+    /// <summary>Accepts NotEnoughReplicas, NOT_ENOUGH_REPLICAS, not-enough-replicas, and any number of Kafka's protocol.</summary>
+    private static BrokerError Code(string word)
     {
-        if (int.TryParse(word, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) && Enum.IsDefined((ErrorCode)number))
-            return (ErrorCode)number;
+        if (short.TryParse(word, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number)) return (BrokerError)number;
         var plain = Plain(word);
-        if (plain == "TRANSPORT") return ErrorCode.Local_Transport;
-        foreach (var code in Enum.GetValues<ErrorCode>())
+        foreach (var code in Enum.GetValues<BrokerError>())
         {
             if (Plain(code.ToString()) == plain) return code;
         }
 
-        throw new CommandException(
-            $"CODE is {word}: must be a Kafka error by name or number, for example NotLeaderForPartition, NotEnoughReplicas, " +
-            "UnknownMemberId, OffsetOutOfRange, or transport for a broken connection");
+        throw new CommandException($"CODE is {word}: must be the number of a Kafka error, or one of {string.Join(", ", Enum.GetNames<BrokerError>())}");
     }
 
     private static string Plain(string name) => name.Replace("_", "").Replace("-", "").ToUpperInvariant();

@@ -91,6 +91,9 @@ internal static unsafe partial class MockCluster
     [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int rd_kafka_mock_topic_create(IntPtr cluster, string topic, int partitions, int replicationFactor);
 
+    [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial void rd_kafka_mock_topic_set_error(IntPtr cluster, string topic, int error);
+
     [LibraryImport(Library)]
     public static partial int rd_kafka_mock_broker_set_down(IntPtr cluster, int broker);
 

@@ -1,0 +1,58 @@
+namespace Analytics.Actors.Tests.Kafka;
+
+/// <summary>Collects what another thread reports and lets a test wait for it, without polling and without sleeping.</summary>
+internal sealed class EventLog<T>
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(40);
+    private readonly Lock gate = new();
+    private readonly List<T> events = [];
+    private readonly List<(Func<IReadOnlyList<T>, bool> Condition, TaskCompletionSource Met)> waiting = [];
+
+    public void Add(params IEnumerable<T> added)
+    {
+        lock (gate)
+        {
+            events.AddRange(added);
+            foreach (var waiter in waiting.ToArray())
+            {
+                if (!waiter.Condition(events)) continue;
+                waiting.Remove(waiter);
+                waiter.Met.SetResult();
+            }
+        }
+    }
+
+    public IReadOnlyList<T> All
+    {
+        get
+        {
+            lock (gate) return events.ToArray();
+        }
+    }
+
+    /// <summary>Waits until the events meet a condition; fails with what was seen instead.</summary>
+    public async Task<IReadOnlyList<T>> WaitUntil(Func<IReadOnlyList<T>, bool> condition)
+    {
+        Task met;
+        lock (gate)
+        {
+            if (condition(events)) return events.ToArray();
+            var waiter = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            waiting.Add((condition, waiter));
+            met = waiter.Task;
+        }
+
+        try
+        {
+            await met.WaitAsync(Patience);
+        }
+        catch (TimeoutException)
+        {
+            throw new TimeoutException($"Not seen within {Patience.TotalSeconds} s; seen were {All.Count}: {string.Join("; ", All.TakeLast(20))}");
+        }
+
+        return All;
+    }
+
+    public async Task<T> WaitFor(Func<T, bool> match) => (await WaitUntil(events => events.Any(match))).First(match);
+}

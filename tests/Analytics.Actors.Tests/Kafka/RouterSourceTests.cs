@@ -1,0 +1,252 @@
+using Analytics.Actors.Core;
+using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Kafka;
+using Analytics.Actors.Kafka.Embedded;
+
+namespace Analytics.Actors.Tests.Kafka;
+
+/// <summary>Joining a group takes an embedded broker about three seconds, so each test goes a long way with one.</summary>
+public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixture>
+{
+    private static readonly OutOfRangePolicy Stop = new(OutOfRangeKind.Stop);
+
+    [Fact]
+    public async Task Each_topic_begins_where_it_says_and_the_beginning_is_committed_before_anything_is_read()
+    {
+        var group = fixture.NewName("group");
+        var earliest = new TopicPartition(fixture.NewTopic(1, "earliest"), 0);
+        var latest = new TopicPartition(fixture.NewTopic(1, "latest"), 0);
+        var timed = new TopicPartition(fixture.NewTopic(1, "timed"), 0);
+        var takenOver = new TopicPartition(fixture.NewTopic(2, "taken"), 1);
+        var notTakenOver = takenOver with { Partition = 0 };
+        TopicPartition[] all = [earliest, latest, timed, takenOver, notTakenOver];
+        using var producer = new PartitionProducer(fixture.Options);
+        foreach (var partition in all) await producer.SendNumbersAsync(partition, 0, 4, number => 1_000 + number);
+        using var admin = new TopicAdmin(fixture.Options);
+        await admin.SetCommittedAsync("python", [new PartitionOffset(takenOver, 2)]);
+        RouterTopic[] topics =
+        [
+            new(earliest.Topic, new StartPosition(StartKind.Earliest), Stop),
+            new(latest.Topic, new StartPosition(StartKind.Latest), Stop),
+            new(timed.Topic, new StartPosition(StartKind.Timestamp, TimestampMs: 1_003), Stop),
+            new(takenOver.Topic, new StartPosition(StartKind.Group, Group: "python"), Stop),
+        ];
+        var expected = new Dictionary<TopicPartition, long> { [earliest] = 0, [latest] = 4, [timed] = 3, [takenOver] = 2, [notTakenOver] = 0 };
+
+        var listener = new Listener();
+        await using (var router = new RouterSource(fixture.Options, group, topics, listener))
+        {
+            await listener.Positions.WaitUntil(positions => positions.Count == all.Length);
+            foreach (var (partition, next) in listener.Positions.All) next.ShouldBe(expected[partition], partition.ToString());
+            (await admin.GetCommittedAsync(group, all)).ShouldBe(expected, ignoreOrder: true);
+
+            await listener.Sink.WaitForOffset(earliest, 3);
+            await listener.Sink.WaitForOffset(timed, 3);
+            await listener.Sink.WaitForOffset(takenOver, 3);
+            listener.Sink.Offsets(timed).ShouldBe([3]);
+            listener.Sink.Offsets(takenOver).ShouldBe([2, 3]);
+            listener.Sink.Offsets(latest).ShouldBeEmpty();
+            // Positions are told before the first record of theirs.
+            listener.RecordsBeforePosition.ShouldBe(0);
+        }
+
+        // Nothing was committed since, so all of it comes again; and "latest" stays where it was first resolved, although
+        // records have arrived meanwhile.
+        await producer.SendNumbersAsync(latest, 4, 2);
+        var after = new Listener();
+        await using var again = new RouterSource(fixture.Options, group, topics, after);
+        await after.Positions.WaitUntil(positions => positions.Count == all.Length);
+        after.Positions.All.Single(position => position.Partition == latest).Next.ShouldBe(4);
+        await after.Sink.WaitForOffset(latest, 5);
+        after.Sink.Offsets(latest).ShouldBe([4, 5]);
+    }
+
+    [Fact]
+    public async Task What_is_committed_is_not_read_again_and_what_is_revoked_can_be_committed_until_it_is_gone()
+    {
+        var group = fixture.NewName("group");
+        var partition = new TopicPartition(fixture.NewTopic(1), 0);
+        RouterTopic[] topics = [new(partition.Topic, new StartPosition(StartKind.Earliest), Stop)];
+        using var producer = new PartitionProducer(fixture.Options);
+        await producer.SendNumbersAsync(partition, 0, 10);
+        using var admin = new TopicAdmin(fixture.Options);
+
+        var listener = new Listener();
+        var router = new RouterSource(fixture.Options, group, topics, listener);
+        var foreign = new TopicPartition("elsewhere", 0);
+        await listener.Sink.WaitForOffset(partition, 9);
+        var outcome = await router.CommitAsync([new PartitionOffset(partition, 3), new PartitionOffset(foreign, 9)]);
+        outcome.Committed.ShouldBeTrue();
+        outcome.Skipped.ShouldBe([foreign]);
+        (await admin.GetCommittedAsync(group, [partition]))[partition].ShouldBe(3);
+
+        // Paused, nothing comes; resumed, it goes on.
+        await router.Pause(partition);
+        await producer.SendNumbersAsync(partition, 10, 1);
+        await router.Resume(partition);
+        await listener.Sink.WaitForOffset(partition, 10);
+
+        listener.OnRevocation = async _ => (await router.CommitAsync([new PartitionOffset(partition, 7)])).Committed.ShouldBeTrue();
+        await router.DisposeAsync();
+        listener.Revoked.All.ShouldBe([partition]);
+        (await admin.GetCommittedAsync(group, [partition]))[partition].ShouldBe(7);
+        (await router.CommitAsync([new PartitionOffset(partition, 9)])).Skipped.ShouldBe([partition]);
+
+        var after = new Listener();
+        await using var again = new RouterSource(fixture.Options, group, topics, after);
+        await after.Sink.WaitForOffset(partition, 10);
+        after.Sink.Offsets(partition).ShouldBe([7, 8, 9, 10]);
+
+        // Commits that fail by themselves and commits of a member that the group no longer knows are told apart.
+        fixture.Broker.PushErrors(KafkaApi.OffsetCommit, BrokerError.GroupAuthorizationFailed);
+        var failed = await again.CommitAsync([new PartitionOffset(partition, 8)]);
+        (failed.Committed, failed.Retriable).ShouldBe((false, true));
+        fixture.Broker.PushErrors(KafkaApi.OffsetCommit, BrokerError.UnknownMemberId);
+        failed = await again.CommitAsync([new PartitionOffset(partition, 8)]);
+        (failed.Committed, failed.Retriable).ShouldBe((false, false));
+        (await after.Lost.WaitFor(_ => true)).ShouldBe(partition);
+    }
+
+    [Fact]
+    public async Task A_position_outside_the_log_is_asked_about_and_goes_on_as_answered()
+    {
+        var group = fixture.NewName("group");
+        var stopped = new TopicPartition(fixture.NewTopic(1, "stopped"), 0);
+        var early = new TopicPartition(fixture.NewTopic(1, "early"), 0);
+        var late = new TopicPartition(fixture.NewTopic(1, "late"), 0);
+        using var producer = new PartitionProducer(fixture.Options);
+        foreach (var partition in new[] { stopped, early, late }) await producer.SendNumbersAsync(partition, 0, 3);
+        using var admin = new TopicAdmin(fixture.Options);
+        await admin.SetCommittedAsync(group, [new PartitionOffset(stopped, 90), new PartitionOffset(early, 91), new PartitionOffset(late, 92)]);
+        var listener = new Listener();
+        var undecided = 1;
+        listener.OnQuestion = question =>
+        {
+            // The first answer about one of them fails, as when its gap cannot be recorded: it is asked again.
+            if (question.Partition == early && Interlocked.Exchange(ref undecided, 0) == 1) return Task.FromException<long?>(new TimeoutException("no database"));
+            return Task.FromResult(question.Proposed);
+        };
+
+        await using var router = new RouterSource(
+            fixture.Options, group,
+            [
+                new RouterTopic(stopped.Topic, new StartPosition(StartKind.Latest), Stop),
+                new RouterTopic(early.Topic, new StartPosition(StartKind.Latest), new OutOfRangePolicy(OutOfRangeKind.Earliest)),
+                new RouterTopic(late.Topic, new StartPosition(StartKind.Earliest), new OutOfRangePolicy(OutOfRangeKind.Latest)),
+            ],
+            listener);
+
+        await listener.Questions.WaitUntil(questions => questions.Count == 4);
+        await listener.Sink.WaitForOffset(early, 2);
+        await listener.Positions.WaitFor(position => position == new PartitionOffset(late, 3));
+        await producer.SendNumbersAsync(late, 3, 1);
+        await producer.SendNumbersAsync(stopped, 3, 1);
+        await listener.Sink.WaitForOffset(late, 3);
+
+        listener.Questions.All.ShouldContain(new OutOfRangePosition(stopped, 90, new LogRange(0, 3), null));
+        listener.Questions.All.Count(question => question == new OutOfRangePosition(early, 91, new LogRange(0, 3), 0)).ShouldBe(2);
+        listener.Questions.All.ShouldContain(new OutOfRangePosition(late, 92, new LogRange(0, 3), 3));
+        listener.Sink.Offsets(early).ShouldBe([0, 1, 2]);
+        listener.Sink.Offsets(late).ShouldBe([3]);
+        listener.Sink.Offsets(stopped).ShouldBeEmpty();
+        var committed = await admin.GetCommittedAsync(group, [stopped, early, late]);
+        committed.ShouldBe(new Dictionary<TopicPartition, long> { [stopped] = 90, [early] = 0, [late] = 3 }, ignoreOrder: true);
+    }
+
+    [Fact]
+    public async Task A_topic_that_does_not_exist_yet_joins_when_it_appears()
+    {
+        var there = new TopicPartition(fixture.NewTopic(1, "there"), 0);
+        var later = new TopicPartition(fixture.NewTopic(1, "later"), 0);
+        fixture.Broker.SetTopicError(later.Topic, BrokerError.UnknownTopicOrPartition);
+        var options = fixture.Options;
+        options = options with { Consumer = new Dictionary<string, string>(options.Consumer) { ["topic.metadata.refresh.interval.ms"] = "300" } };
+        var listener = new Listener();
+        await using var router = new RouterSource(
+            options, fixture.NewName("group"),
+            [new RouterTopic(there.Topic, new StartPosition(StartKind.Earliest), Stop), new RouterTopic(later.Topic, new StartPosition(StartKind.Earliest), Stop)],
+            listener);
+        await listener.Positions.WaitFor(position => position.Partition == there);
+        listener.Positions.All.ShouldAllBe(position => position.Partition == there);
+
+        fixture.Broker.SetTopicError(later.Topic, BrokerError.None);
+        using var producer = new PartitionProducer(options);
+        await producer.SendNumbersAsync(later, 0, 1);
+
+        await listener.Sink.WaitForOffset(later, 0);
+        router.Completion.IsCompleted.ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task A_start_that_cannot_be_found_or_committed_at_once_holds_the_partition_until_it_is()
+    {
+        using var broker = EmbeddedBroker.Start(topics: new Dictionary<string, int> { ["a"] = 1, ["b"] = 1 });
+        var options = KafkaClientOptions.ForEmbeddedBroker(broker.BootstrapServers);
+        var (first, second) = (new TopicPartition("a", 0), new TopicPartition("b", 0));
+        using var producer = new PartitionProducer(options);
+        await producer.SendNumbersAsync(first, 0, 3);
+        await producer.SendNumbersAsync(second, 0, 3);
+        using var admin = new TopicAdmin(options);
+        await admin.SetCommittedAsync("group", [new PartitionOffset(second, 1)]);
+        broker.PushErrors(KafkaApi.OffsetFetch, BrokerError.GroupAuthorizationFailed);
+        broker.PushErrors(KafkaApi.OffsetCommit, BrokerError.GroupAuthorizationFailed);
+        var log = new EventLog<ClientLogEntry>();
+        var listener = new Listener();
+
+        await using var router = new RouterSource(
+            options, "group",
+            [new RouterTopic("a", new StartPosition(StartKind.Earliest), Stop), new RouterTopic("b", new StartPosition(StartKind.Earliest), Stop)],
+            listener, entry => log.Add(entry));
+
+        await listener.Sink.WaitForOffset(first, 2);
+        await listener.Sink.WaitForOffset(second, 2);
+        log.All.ShouldContain(entry => entry.Message.Contains("not known yet"));
+        log.All.ShouldContain(entry => entry.Message.Contains("not committed yet"));
+        listener.Sink.Offsets(first).ShouldBe([0, 1, 2]);
+        listener.Sink.Offsets(second).ShouldBe([1, 2]);
+        listener.Questions.All.ShouldBeEmpty();
+        listener.RecordsBeforePosition.ShouldBe(0);
+        (await admin.GetCommittedAsync("group", [first, second]))
+            .ShouldBe(new Dictionary<TopicPartition, long> { [first] = 0, [second] = 1 }, ignoreOrder: true);
+    }
+
+    private sealed class Listener : IRouterListener
+    {
+        private readonly HashSet<TopicPartition> positioned = [];
+
+        public RecordingSink Sink { get; } = new();
+        public EventLog<PartitionOffset> Positions { get; } = new();
+        public EventLog<OutOfRangePosition> Questions { get; } = new();
+        public EventLog<TopicPartition> Revoked { get; } = new();
+        public EventLog<TopicPartition> Lost { get; } = new();
+        public Func<OutOfRangePosition, Task<long?>> OnQuestion { get; set; } = _ => Task.FromResult<long?>(null);
+        public Func<IReadOnlyList<TopicPartition>, Task> OnRevocation { get; set; } = _ => Task.CompletedTask;
+        public int RecordsBeforePosition { get; private set; }
+
+        public void OnRecords(IReadOnlyList<FetchedRecord> records)
+        {
+            RecordsBeforePosition += records.Count(record => !positioned.Contains(record.Partition));
+            Sink.OnRecords(records);
+        }
+
+        public void OnPositioned(IReadOnlyList<PartitionOffset> positions)
+        {
+            positioned.UnionWith(positions.Select(position => position.Partition));
+            Positions.Add(positions);
+        }
+
+        public Task<long?> OnOutOfRangeAsync(OutOfRangePosition outOfRange)
+        {
+            Questions.Add(outOfRange);
+            return OnQuestion(outOfRange);
+        }
+
+        public async Task OnRevokedAsync(IReadOnlyList<TopicPartition> partitions)
+        {
+            await OnRevocation(partitions);
+            Revoked.Add(partitions);
+        }
+
+        public void OnLost(IReadOnlyList<TopicPartition> partitions) => Lost.Add(partitions);
+    }
+}
