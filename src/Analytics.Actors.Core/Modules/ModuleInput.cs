@@ -70,7 +70,8 @@ public sealed class ModuleInput
     {
         var json = GetJson(name);
         if (json.IsEmpty) return default;
-        var reader = new Utf8JsonReader(json.Span);
+        // Records may be 64 levels deep, and stand some levels down in an input.
+        var reader = new Utf8JsonReader(json.Span, new JsonReaderOptions { MaxDepth = 128 });
         return JsonElement.ParseValue(ref reader);
     }
 

@@ -11,7 +11,7 @@ namespace Analytics.Actors.Node.Demo;
 /// </summary>
 public sealed class DemoFeed(PartitionProducer producer, DemoLedger ledger, int partitions, Func<CancellationToken, Task<long>> appliedParts) : IDisposable
 {
-    private const long UnreadBytesMax = 12L * 1024 * 1024;
+    private const long UnreadBytesMax = 2L * 1024 * 1024;
     private const int UnacknowledgedMax = 2_000;
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(5);
 

@@ -8,6 +8,9 @@ public static class DemoReplay
     private const int Days = 28;
     private static readonly DateTime DataEnd = new(2023, 10, 1, 0, 0, 0, DateTimeKind.Unspecified);
 
+    /// <summary>When a record so far into the data is sent.</summary>
+    public static TimeSpan Due(long sinceFirstMs, TimeSpan duration) => duration * (sinceFirstMs / TimeSpan.FromDays(Days).TotalMilliseconds) * 0.98;
+
     /// <param name="timeZone">The pipeline's zone for times without one.</param>
     /// <param name="nowUtc">Now: windows whose data is older than their ttl would expire at once.</param>
     public static ReplayOptions Options(TimeSpan timeZone, DateTime nowUtc)

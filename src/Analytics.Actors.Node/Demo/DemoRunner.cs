@@ -188,8 +188,14 @@ public sealed class DemoRunner(DemoOptions options, PipelineConfiguration pipeli
 
     private async Task ReplayAsync(string data, DemoFeed feed, Stopwatch begun, Task failure, CancellationToken cancellation)
     {
-        foreach (var record in ReplayData.Read(data, DemoReplay.Options(pipeline.TimeZone, DateTime.UtcNow)))
+        var replay = DemoReplay.Options(pipeline.TimeZone, DateTime.UtcNow);
+        long? firstMs = null;
+        foreach (var record in ReplayData.Read(data, replay))
         {
+            firstMs ??= record.TimestampMs;
+            // The whole span of the data over the demo's duration.
+            var due = DemoReplay.Due(record.TimestampMs - firstMs.Value, options.Duration);
+            if (due > begun.Elapsed) await Task.Delay(due - begun.Elapsed, cancellation).ConfigureAwait(false);
             if (begun.Elapsed >= options.Duration || failure.IsCompleted) return;
             await feed.SendAsync(ReplayExpectation.Of(record), Shards, cancellation).ConfigureAwait(false);
             await feed.HoldBackAsync(cancellation).ConfigureAwait(false);

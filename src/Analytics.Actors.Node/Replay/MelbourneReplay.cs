@@ -24,6 +24,9 @@ internal static class MelbourneReplay
 {
     private const int WindowHours = 168;
 
+    // A row: three members, an id of up to 6 bytes, a number of up to 24.
+    private const int RowBytesMax = 112;
+
     public static IEnumerable<ReplayRecord> Records(string directory, ReplayOptions options)
     {
         var ids = options.Stations ?? MelbourneStations.Usable;
@@ -52,33 +55,30 @@ internal static class MelbourneReplay
     private static IEnumerable<ReplayRecord> Push(
         IReadOnlyList<string> ids, IReadOnlyCollection<byte[][]> window, long timestamp, int bytesMax)
     {
-        var head = "{\"realTimeData\":["u8.ToArray();
-        var tail = "]}"u8.ToArray();
-        var record = new ArrayBufferWriter<byte>(bytesMax);
-        for (var station = 0; station < ids.Count; station++)
+        // The same stations always travel together, under one key: so their pushes stay in order.
+        var perRecord = Math.Max(1, bytesMax / (WindowHours * RowBytesMax));
+        for (var first = 0; first < ids.Count; first += perRecord)
         {
-            var bytes = window.Sum(hour => hour[station].Length + 1);
-            if (record.WrittenCount > 0 && record.WrittenCount + bytes + tail.Length > bytesMax) yield return Close();
-            foreach (var hour in window)
+            var record = new ArrayBufferWriter<byte>(bytesMax);
+            record.Write("{\"realTimeData\":["u8);
+            var separator = ""u8;
+            for (var station = first; station < Math.Min(ids.Count, first + perRecord); station++)
             {
-                record.Write(record.WrittenCount == 0 ? head : ","u8);
-                record.Write(hour[station]);
+                foreach (var hour in window)
+                {
+                    record.Write(separator);
+                    record.Write(hour[station]);
+                    separator = ","u8;
+                }
             }
-        }
 
-        if (record.WrittenCount > 0) yield return Close();
-
-        ReplayRecord Close()
-        {
-            record.Write(tail);
-            var value = record.WrittenSpan.ToArray();
-            record.ResetWrittenCount();
-            return new ReplayRecord("SCHEDULE-STATION-REALTIME-DATA", null, timestamp, value);
+            record.Write("]}"u8);
+            yield return new ReplayRecord("SCHEDULE-STATION-REALTIME-DATA", Encoding.UTF8.GetBytes(MelbourneStations.IdOf(ids[first])), timestamp, record.WrittenSpan.ToArray());
         }
     }
 
     private static byte[] Row(string id, string time, string value) =>
-        Encoding.UTF8.GetBytes($"{{\"stationId\":\"{id}\",\"sendTime\":\"{time}\",\"outputPowerPerStationAvg\":{value}}}");
+        Encoding.UTF8.GetBytes($"{{\"stationId\":\"{MelbourneStations.IdOf(id)}\",\"sendTime\":\"{time}\",\"outputPowerPerStationAvg\":{value}}}");
 
     private static IEnumerable<ReplayRecord> Daily(string directory, IReadOnlyList<string> ids, ReplayOptions options)
     {
@@ -129,7 +129,7 @@ internal static class MelbourneReplay
         foreach (var station in stations)
         {
             writer.WriteStartObject();
-            writer.WriteString("stationId", station.Id);
+            writer.WriteString("stationId", MelbourneStations.IdOf(station.Id));
             writer.WritePropertyName("stationLng");
             writer.WriteRawValue(station.Longitude);
             writer.WritePropertyName("stationLat");
@@ -167,7 +167,7 @@ internal static class MelbourneReplay
         foreach (var id in ids)
         {
             writer.WriteStartObject();
-            writer.WriteString("stationId", id);
+            writer.WriteString("stationId", MelbourneStations.IdOf(id));
             // A day outside the file (before its first, after its last) has no condition: the member is absent.
             if (conditions.TryGetValue(day.AddDays(-1), out var yesterday)) writer.WriteString("weatherSituationYesterday", yesterday);
             writer.WriteString("seasonTomorrow", MelbourneWeather.Season(day.AddDays(1)));
@@ -186,7 +186,7 @@ internal static class MelbourneReplay
         for (var station = 0; station < ids.Count; station++)
         {
             writer.WriteStartObject();
-            writer.WriteString("stationId", ids[station]);
+            writer.WriteString("stationId", MelbourneStations.IdOf(ids[station]));
             writer.WriteString("startTime", options.Text(day.ToDateTime(TimeOnly.MinValue)));
             writer.WriteString("endTime", options.Text(day.AddDays(1).ToDateTime(TimeOnly.MinValue)));
             DayTariff.Write(writer, prices[station]);
@@ -201,6 +201,6 @@ internal static class MelbourneReplay
     {
         var buffer = new ArrayBufferWriter<byte>(4096);
         using (var writer = new Utf8JsonWriter(buffer)) write(writer);
-        return new ReplayRecord(topic, null, timestamp, buffer.WrittenSpan.ToArray());
+        return new ReplayRecord(topic, "melbourne"u8.ToArray(), timestamp, buffer.WrittenSpan.ToArray());
     }
 }

@@ -17,6 +17,9 @@ public static class MelbourneStations
         "45", "46", "5", "52", "53", "54", "55", "56", "57", "58", "59", "6", "62", "7", "9",
     ];
 
+    /// <summary>The id under which a station of the files is sent: a bare 0 is no valid station id.</summary>
+    public static string IdOf(string column) => "mel-" + column;
+
     /// <summary>Victoria's public holidays in the span of the data.</summary>
     public static IReadOnlySet<DateOnly> Holidays { get; } = new HashSet<DateOnly>
     {

@@ -73,7 +73,7 @@ public class ReplayDataTests
             record.TimestampMs.ShouldBe(new DateTimeOffset(2023, 5, 1, 0, 0, 0, TimeSpan.FromHours(8)).ToUnixTimeMilliseconds());
             foreach (var row in Json(record).GetProperty("realTimeData").EnumerateArray())
             {
-                var id = row.GetProperty("stationId").GetString()!;
+                var id = row.GetProperty("stationId").GetString()!["mel-".Length..];
                 if (!found.TryGetValue(id, out var rows)) found[id] = rows = [];
                 rows.Add((row.GetProperty("sendTime").GetString()!, row.GetProperty("outputPowerPerStationAvg").GetRawText()));
             }
@@ -121,7 +121,7 @@ public class ReplayDataTests
     {
         var records = Read(new ReplayOptions { From = new(2023, 4, 7), To = new(2023, 4, 7, 1, 0, 0), Stations = ["1", "0"] }).ToList();
         var stations = Json(records[0]);
-        stations[0].GetRawText().ShouldBe("""{"stationId":"1","stationLng":144.9263865,"stationLat":-37.7970088,"gunNum":9,"gridCapacity":198.0}""");
+        stations[0].GetRawText().ShouldBe("""{"stationId":"mel-1","stationLng":144.9263865,"stationLat":-37.7970088,"gunNum":9,"gridCapacity":198.0}""");
         stations[1].GetProperty("gunNum").GetInt32().ShouldBe(10);
         stations[1].GetProperty("gridCapacity").GetDecimal().ShouldBe(70.01624989114085m);
 
@@ -132,7 +132,7 @@ public class ReplayDataTests
         calendar[8].GetRawText().ShouldBe("""{"date":"2023-04-08","isHoliday":0,"isWeekend":1}""");
 
         Json(records[2]).GetProperty("weather")[0].GetRawText().ShouldBe(
-            $$"""{"stationId":"1","weatherSituationYesterday":"{{Condition("2023-04-06")}}","seasonTomorrow":"autumn","weatherSituationTomorrow":"{{Condition("2023-04-08")}}"}""");
+            $$"""{"stationId":"mel-1","weatherSituationYesterday":"{{Condition("2023-04-06")}}","seasonTomorrow":"autumn","weatherSituationTomorrow":"{{Condition("2023-04-08")}}"}""");
     }
 
     private static string Condition(string day)
@@ -150,7 +150,7 @@ public class ReplayDataTests
         var oracle = new MelbourneOracle(SharedData.Path("data"));
         var records = Read(new ReplayOptions { From = at, To = at.AddHours(1) }).ToList();
         var fees = Json(records.Single(record => record.Topic == "SCHEDULE-CAR-PRICE")).GetProperty("fee").EnumerateArray()
-            .ToDictionary(fee => fee.GetProperty("stationId").GetString()!);
+            .ToDictionary(fee => fee.GetProperty("stationId").GetString()!["mel-".Length..]);
         var exact = 0;
         foreach (var station in MelbourneOracle.Stations)
         {
