@@ -28,7 +28,7 @@ public sealed class ModulePool : IDisposable
     private readonly IReadOnlyDictionary<string, int> limits;
     private readonly IReadOnlyDictionary<string, IModule> modules;
     private readonly Action<NodeMessage> report;
-    private readonly Action<string, TimeSpan, string>? finished;
+    private readonly Action<string, TimeSpan, CallOutcomeKind>? finished;
     private readonly HashSet<Running> running = [];
     private readonly Queue<Running> startable = new();
     private readonly Timer watch;
@@ -37,11 +37,11 @@ public sealed class ModulePool : IDisposable
     private bool isDisposed;
 
     /// <param name="limits">Calls at once per pool; a pool that is not named has as many as "default".</param>
-    /// <param name="report">Takes the answers; called on the pool's threads.</param>
+    /// <param name="report">Takes the answers; called on the pool's threads, under its lock: it must not block.</param>
     /// <param name="finished">Hears of each call: module, duration, outcome.</param>
     public ModulePool(
         IReadOnlyDictionary<string, IModule> modules, IReadOnlyDictionary<string, int> limits,
-        Action<NodeMessage> report, Action<string, TimeSpan, string>? finished = null)
+        Action<NodeMessage> report, Action<string, TimeSpan, CallOutcomeKind>? finished = null)
     {
         this.modules = modules;
         this.limits = limits;
@@ -91,7 +91,7 @@ public sealed class ModulePool : IDisposable
             cancelled = running.Where(call => call.Order.Id.Shard == shard && call.Order.Id.Epoch == epoch).ToList();
         }
 
-        foreach (var call in cancelled) call.Cancellation.Cancel();
+        foreach (var call in cancelled) call.Cancel();
     }
 
     public void Dispose()
@@ -107,7 +107,7 @@ public sealed class ModulePool : IDisposable
         }
 
         watch.Dispose();
-        foreach (var call in left) call.Cancellation.Cancel();
+        foreach (var call in left) call.Cancel();
     }
 
     // Under the gate.
@@ -167,7 +167,7 @@ public sealed class ModulePool : IDisposable
         call.Started();
         try
         {
-            task = module.CallAsync(call.Order.Input, call.Cancellation.Token);
+            task = module.CallAsync(call.Order.Input, call.Cancellation);
             if (!task.IsCompleted)
             {
                 // The module waits for something: its thread is free, its answer comes by itself.
@@ -223,24 +223,18 @@ public sealed class ModulePool : IDisposable
 
     private void Finish(Running call, CallOutcome outcome)
     {
-        bool wasTimedOut;
         lock (gate)
         {
             running.Remove(call);
-            wasTimedOut = call.IsTimedOut;
             call.Lanes.Returned(call.Order.Module.Name, call.IsSlow);
+            // Reported under the gate: the release of a call past its time must not overtake the answer given for it.
+            if (call.IsTimedOut) report(new CallReleased(call.Order.Id));
+            else report(new CallReturned(call.Order.Id, outcome, true));
             Dispatch(call.Lanes);
         }
 
-        call.Cancellation.Dispose();
-        if (wasTimedOut)
-        {
-            report(new CallReleased(call.Order.Id));
-            return;
-        }
-
-        finished?.Invoke(call.Order.Module.Name, call.Elapsed, outcome.Kind.ToString().ToLowerInvariant());
-        report(new CallReturned(call.Order.Id, outcome, true));
+        call.Dispose();
+        if (!call.IsTimedOut) finished?.Invoke(call.Order.Module.Name, call.Elapsed, outcome.Kind);
     }
 
     // Slow calls lend their place; calls past their time are answered for.
@@ -262,6 +256,8 @@ public sealed class ModulePool : IDisposable
                 if (call.IsTimedOut || elapsed.TotalMilliseconds < call.Order.Module.CallTimeoutMs) continue;
                 call.IsTimedOut = true;
                 timedOut.Add(call);
+                var reason = $"no answer within {call.Order.Module.CallTimeoutMs} ms";
+                report(new CallReturned(call.Order.Id, new CallOutcome(CallOutcomeKind.Timeout, default, reason), false));
             }
 
             foreach (var lanes in pools.Values) Dispatch(lanes);
@@ -269,31 +265,38 @@ public sealed class ModulePool : IDisposable
 
         foreach (var call in timedOut)
         {
-            var reason = $"no answer within {call.Order.Module.CallTimeoutMs} ms";
-            finished?.Invoke(call.Order.Module.Name, call.Elapsed, "timeout");
-            report(new CallReturned(call.Order.Id, new CallOutcome(CallOutcomeKind.Timeout, default, reason), false));
-            try
-            {
-                call.Cancellation.Cancel();
-            }
-            catch (ObjectDisposedException)
-            {
-                // It has returned in this very moment.
-            }
+            finished?.Invoke(call.Order.Module.Name, call.Elapsed, CallOutcomeKind.Timeout);
+            call.Cancel();
         }
     }
 
-    private sealed class Running(ModuleCall order, Lanes lanes)
+    private sealed class Running(ModuleCall order, Lanes lanes) : IDisposable
     {
+        private readonly CancellationTokenSource cancellation = new();
         private long startedAt = Stopwatch.GetTimestamp();
 
         public ModuleCall Order => order;
         public Lanes Lanes => lanes;
-        public CancellationTokenSource Cancellation { get; } = new();
+        public CancellationToken Cancellation => cancellation.Token;
         public bool IsSlow { get; set; }
         public bool IsTimedOut { get; set; }
         public TimeSpan Elapsed => Stopwatch.GetElapsedTime(startedAt);
         public void Started() => startedAt = Stopwatch.GetTimestamp();
+
+        /// <summary>Asks the code to end. What it registered for that is foreign code: it must neither block the caller nor fail in its hands.</summary>
+        public void Cancel() => ThreadPool.UnsafeQueueUserWorkItem(static call =>
+        {
+            try
+            {
+                call.cancellation.Cancel();
+            }
+            catch (Exception failure) when (failure is ObjectDisposedException or AggregateException)
+            {
+                // It has returned in this very moment, or minds being asked: its answer, if any, comes all the same.
+            }
+        }, this, preferLocal: false);
+
+        public void Dispose() => cancellation.Dispose();
     }
 
     /// <summary>One pool: a queue per module, served in turn.</summary>
