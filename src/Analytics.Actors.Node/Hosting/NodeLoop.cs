@@ -3,6 +3,7 @@ using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Core.Shards;
 using Analytics.Actors.Kafka;
+using Analytics.Actors.Node.Metrics;
 using TopicPartition = Analytics.Actors.Core.TopicPartition;
 
 namespace Analytics.Actors.Node.Hosting;
@@ -195,7 +196,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         core.TakeEvents(events);
         if (events.Count > 0)
         {
-            observer.Happened(events);
+            observer.Happened(events, NowMs);
             events.Clear();
         }
 
@@ -207,7 +208,10 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     {
         switch (effect)
         {
-            case BeginCall begin: pool!.Begin(begin.Call); break;
+            case BeginCall begin:
+                observer.CallBegins(begin.Call);
+                pool!.Begin(begin.Call);
+                break;
             case SendOutput send: Send(send); break;
             case Commit commit: _ = CommitAsync(commit.Checkpoints); break;
             case TakeOver takeOver: _ = TakeOverAsync(takeOver.Shard); break;
@@ -231,11 +235,12 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         }
 
         var begun = time.GetTimestamp();
+        observer.SendBegins();
         producer.Send(entry.Destination, entry.Key, entry.Value, headers, entry.TimestampMs, outcome =>
         {
+            observer.SendEnded(entry.Destination.Topic, time.GetElapsedTime(begun), outcome.Result == SendResult.Sent, isOutput: true);
             if (outcome.Result == SendResult.Sent)
             {
-                observer.Sent(entry, time.GetElapsedTime(begun));
                 mailbox.Post(new OutputSent(send.Shard, send.Epoch, entry.Destination, entry.Sequence, true));
                 return;
             }
@@ -259,16 +264,18 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         try
         {
             var outcomes = await store.CommitAsync(checkpoints, CancellationToken.None).ConfigureAwait(false);
-            observer.Committed(checkpoints, time.GetElapsedTime(begun));
+            observer.Committed(checkpoints, outcomes, time.GetElapsedTime(begun));
             mailbox.Post(new CommitFinished(outcomes));
         }
         catch (StoreUnavailableException failure)
         {
+            observer.CommitFailed(CheckpointFailure.Unavailable, failure.Message);
             mailbox.Post(new CommitFailed(failure.Message));
         }
         catch (Exception failure)
         {
             // Whatever else went wrong, nothing says that it was not committed.
+            observer.CommitFailed(CheckpointFailure.OutcomeUnknown, failure.Message);
             mailbox.Post(new CommitUnknown(failure.Message));
         }
     }
@@ -278,10 +285,13 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         await Task.Yield();
         try
         {
-            mailbox.Post(new ShardTakenOver(await store.TakeOverWholeAsync(shard, owner, CancellationToken.None).ConfigureAwait(false)));
+            var recovered = await store.TakeOverWholeAsync(shard, owner, CancellationToken.None).ConfigureAwait(false);
+            observer.TookOver(shard, null);
+            mailbox.Post(new ShardTakenOver(recovered));
         }
         catch (Exception failure)
         {
+            observer.TookOver(shard, failure.Message);
             mailbox.Post(new TakeOverFailed(shard, failure.Message));
         }
     }

@@ -234,17 +234,23 @@ public sealed class RouterLoop : IRouterListener
         foreach (var partition in assigned) _ = pause ? source!.Pause(partition) : source!.Resume(partition);
     }
 
-    private void Send(SendEnvelope send) => producer.Send(send.Destination, null, send.Value, [], NowMs, outcome =>
+    private void Send(SendEnvelope send)
     {
-        if (outcome.Result == SendResult.Sent)
+        var begun = time.GetTimestamp();
+        observer.SendBegins();
+        producer.Send(send.Destination, null, send.Value, [], NowMs, outcome =>
         {
-            Post(() => router.Acknowledged(send.Destination, send.Number, effects));
-            return;
-        }
+            observer.SendEnded(send.Destination.Topic, time.GetElapsedTime(begun), outcome.Result == SendResult.Sent, isOutput: false);
+            if (outcome.Result == SendResult.Sent)
+            {
+                Post(() => router.Acknowledged(send.Destination, send.Number, effects));
+                return;
+            }
 
-        observer.Warned($"an envelope to {send.Destination} failed, it is sent again: {outcome.Error}");
-        _ = SendAgainAsync(send);
-    });
+            observer.Warned($"an envelope to {send.Destination} failed, it is sent again: {outcome.Error}");
+            _ = SendAgainAsync(send);
+        });
+    }
 
     private async Task SendAgainAsync(SendEnvelope send)
     {
