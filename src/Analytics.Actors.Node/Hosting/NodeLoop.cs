@@ -15,12 +15,11 @@ namespace Analytics.Actors.Node.Hosting;
 public sealed class NodeLoop : IRecordSink, IOwnershipListener
 {
     private static readonly TimeSpan LongestWait = TimeSpan.FromMilliseconds(500);
-    private static readonly TimeSpan SendAgainAfter = TimeSpan.FromMilliseconds(100);
 
     private readonly Mailbox<object> mailbox;
     private readonly NodeCore core;
     private readonly ICheckpointStore store;
-    private readonly PartitionProducer producer;
+    private readonly OutputLanes lanes;
     private readonly NodeObserver observer;
     private readonly TimeProvider time;
     private readonly string owner;
@@ -38,12 +37,12 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     public NodeLoop(NodeSettings settings, ICheckpointStore store, PartitionProducer producer, NodeObserver observer, string owner, long mailboxBytesMax, TimeProvider time)
     {
         this.store = store;
-        this.producer = producer;
         this.observer = observer;
         this.owner = owner;
         this.time = time;
         core = new NodeCore(settings);
         mailbox = new Mailbox<object>(mailboxBytesMax);
+        lanes = new OutputLanes(producer, observer, message => mailbox.Post(message), time);
         thread = new Thread(Run) { IsBackground = true, Name = "shards" };
     }
 
@@ -95,6 +94,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     public void End()
     {
         isEnding = true;
+        lanes.Dispose();
         mailbox.Close();
     }
 
@@ -212,49 +212,20 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
                 observer.CallBegins(begin.Call);
                 pool!.Begin(begin.Call);
                 break;
-            case SendOutput send: Send(send); break;
+            case SendOutputs send: lanes.Send(send); break;
             case Commit commit: _ = CommitAsync(commit.Checkpoints); break;
             case TakeOver takeOver: _ = TakeOverAsync(takeOver.Shard); break;
             case StartReading start: _ = data!.Assign(start.Partition, start.Next); break;
             case StopReading stop: _ = data!.Unassign(stop.Partition); break;
             case PauseReading pause: _ = pause.Pause ? data!.Pause(pause.Partition) : data!.Resume(pause.Partition); break;
-            case CancelCalls cancel: pool!.Cancel(cancel.Shard, cancel.Epoch); break;
+            case AbandonShard abandon:
+                pool!.Cancel(abandon.Shard, abandon.Epoch);
+                lanes.Abandon(abandon.Shard, abandon.Epoch);
+                break;
             case ReleaseShard release: Release(release); break;
             case Warn warn: observer.Warned(warn.Text); break;
             default: throw new InvalidOperationException($"no way to carry out {effect}");
         }
-    }
-
-    private void Send(SendOutput send)
-    {
-        var entry = send.Entry;
-        var headers = new RecordHeader[entry.Headers.Count];
-        for (var index = 0; index < headers.Length; index++)
-        {
-            headers[index] = new RecordHeader(entry.Headers[index].Key, System.Text.Encoding.UTF8.GetBytes(entry.Headers[index].Value));
-        }
-
-        var begun = time.GetTimestamp();
-        observer.SendBegins();
-        producer.Send(entry.Destination, entry.Key, entry.Value, headers, entry.TimestampMs, outcome =>
-        {
-            observer.SendEnded(entry.Destination.Topic, time.GetElapsedTime(begun), outcome.Result == SendResult.Sent, isOutput: true);
-            if (outcome.Result == SendResult.Sent)
-            {
-                mailbox.Post(new OutputSent(send.Shard, send.Epoch, entry.Destination, entry.Sequence, true));
-                return;
-            }
-
-            // Never the next: the same one again, after a pause. What can never be sent was refused before the commit.
-            observer.Warned($"sending {entry.Sequence} to {entry.Destination} failed, it is sent again: {outcome.Error}");
-            _ = SendAgainAsync(send);
-        });
-    }
-
-    private async Task SendAgainAsync(SendOutput send)
-    {
-        await Task.Delay(SendAgainAfter, time).ConfigureAwait(false);
-        mailbox.Post(new OutputSent(send.Shard, send.Epoch, send.Entry.Destination, send.Entry.Sequence, false));
     }
 
     private async Task CommitAsync(IReadOnlyList<ShardCheckpoint> checkpoints)
