@@ -51,6 +51,7 @@ public sealed class NodeCore(NodeSettings settings)
     private readonly SortedDictionary<ShardId, Slot> slots = [];
     private readonly Dictionary<TopicPartition, Slot> readers = [];
     private readonly List<OutboxEntry> sendable = [];
+    private readonly Dictionary<string, long> appliedBefore = new(StringComparer.Ordinal);
     private readonly Random random = new(settings.Seed);
     private IReadOnlyList<ShardCheckpoint>? committing;
     private long? commitAgainMs;
@@ -64,6 +65,14 @@ public sealed class NodeCore(NodeSettings settings)
     public IEnumerable<(ShardId Shard, ShardPhase Phase)> Phases => slots.Select(pair => (pair.Key, pair.Value.Phase));
 
     public Shard? Find(ShardId shard) => slots.TryGetValue(shard, out var slot) ? slot.Shard : null;
+
+    /// <summary>Parts applied by this node since its start, by topic: by the shards that it runs and by those that it ran.</summary>
+    public Dictionary<string, long> AppliedByTopic()
+    {
+        var applied = new Dictionary<string, long>(appliedBefore, StringComparer.Ordinal);
+        foreach (var shard in Running) AddApplied(shard, applied);
+        return applied;
+    }
 
     /// <summary>What shards told since the last call.</summary>
     public void TakeEvents(List<ShardEvent> events)
@@ -354,6 +363,7 @@ public sealed class NodeCore(NodeSettings settings)
         if (slot.Shard is not { } shard) return;
         StopReadingOf(slot, effects);
         effects.Add(new AbandonShard(slot.Id, shard.Epoch));
+        AddApplied(shard, appliedBefore);
         slot.Shard = null;
         slot.IsPaused = false;
     }
@@ -370,6 +380,11 @@ public sealed class NodeCore(NodeSettings settings)
     {
         slots.Remove(slot.Id);
         effects.Add(new ReleaseShard(slot.Id, inOrder));
+    }
+
+    private static void AddApplied(Shard shard, Dictionary<string, long> to)
+    {
+        foreach (var (topic, count) in shard.AppliedByTopic) to[topic] = to.GetValueOrDefault(topic) + count;
     }
 
     private static long? Earlier(long? left, long? right) => left is null ? right : right is null ? left : Math.Min(left.Value, right.Value);

@@ -29,7 +29,7 @@ public sealed class ModulePool : IDisposable
     private readonly IReadOnlyDictionary<string, int> limits;
     private readonly IReadOnlyDictionary<string, IModule> modules;
     private readonly Action<NodeMessage> report;
-    private readonly Action<string, TimeSpan, string>? finished;
+    private readonly Action<string, TimeSpan, CallOutcomeKind>? finished;
     private readonly Timer watch;
     private bool isDisposed;
 
@@ -38,7 +38,7 @@ public sealed class ModulePool : IDisposable
     /// <param name="finished">Hears of each call: module, duration, outcome.</param>
     public ModulePool(
         IReadOnlyDictionary<string, IModule> modules, IReadOnlyDictionary<string, int> limits,
-        Action<NodeMessage> report, Action<string, TimeSpan, string>? finished = null)
+        Action<NodeMessage> report, Action<string, TimeSpan, CallOutcomeKind>? finished = null)
     {
         this.modules = modules;
         this.limits = limits;
@@ -165,7 +165,7 @@ public sealed class ModulePool : IDisposable
             return;
         }
 
-        finished?.Invoke(call.Order.Module.Name, elapsed, outcome.Kind.ToString().ToLowerInvariant());
+        finished?.Invoke(call.Order.Module.Name, elapsed, outcome.Kind);
         report(new CallReturned(call.Order.Id, outcome, true));
     }
 
@@ -180,7 +180,7 @@ public sealed class ModulePool : IDisposable
 
     private void AnswerFor(RunningCall call)
     {
-        finished?.Invoke(call.Order.Module.Name, call.Elapsed, "timeout");
+        finished?.Invoke(call.Order.Module.Name, call.Elapsed, CallOutcomeKind.Timeout);
         var reason = $"no answer within {call.Order.Module.CallTimeoutMs} ms";
         report(new CallReturned(call.Order.Id, new CallOutcome(CallOutcomeKind.Timeout, default, reason), false));
     }

@@ -51,7 +51,7 @@ public sealed class NodeHost : IAsyncDisposable
         this.options = options;
         this.parts = parts;
         logger = parts.Logging.CreateLogger("Analytics.Actors.Node");
-        Observer = new NodeObserver(logger);
+        Observer = new NodeObserver(logger, parts.Pipeline, parts.Time);
         var kafkaLogger = parts.Logging.CreateLogger("Analytics.Actors.Kafka");
         kafkaLog = entry => kafkaLogger.Log(
             entry.Level switch
@@ -116,7 +116,7 @@ public sealed class NodeHost : IAsyncDisposable
                 Seed = Random.Shared.Next(),
             },
             parts.Store, producer, Observer, options.NodeId, options.Limits.MailboxBytes, parts.Time);
-        pool = new ModulePool(parts.Modules, options.Pools, Shards.Post);
+        pool = new ModulePool(parts.Modules, options.Pools, Shards.Post, Observer.CallFinished);
         data = new DataConsumer(parts.Kafka, $"{options.Group}.data", Shards, kafkaLog);
         Shards.Start(data, pool);
         Router = new RouterLoop(

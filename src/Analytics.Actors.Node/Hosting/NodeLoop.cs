@@ -3,6 +3,7 @@ using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Core.Shards;
 using Analytics.Actors.Kafka;
+using Analytics.Actors.Node.Metrics;
 using TopicPartition = Analytics.Actors.Core.TopicPartition;
 
 namespace Analytics.Actors.Node.Hosting;
@@ -29,6 +30,8 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     private readonly Thread thread;
     private DataConsumer? data;
     private ModulePool? pool;
+    private IReadOnlyList<(object Item, long Bytes)> batch = [];
+    private bool isStarted;
     private volatile bool isEnding;
 
     public NodeLoop(NodeSettings settings, ICheckpointStore store, PartitionProducer producer, NodeObserver observer, string owner, long mailboxBytesMax, TimeProvider time)
@@ -52,6 +55,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     {
         data = consumer;
         pool = modules;
+        isStarted = true;
         thread.Start();
     }
 
@@ -60,31 +64,28 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     /// <summary>Asks for something that only the loop's thread may read.</summary>
     public Task<T> Ask<T>(Func<NodeCore, T> question)
     {
-        var answer = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
-        Action<NodeCore> ask = node =>
-        {
-            try
-            {
-                answer.SetResult(question(node));
-            }
-            catch (Exception failure)
-            {
-                answer.SetException(failure);
-            }
-        };
-        if (!mailbox.Post(ask)) answer.SetCanceled();
-        return answer.Task;
+        var asked = new Question<NodeCore, T>(question);
+        if (!mailbox.Post(asked)) asked.Cancel();
+        return asked.Answered;
     }
 
     /// <summary>Releases all shards in order; ends when they are, or when the limit has passed. True: all are.</summary>
     public async Task<bool> ReleaseAllAsync(TimeSpan limit)
     {
+        if (!isStarted) return true;
         mailbox.Post(new StopRequested());
-        var deadline = time.GetTimestamp();
-        while (time.GetElapsedTime(deadline) < limit)
+        var begun = time.GetTimestamp();
+        try
         {
-            if (!await Ask(node => node.Phases.Any()).ConfigureAwait(false)) return true;
-            await Task.Delay(10, CancellationToken.None).ConfigureAwait(false);
+            while (time.GetElapsedTime(begun) is var elapsed && elapsed < limit)
+            {
+                if (!await Ask(node => node.Phases.Any()).WaitAsync(limit - elapsed, time).ConfigureAwait(false)) return true;
+                await Task.Delay(10, CancellationToken.None).ConfigureAwait(false);
+            }
+        }
+        catch (Exception ended) when (ended is TimeoutException or OperationCanceledException)
+        {
+            // The loop is held up, or has ended by a failure: nothing is released any more.
         }
 
         return false;
@@ -159,10 +160,11 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
             while (!isEnding)
             {
                 var wait = core.NextDueMs is { } due ? TimeSpan.FromMilliseconds(Math.Clamp(due - NowMs, 0, LongestWait.TotalMilliseconds)) : LongestWait;
-                foreach (var (item, bytes) in mailbox.Take(wait))
+                batch = mailbox.Take(wait);
+                foreach (var (item, bytes) in batch)
                 {
                     if (item is NodeMessage message) Handle(message);
-                    else ((Action<NodeCore>)item)(core);
+                    else ((Question<NodeCore>)item).Answer(core);
                     mailbox.Done(bytes);
                 }
 
@@ -174,8 +176,17 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         catch (Exception failure)
         {
             observer.LoopFailed(failure);
-            mailbox.Close();
             finished.TrySetException(failure);
+        }
+        finally
+        {
+            Question<NodeCore>.CancelAll(batch, mailbox);
+            // Nobody releases these any more: a revocation need not wait its limit out, the next owner fences us.
+            lock (releases)
+            {
+                foreach (var waiting in releases.Values) waiting.TrySetResult();
+                releases.Clear();
+            }
         }
     }
 
@@ -185,7 +196,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         core.TakeEvents(events);
         if (events.Count > 0)
         {
-            observer.Happened(events);
+            observer.Happened(events, NowMs);
             events.Clear();
         }
 
@@ -197,7 +208,10 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     {
         switch (effect)
         {
-            case BeginCall begin: pool!.Begin(begin.Call); break;
+            case BeginCall begin:
+                observer.CallBegins(begin.Call);
+                pool!.Begin(begin.Call);
+                break;
             case SendOutputs send: lanes.Send(send); break;
             case Commit commit: _ = CommitAsync(commit.Checkpoints); break;
             case TakeOver takeOver: _ = TakeOverAsync(takeOver.Shard); break;
@@ -221,16 +235,18 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         try
         {
             var outcomes = await store.CommitAsync(checkpoints, CancellationToken.None).ConfigureAwait(false);
-            observer.Committed(checkpoints, time.GetElapsedTime(begun));
+            observer.Committed(checkpoints, outcomes, time.GetElapsedTime(begun));
             mailbox.Post(new CommitFinished(outcomes));
         }
         catch (StoreUnavailableException failure)
         {
+            observer.CommitFailed(CheckpointFailure.Unavailable, failure.Message);
             mailbox.Post(new CommitFailed(failure.Message));
         }
         catch (Exception failure)
         {
             // Whatever else went wrong, nothing says that it was not committed.
+            observer.CommitFailed(CheckpointFailure.OutcomeUnknown, failure.Message);
             mailbox.Post(new CommitUnknown(failure.Message));
         }
     }
@@ -240,10 +256,13 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         await Task.Yield();
         try
         {
-            mailbox.Post(new ShardTakenOver(await store.TakeOverWholeAsync(shard, owner, CancellationToken.None).ConfigureAwait(false)));
+            var recovered = await store.TakeOverWholeAsync(shard, owner, CancellationToken.None).ConfigureAwait(false);
+            observer.TookOver(shard, null);
+            mailbox.Post(new ShardTakenOver(recovered));
         }
         catch (Exception failure)
         {
+            observer.TookOver(shard, failure.Message);
             mailbox.Post(new TakeOverFailed(shard, failure.Message));
         }
     }

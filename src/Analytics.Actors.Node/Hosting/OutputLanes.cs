@@ -59,11 +59,12 @@ public sealed class OutputLanes(PartitionProducer producer, NodeObserver observe
         }
 
         var begun = time.GetTimestamp();
+        observer.SendBegins();
         producer.Send(entry.Destination, entry.Key, entry.Value, headers, entry.TimestampMs, outcome =>
         {
+            observer.SendEnded(entry.Destination.Topic, time.GetElapsedTime(begun), outcome.Result == SendResult.Sent, isOutput: true);
             if (outcome.Result == SendResult.Sent)
             {
-                observer.Sent(entry, time.GetElapsedTime(begun));
                 if (Next(shard, epoch, sender, entry) is { } next) Send(shard, epoch, sender, next);
                 return;
             }
