@@ -65,6 +65,24 @@ public sealed class ModulePool : IDisposable
         }
     }
 
+    /// <summary>Calls of each module that run now, and that wait for a place.</summary>
+    public IReadOnlyDictionary<string, (int Running, int Waiting)> Load
+    {
+        get
+        {
+            lock (gate)
+            {
+                var load = running.CountBy(call => call.Order.Module.Name).ToDictionary(pair => pair.Key, pair => (Running: pair.Value, Waiting: 0), StringComparer.Ordinal);
+                foreach (var lanes in pools.Values)
+                {
+                    foreach (var (module, waiting) in lanes.Waiting) load[module] = (load.GetValueOrDefault(module).Running, waiting);
+                }
+
+                return load;
+            }
+        }
+    }
+
     public void Begin(ModuleCall call)
     {
         lock (gate)
@@ -306,6 +324,8 @@ public sealed class ModulePool : IDisposable
         private readonly Dictionary<string, int> slow = new(StringComparer.Ordinal);
         private int next;
         private int active;
+
+        public IEnumerable<(string Module, int Waiting)> Waiting => queues.Select(queue => (queue.Module, queue.Calls.Count));
 
         public void Enqueue(ModuleCall call)
         {
