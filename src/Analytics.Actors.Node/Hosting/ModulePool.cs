@@ -55,6 +55,24 @@ public sealed class ModulePool : IDisposable
         Pools().SelectMany(pool => pool.Read(state => state.Running.Where(call => call.IsTimedOut)
             .Select(call => (call.Order.Module.Name, call.Order.Input.Station, call.Elapsed.TotalSeconds)).ToList())).ToList();
 
+    /// <summary>Calls of each module that run now, and that wait for a place.</summary>
+    public IReadOnlyDictionary<string, (int Running, int Waiting)> Load
+    {
+        get
+        {
+            lock (gate)
+            {
+                var load = running.CountBy(call => call.Order.Module.Name).ToDictionary(pair => pair.Key, pair => (Running: pair.Value, Waiting: 0), StringComparer.Ordinal);
+                foreach (var lanes in pools.Values)
+                {
+                    foreach (var (module, waiting) in lanes.Waiting) load[module] = (load.GetValueOrDefault(module).Running, waiting);
+                }
+
+                return load;
+            }
+        }
+    }
+
     public void Begin(ModuleCall call)
     {
         Pool? pool;
@@ -224,6 +242,8 @@ public sealed class ModulePool : IDisposable
         {
             lock (gate) return read(state);
         }
+
+        public IEnumerable<(string Module, int Waiting)> Waiting => queues.Select(queue => (queue.Module, queue.Calls.Count));
 
         public void Enqueue(ModuleCall call)
         {
