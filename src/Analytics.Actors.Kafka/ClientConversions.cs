@@ -24,6 +24,20 @@ internal static class ClientConversions
             .SetErrorHandler((_, error) => logger.Warning(error.Reason));
     }
 
+    /// <summary>The end of a partition's log as of the last fetch; null where there was none.</summary>
+    public static long? KnownHighWatermark(this IConsumer<byte[]?, byte[]?> consumer, CorePartition partition)
+    {
+        try
+        {
+            var high = consumer.GetWatermarkOffsets(partition.ToClient()).High;
+            return high.IsSpecial ? null : high.Value;
+        }
+        catch (KafkaException)
+        {
+            return null;
+        }
+    }
+
     private static readonly IDeserializer<byte[]?> Bytes = new NullableBytes();
 
     private sealed class NullableBytes : IDeserializer<byte[]?>

@@ -56,8 +56,6 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
             // Only then does reading begin at once; see there.
             if (known.Add(partition.Topic)) TopicKnowledge.Refresh(consumer.Handle, partition.Topic, MetadataTimeout, logger);
             consumer.IncrementalAssign([new PartitionOffset(partition, offset).ToClient()]);
-            // The client remembers a pause beyond the assignment in which it was ordered.
-            consumer.Resume([partition.ToClient()]);
             assigned[partition] = new AssignedPartition(partition) { Next = offset };
         });
     }
@@ -68,7 +66,9 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
     public Task Pause(TopicPartition partition) => loop.Post($"pausing {partition}", () =>
     {
         if (!assigned.TryGetValue(partition, out var state) || state.Paused) return;
-        consumer.Pause([partition.ToClient()]);
+        // The client's own pause would do, but when all partitions of a broker are paused its thread sleeps for up to a
+        // second and a resumed one waits for it; an assigned one is fetched at once.
+        consumer.IncrementalUnassign([partition.ToClient()]);
         state.Paused = true;
     });
 
@@ -76,8 +76,8 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
     public Task Resume(TopicPartition partition) => loop.Post($"resuming {partition}", () =>
     {
         if (!assigned.TryGetValue(partition, out var state) || !state.Paused) return;
+        consumer.IncrementalAssign([new PartitionOffset(partition, state.Next).ToClient()]);
         state.Paused = false;
-        consumer.Resume([partition.ToClient()]);
     });
 
     /// <summary>
@@ -88,9 +88,7 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
         long? high = null;
         return loop.Post($"reading the watermark of {partition}", () =>
         {
-            if (!assigned.ContainsKey(partition)) return;
-            var known = consumer.GetWatermarkOffsets(partition.ToClient()).High;
-            if (!known.IsSpecial) high = known.Value;
+            if (assigned.ContainsKey(partition)) high = consumer.KnownHighWatermark(partition);
         }).ContinueWith(_ => high, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
     }
 
@@ -99,7 +97,7 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
     private void Remove(TopicPartition partition)
     {
         latest = null;
-        if (assigned.Remove(partition)) consumer.IncrementalUnassign([partition.ToClient()]);
+        if (assigned.Remove(partition, out var state) && !state.Paused) consumer.IncrementalUnassign([partition.ToClient()]);
     }
 
     TopicPartition? IConsumerLoopOwner.Accept(ConsumeResult<byte[]?, byte[]?> result)
@@ -111,7 +109,7 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
             latest = state;
         }
 
-        // A record below the position was delivered before: the client fetched it again after a pause.
+        // A record below the position was delivered before; the client gives none such, and must not.
         if (state.Paused || result.Offset.Value < state.Next) return null;
         state.Next = result.Offset.Value + 1;
         return state.Partition;
@@ -122,7 +120,7 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
     void IConsumerLoopOwner.OnConsumeError(ConsumeException error)
     {
         var partition = error.ConsumerRecord.TopicPartition.ToCore();
-        if (error.Error.Code == ErrorCode.Local_AutoOffsetReset && assigned.TryGetValue(partition, out var state))
+        if (error.Error.Code == ErrorCode.Local_AutoOffsetReset && assigned.TryGetValue(partition, out var state) && !state.Paused)
         {
             Remove(partition);
             logger.Warning($"position {state.Next} of {partition} is outside its log: {error.Error.Reason}");

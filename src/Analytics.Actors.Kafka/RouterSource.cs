@@ -120,8 +120,9 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     public Task Resume(TopicPartition partition) => loop.Post($"resuming {partition}", () =>
     {
         if (!assigned.TryGetValue(partition, out var state) || !state.Paused) return;
+        // One that waits for its position, or for a decision about it, goes on with that.
+        if (state.Next is { } next && !state.OutOfRange) TakeUp(new PartitionOffset(partition, next));
         state.Paused = false;
-        if (state.Next is not null) consumer.Resume([partition.ToClient()]);
     });
 
     /// <summary>
@@ -135,9 +136,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         {
             foreach (var partition in partitions)
             {
-                if (!assigned.ContainsKey(partition)) continue;
-                var known = consumer.GetWatermarkOffsets(partition.ToClient()).High;
-                if (!known.IsSpecial) ends[partition] = known.Value;
+                if (assigned.ContainsKey(partition) && consumer.KnownHighWatermark(partition) is { } end) ends[partition] = end;
             }
         }).ConfigureAwait(false);
         return ends;
@@ -335,7 +334,9 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         if (error.Error.Code == ErrorCode.Local_AutoOffsetReset && assigned.TryGetValue(partition, out var state))
         {
             // Without a position of ours it only says that there is no committed offset: the held partition's retry finds one.
-            if (state.Next is { } position) AskOutOfRange(state, position);
+            if (state.Next is not { } position) return;
+            state.OutOfRange = true;
+            AskOutOfRange(state, position);
             return;
         }
 
@@ -385,11 +386,8 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         var position = new PartitionOffset(state.Partition, next);
         try
         {
-            // A partition whose offset failed has stopped in the client, which then refuses to seek: it is assigned anew.
-            // That is between the client and us; the group sees no change.
-            consumer.IncrementalUnassign([state.Partition.ToClient()]);
-            consumer.IncrementalAssign([position.ToClient()]);
-            if (!state.Paused) consumer.Resume([state.Partition.ToClient()]);
+            TakeUp(position);
+            if (state.Paused) consumer.Pause([state.Partition.ToClient()]);
         }
         catch (KafkaException failed)
         {
@@ -402,8 +400,22 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         }
 
         state.Next = next;
+        state.OutOfRange = false;
         justPositioned.Add(position);
         announce = true;
+    }
+
+    /// <summary>
+    /// Assigns a partition anew at its position; that is between the client and us, the group sees no change. A partition
+    /// whose offset failed has stopped in the client, which then refuses to seek; and one that the client resumes may wait
+    /// for a second, where its broker's thread went to sleep because all were paused.
+    /// </summary>
+    private void TakeUp(PartitionOffset position)
+    {
+        var partition = position.Partition.ToClient();
+        if (consumer.Assignment.Contains(partition)) consumer.IncrementalUnassign([partition]);
+        consumer.IncrementalAssign([position.ToClient()]);
+        consumer.Resume([partition]);
     }
 
     private void AskOutOfRange(SourcePartitionState state, long position)
@@ -473,5 +485,8 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         public long? Next { get; set; }
 
         public bool Paused { get; set; }
+
+        /// <summary>The position is outside the log, and what follows is not decided (or it was decided to stop).</summary>
+        public bool OutOfRange { get; set; }
     }
 }

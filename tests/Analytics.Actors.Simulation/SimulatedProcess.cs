@@ -20,6 +20,7 @@ public sealed class SimulatedProcess
     private readonly Router router;
     private readonly Dictionary<TopicPartition, (long Next, bool Paused)> reading = [];
     private readonly Dictionary<TopicPartition, long> sources = [];
+    private readonly Dictionary<(ShardId Shard, Epoch Epoch), OutputSender> senders = [];
     private bool sourcesPaused;
     private long tickPlannedMs = long.MaxValue;
 
@@ -208,16 +209,17 @@ public sealed class SimulatedProcess
             case Commit commit:
                 World.After(World.Between(1, 20), () => CommitCheckpoints(commit.Checkpoints));
                 break;
-            case SendOutput send:
-                var entry = send.Entry;
-                var origin = entry.Headers.FirstOrDefault(header => header.Key == Header.Origin).Value;
-                Produce(entry.Destination, entry.Key, entry.Value, origin, entry.TimestampMs,
-                    sent => Tell(new OutputSent(send.Shard, send.Epoch, entry.Destination, entry.Sequence, sent)));
+            case SendOutputs send:
+                if (!senders.TryGetValue((send.Shard, send.Epoch), out var sender)) senders.Add((send.Shard, send.Epoch), sender = new OutputSender());
+                List<OutboxEntry> now = [];
+                sender.Enqueue(send.Entries, now);
+                foreach (var entry in now) Send(send, sender, entry);
                 break;
             case ReleaseShard release:
                 cluster.Released(this, release.Shard);
                 break;
-            case CancelCalls:
+            case AbandonShard abandon:
+                senders.Remove((abandon.Shard, abandon.Epoch));
                 break;
             case Warn warn:
                 World.Note($"{Name}: {warn.Text}");
@@ -225,6 +227,19 @@ public sealed class SimulatedProcess
             default:
                 throw new InvalidOperationException(effect.ToString());
         }
+    }
+
+    private void Send(SendOutputs order, OutputSender sender, OutboxEntry entry)
+    {
+        var origin = entry.Headers.FirstOrDefault(header => header.Key == Header.Origin).Value;
+        Produce(entry.Destination, entry.Key, entry.Value, origin, entry.TimestampMs, sent =>
+        {
+            // Given up meanwhile: what it had outstanding may land, nothing more follows.
+            if (!senders.TryGetValue((order.Shard, order.Epoch), out var current) || current != sender) return;
+            var next = sent ? sender.Acknowledged(entry.Destination) : sender.Failed(entry.Destination);
+            if (next is not null) Send(order, sender, next);
+            if (sent) Tell(new OutputsSent(order.Shard, order.Epoch, entry.Destination, entry.Sequence));
+        });
     }
 
     private void TakeOverShard(ShardId shard)

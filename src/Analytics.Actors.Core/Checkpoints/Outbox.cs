@@ -2,13 +2,14 @@ namespace Analytics.Actors.Core.Checkpoints;
 
 /// <summary>
 /// What waits to leave a shard. An entry gets its destination and sequence when it is added, may leave only after the
-/// checkpoint that recorded it has committed, one at a time per destination and in order, and goes when acknowledged.
+/// checkpoint that recorded it has committed, and goes when it is acknowledged. <see cref="OutputSender"/> sends them, one
+/// outstanding per destination and in order.
 /// </summary>
 public sealed class Outbox
 {
     private readonly Dictionary<TopicPartition, Lane> lanes = [];
     private readonly List<OutboxEntry> added = [];
-    private readonly List<TopicPartition> ready = [];
+    private readonly List<OutboxEntry> sendable = [];
     private readonly HashSet<TopicPartition> removed = [];
 
     /// <summary>Bytes of all entries that have not been acknowledged.</summary>
@@ -34,11 +35,10 @@ public sealed class Outbox
     {
         var lane = LaneOf(entry.Destination);
         lane.Entries.Enqueue(entry);
-        lane.CommittedUpTo = entry.Sequence;
         if (lane.NextSequence <= entry.Sequence) lane.NextSequence = entry.Sequence + 1;
         Count++;
         Bytes += entry.Value.Length;
-        Offer(entry.Destination, lane);
+        sendable.Add(entry);
     }
 
     /// <summary>Adds an entry; <paramref name="make"/> gets the sequence.</summary>
@@ -72,50 +72,27 @@ public sealed class Outbox
     }
 
     /// <summary>A checkpoint with these entries has committed: they may leave.</summary>
-    public void Committed(IReadOnlyList<OutboxEntry> entries)
+    public void Committed(IReadOnlyList<OutboxEntry> entries) => sendable.AddRange(entries);
+
+    /// <summary>Takes the entries that have committed since the last call, in order per destination.</summary>
+    public void TakeSendable(List<OutboxEntry> taken)
     {
-        foreach (var entry in entries)
+        taken.AddRange(sendable);
+        sendable.Clear();
+    }
+
+    /// <summary>The broker has everything of a destination up to this sequence. A late echo changes nothing.</summary>
+    public void Acknowledged(TopicPartition destination, long upToSequence)
+    {
+        if (!lanes.TryGetValue(destination, out var lane) || upToSequence <= lane.AcknowledgedUpTo) return;
+        while (lane.Entries.TryPeek(out var entry) && entry.Sequence <= upToSequence)
         {
-            var lane = LaneOf(entry.Destination);
-            lane.CommittedUpTo = entry.Sequence;
-            Offer(entry.Destination, lane);
+            lane.Entries.Dequeue();
+            lane.AcknowledgedUpTo = entry.Sequence;
+            Count--;
+            Bytes -= entry.Value.Length;
+            removed.Add(destination);
         }
-    }
-
-    /// <summary>Takes the entries that may be sent now: at most one per destination.</summary>
-    public void TakeSendable(List<OutboxEntry> sendable)
-    {
-        foreach (var destination in ready)
-        {
-            var lane = lanes[destination];
-            lane.Offered = false;
-            if (lane.InFlight || lane.Entries.Count == 0 || lane.Entries.Peek().Sequence > lane.CommittedUpTo) continue;
-            lane.InFlight = true;
-            sendable.Add(lane.Entries.Peek());
-        }
-
-        ready.Clear();
-    }
-
-    /// <summary>The broker has the entry. Anything but the one in flight is a late echo and changes nothing.</summary>
-    public void Acknowledged(TopicPartition destination, long sequence)
-    {
-        if (!lanes.TryGetValue(destination, out var lane) || !lane.InFlight || lane.Entries.Peek().Sequence != sequence) return;
-        var entry = lane.Entries.Dequeue();
-        lane.InFlight = false;
-        lane.AcknowledgedUpTo = sequence;
-        Count--;
-        Bytes -= entry.Value.Length;
-        removed.Add(destination);
-        Offer(destination, lane);
-    }
-
-    /// <summary>The send failed for now: the same entry is sent again, never the next.</summary>
-    public void Failed(TopicPartition destination, long sequence)
-    {
-        if (!lanes.TryGetValue(destination, out var lane) || !lane.InFlight || lane.Entries.Peek().Sequence != sequence) return;
-        lane.InFlight = false;
-        Offer(destination, lane);
     }
 
     private Lane LaneOf(TopicPartition destination)
@@ -124,20 +101,10 @@ public sealed class Outbox
         return lane;
     }
 
-    private void Offer(TopicPartition destination, Lane lane)
-    {
-        if (lane.Offered || lane.InFlight || lane.Entries.Count == 0 || lane.Entries.Peek().Sequence > lane.CommittedUpTo) return;
-        lane.Offered = true;
-        ready.Add(destination);
-    }
-
     private sealed class Lane
     {
         public readonly Queue<OutboxEntry> Entries = new();
         public long NextSequence;
-        public long CommittedUpTo = -1;
         public long AcknowledgedUpTo = -1;
-        public bool InFlight;
-        public bool Offered;
     }
 }

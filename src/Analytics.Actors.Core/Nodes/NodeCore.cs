@@ -14,7 +14,7 @@ public sealed record NodeSettings
     /// <summary>Pause between commits while results wait to leave; at most 100.</summary>
     public long UrgentIntervalMs { get; init; } = 10;
 
-    /// <summary>How long a revoked shard may finish its running calls before its last checkpoint.</summary>
+    /// <summary>How long a revoked shard may finish its calls and send what waits, before its last checkpoint.</summary>
     public long ReleaseLimitMs { get; init; } = 5_000;
 
     /// <summary>Bounds of the random pause before a shard is taken over again, and of that between failed commits.</summary>
@@ -51,6 +51,7 @@ public sealed class NodeCore(NodeSettings settings)
     private readonly SortedDictionary<ShardId, Slot> slots = [];
     private readonly Dictionary<TopicPartition, Slot> readers = [];
     private readonly List<OutboxEntry> sendable = [];
+    private readonly Dictionary<string, long> appliedBefore = new(StringComparer.Ordinal);
     private readonly Random random = new(settings.Seed);
     private IReadOnlyList<ShardCheckpoint>? committing;
     private long? commitAgainMs;
@@ -64,6 +65,14 @@ public sealed class NodeCore(NodeSettings settings)
     public IEnumerable<(ShardId Shard, ShardPhase Phase)> Phases => slots.Select(pair => (pair.Key, pair.Value.Phase));
 
     public Shard? Find(ShardId shard) => slots.TryGetValue(shard, out var slot) ? slot.Shard : null;
+
+    /// <summary>Parts applied by this node since its start, by topic: by the shards that it runs and by those that it ran.</summary>
+    public Dictionary<string, long> AppliedByTopic()
+    {
+        var applied = new Dictionary<string, long>(appliedBefore, StringComparer.Ordinal);
+        foreach (var shard in Running) AddApplied(shard, applied);
+        return applied;
+    }
 
     /// <summary>What shards told since the last call.</summary>
     public void TakeEvents(List<ShardEvent> events)
@@ -87,7 +96,7 @@ public sealed class NodeCore(NodeSettings settings)
                 if (slot.Phase is ShardPhase.Waiting or ShardPhase.Releasing) due = Earlier(due, slot.DueMs);
                 if (slot.Shard is not { } shard) continue;
                 if (slot.Phase == ShardPhase.Running) due = Earlier(due, shard.NextDueMs);
-                if (committing is null && slot.Phase == ShardPhase.Running && shard.IsDirty) due = Earlier(due, CommitDueMs(shard));
+                if (committing is null && shard.IsDirty) due = Earlier(due, CommitDueMs(shard));
             }
 
             return due;
@@ -101,7 +110,7 @@ public sealed class NodeCore(NodeSettings settings)
             case RecordsRead read: Read(read, nowMs); break;
             case CallReturned returned: Find(returned.Call.Shard)?.CallReturned(returned.Call, returned.Outcome, returned.Releases, nowMs); break;
             case CallReleased released: Find(released.Call.Shard)?.CallReleased(released.Call, nowMs); break;
-            case OutputSent sent: Sent(sent); break;
+            case OutputsSent sent: Sent(sent); break;
             case CommitFinished finished: Finish(finished.Outcomes, nowMs, effects); break;
             case CommitFailed failed: CommitAgainLater(failed.Reason, nowMs, effects); break;
             case CommitUnknown unknown: LoseCommitting(unknown.Reason, nowMs, effects); break;
@@ -202,11 +211,9 @@ public sealed class NodeCore(NodeSettings settings)
         foreach (var record in read.Records) slot.Shard.Receive(record, nowMs);
     }
 
-    private void Sent(OutputSent sent)
+    private void Sent(OutputsSent sent)
     {
-        if (Find(sent.Shard) is not { } shard || shard.Epoch != sent.Epoch) return;
-        if (sent.Sent) shard.Outputs.Outbox.Acknowledged(sent.Destination, sent.Sequence);
-        else shard.Outputs.Outbox.Failed(sent.Destination, sent.Sequence);
+        if (Find(sent.Shard) is { } shard && shard.Epoch == sent.Epoch) shard.Outputs.Outbox.Acknowledged(sent.Destination, sent.UpToSequence);
     }
 
     private void PassTime(long nowMs, List<NodeEffect> effects)
@@ -232,9 +239,9 @@ public sealed class NodeCore(NodeSettings settings)
         foreach (var slot in slots.Values)
         {
             if (slot.Shard is not { } shard) continue;
+            foreach (var call in shard.Outputs.Calls) effects.Add(new BeginCall(call));
             if (slot.Phase == ShardPhase.Running)
             {
-                foreach (var call in shard.Outputs.Calls) effects.Add(new BeginCall(call));
                 var pause = shard.IsFull;
                 if (pause != slot.IsPaused)
                 {
@@ -246,7 +253,8 @@ public sealed class NodeCore(NodeSettings settings)
 
             shard.Outputs.Calls.Clear();
             shard.Outputs.Outbox.TakeSendable(sendable);
-            foreach (var entry in sendable) effects.Add(new SendOutput(slot.Id, shard.Epoch, entry));
+            if (sendable.Count == 0) continue;
+            effects.Add(new SendOutputs(slot.Id, shard.Epoch, sendable.ToArray()));
             sendable.Clear();
         }
 
@@ -259,7 +267,7 @@ public sealed class NodeCore(NodeSettings settings)
         foreach (var slot in slots.Values)
         {
             if (slot.Shard is not { } shard) continue;
-            isDue |= slot.Phase == ShardPhase.Releasing ? ReleaseIsDue(slot, nowMs) : shard.IsDirty && CommitDueMs(shard) <= nowMs;
+            isDue |= (shard.IsDirty && CommitDueMs(shard) <= nowMs) || (slot.Phase == ShardPhase.Releasing && ReleaseIsDue(slot, nowMs));
         }
 
         if (!isDue) return;
@@ -276,7 +284,9 @@ public sealed class NodeCore(NodeSettings settings)
         effects.Add(new Commit(checkpoints));
     }
 
-    private static bool ReleaseIsDue(Slot slot, long nowMs) => slot.Shard!.RunningCalls == 0 || slot.DueMs <= nowMs;
+    // A shard is given up when nothing of it runs or waits to leave, or when its time is up.
+    private static bool ReleaseIsDue(Slot slot, long nowMs) =>
+        slot.DueMs <= nowMs || (slot.Shard!.RunningCalls == 0 && slot.Shard.Outputs.Outbox.Count == 0 && !slot.Shard.Outputs.IsWaiting);
 
     private long CommitDueMs(Shard shard) => lastCommitMs + (shard.IsUrgent ? settings.UrgentIntervalMs : settings.CheckpointIntervalMs);
 
@@ -322,7 +332,7 @@ public sealed class NodeCore(NodeSettings settings)
 
     private void Released(Slot slot, long nowMs, List<NodeEffect> effects)
     {
-        // What the last checkpoint released still leaves while the node lives; the next owner sends what did not.
+        // What could not be sent in time is sent by the next owner.
         Stop(slot, effects);
         if (slot.IsWanted && !isStopping)
         {
@@ -352,7 +362,8 @@ public sealed class NodeCore(NodeSettings settings)
     {
         if (slot.Shard is not { } shard) return;
         StopReadingOf(slot, effects);
-        effects.Add(new CancelCalls(slot.Id, shard.Epoch));
+        effects.Add(new AbandonShard(slot.Id, shard.Epoch));
+        AddApplied(shard, appliedBefore);
         slot.Shard = null;
         slot.IsPaused = false;
     }
@@ -369,6 +380,11 @@ public sealed class NodeCore(NodeSettings settings)
     {
         slots.Remove(slot.Id);
         effects.Add(new ReleaseShard(slot.Id, inOrder));
+    }
+
+    private static void AddApplied(Shard shard, Dictionary<string, long> to)
+    {
+        foreach (var (topic, count) in shard.AppliedByTopic) to[topic] = to.GetValueOrDefault(topic) + count;
     }
 
     private static long? Earlier(long? left, long? right) => left is null ? right : right is null ? left : Math.Min(left.Value, right.Value);

@@ -40,8 +40,8 @@ public sealed record CommitFailed(string Reason) : NodeMessage;
 /// <summary>Whether the commit took place is unknown: its shards count as lost.</summary>
 public sealed record CommitUnknown(string Reason) : NodeMessage;
 
-/// <summary>The broker has an outbox entry, or (not Sent) has it not yet: the same one goes again.</summary>
-public sealed record OutputSent(ShardId Shard, Epoch Epoch, TopicPartition Destination, long Sequence, bool Sent) : NodeMessage;
+/// <summary>The broker has all entries of a destination up to and including this sequence.</summary>
+public sealed record OutputsSent(ShardId Shard, Epoch Epoch, TopicPartition Destination, long UpToSequence) : NodeMessage;
 
 /// <summary>Time has passed.</summary>
 public sealed record TimePassed : NodeMessage;
@@ -59,14 +59,16 @@ public sealed record StopReading(TopicPartition Partition) : NodeEffect;
 public sealed record PauseReading(TopicPartition Partition, bool Pause) : NodeEffect;
 public sealed record BeginCall(ModuleCall Call) : NodeEffect;
 
-/// <summary>The shard's calls are of no more use.</summary>
-public sealed record CancelCalls(ShardId Shard, Epoch Epoch) : NodeEffect;
+/// <summary>The shard is given up in this epoch: its calls and what it has not sent yet are of no more use.</summary>
+public sealed record AbandonShard(ShardId Shard, Epoch Epoch) : NodeEffect;
 
 /// <summary>Commit these checkpoints in one transaction; report with CommitFinished, CommitFailed or CommitUnknown.</summary>
 public sealed record Commit(IReadOnlyList<ShardCheckpoint> Checkpoints) : NodeEffect;
 
-/// <summary>Send this outbox entry; report with OutputSent.</summary>
-public sealed record SendOutput(ShardId Shard, Epoch Epoch, OutboxEntry Entry) : NodeEffect;
+/// <summary>
+/// Send these outbox entries as <see cref="OutputSender"/> says, the shard's own of this epoch; report with OutputsSent.
+/// </summary>
+public sealed record SendOutputs(ShardId Shard, Epoch Epoch, IReadOnlyList<OutboxEntry> Entries) : NodeEffect;
 
 /// <summary>The node has nothing to do with this shard any more: the revocation may go on.</summary>
 /// <param name="InOrder">Its last checkpoint committed; false: fenced, lost or out of time.</param>

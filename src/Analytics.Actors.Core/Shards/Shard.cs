@@ -347,6 +347,7 @@ public sealed class Shard
         if (!change.Changed) return;
         dirtyGlobals.Add(topic.Name);
         Outputs.Raise(new GlobalCached(Id, topic.Name));
+        if (stations.Count > 0) Outputs.Raise(new GlobalApplied(Id, topic.Name, stations.Count));
         foreach (var station in stations.Values)
         {
             if (!topic.Triggers && station.TriggerCount == 0) continue;

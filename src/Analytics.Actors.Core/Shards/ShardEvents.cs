@@ -19,9 +19,14 @@ public sealed record RecordMissing(ShardId Shard, SourcePartition Source, long O
 public sealed record DeadLettered(ShardId Shard, DeadLetter Letter) : ShardEvent(Shard);
 
 /// <summary>A module call ended; Outcome is result, nothing, error or timeout.</summary>
-public sealed record CallEnded(ShardId Shard, string Station, string Module, string Outcome, string Reason) : ShardEvent(Shard);
+/// <param name="IsFinal">The answer; false: an error that is tried again.</param>
+/// <param name="InputMs">When the trigger had its input, ms: what this call has waited and taken since, with all attempts.</param>
+public sealed record CallEnded(ShardId Shard, string Station, string Module, string Outcome, string Reason, bool IsFinal, long InputMs) : ShardEvent(Shard);
 
 public sealed record GlobalCached(ShardId Shard, string Topic) : ShardEvent(Shard);
+
+/// <summary>A global record is now part of the inputs of so many stations; later ones find it cached.</summary>
+public sealed record GlobalApplied(ShardId Shard, string Topic, int Count) : ShardEvent(Shard);
 
 /// <summary>A timer of a station or batch came due: order-second, incomplete, retry, interval, deadline.</summary>
 public sealed record TimerFired(ShardId Shard, string Kind, string Entity) : ShardEvent(Shard);

@@ -173,8 +173,10 @@ public sealed class Station
         queue.Running = null;
         queue.IsStuck = !releases;
         CoreIsDirty = true;
-        around.Outputs.Raise(new CallEnded(around.Outputs.Shard, Id, module.Name, outcome.Kind.ToString().ToLowerInvariant(), outcome.Reason));
-        if (outcome.Kind == CallOutcomeKind.Error && trigger.Attempts <= module.Retries)
+        var isFinal = outcome.Kind != CallOutcomeKind.Error || trigger.Attempts > module.Retries;
+        around.Outputs.Raise(new CallEnded(
+            around.Outputs.Shard, Id, module.Name, outcome.Kind.ToString().ToLowerInvariant(), outcome.Reason, isFinal, trigger.Captured?.TimeMs ?? nowMs));
+        if (!isFinal)
         {
             trigger.RetryDueMs = nowMs + (module.RetryDelayMs << Math.Min(trigger.Attempts - 1, 10));
             queue.PutBack(trigger);

@@ -12,7 +12,7 @@ public sealed class Mailbox<T>(long bytesMax)
     private List<(T Item, long Bytes)> items = [];
     private List<(T Item, long Bytes)> taken = [];
     private long bytes;
-    private volatile bool isClosed;
+    private bool isClosed;
 
     public int Count
     {
@@ -24,9 +24,10 @@ public sealed class Mailbox<T>(long bytesMax)
     {
         while (true)
         {
-            if (isClosed) return false;
             lock (gate)
             {
+                // Under the lock: nothing comes in after the close, so that what the reader finds then is all there ever is.
+                if (isClosed) return false;
                 if (itemBytes == 0 || bytes == 0 || bytes + itemBytes <= bytesMax)
                 {
                     items.Add((item, itemBytes));
@@ -50,7 +51,7 @@ public sealed class Mailbox<T>(long bytesMax)
         {
             (items, taken) = (taken, items);
             items.Clear();
-            hasItems.Reset();
+            if (!isClosed) hasItems.Reset();
             return taken;
         }
     }
@@ -68,8 +69,11 @@ public sealed class Mailbox<T>(long bytesMax)
 
     public void Close()
     {
-        isClosed = true;
-        hasRoom.Set();
-        hasItems.Set();
+        lock (gate)
+        {
+            isClosed = true;
+            hasRoom.Set();
+            hasItems.Set();
+        }
     }
 }

@@ -8,18 +8,22 @@ public sealed class NodeCounters
     private readonly ConcurrentDictionary<string, long> fetched = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<(string Module, string Outcome), long> calls = new();
     private readonly ConcurrentDictionary<string, long> uploads = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<(string Module, bool TimedOut), long> batches = new();
     private readonly ConcurrentDictionary<string, long> deadLetters = new(StringComparer.Ordinal);
     private long checkpoints, checkpointBytes, checkpointTicks, sent, sentTicks;
 
     /// <summary>Records read from source topics, by topic.</summary>
     public IReadOnlyDictionary<string, long> FetchedByTopic => fetched;
 
-    /// <summary>Calls that ended, by module and outcome (result, nothing, error, timeout).</summary>
+    /// <summary>Calls that ended, each attempt one, by module and outcome (result, nothing, error, timeout).</summary>
     public IReadOnlyDictionary<(string Module, string Outcome), long> Calls => calls;
 
     public IReadOnlyDictionary<string, long> UploadsByTopic => uploads;
 
     public IReadOnlyDictionary<string, long> DeadLettersByReason => deadLetters;
+
+    /// <summary>Batches that ended, complete or by their deadline.</summary>
+    public IReadOnlyDictionary<(string Module, bool TimedOut), long> BatchesByModule => batches;
 
     public long Answers { get; internal set; }
     public long BatchesOpened { get; internal set; }
@@ -34,7 +38,7 @@ public sealed class NodeCounters
     public long OutputsSent => Interlocked.Read(ref sent);
     public TimeSpan SendTime => TimeSpan.FromTicks(Interlocked.Read(ref sentTicks));
 
-    internal void Fetched(string topic) => fetched.AddOrUpdate(topic, 1, static (_, count) => count + 1);
+    internal void Fetched(string topic, int records) => fetched.AddOrUpdate(topic, static (_, more) => more, static (_, count, more) => count + more, (long)records);
 
     internal void CallEnded(string module, string outcome) => calls.AddOrUpdate((module, outcome), 1, static (_, count) => count + 1);
 
@@ -42,10 +46,11 @@ public sealed class NodeCounters
 
     internal void DeadLettered(string reason) => deadLetters.AddOrUpdate(reason, 1, static (_, count) => count + 1);
 
-    internal void BatchEnded(int expected, bool timedOut)
+    internal void BatchEnded(string module, bool timedOut)
     {
         if (timedOut) BatchesTimedOut++;
         else BatchesCompleted++;
+        batches.AddOrUpdate((module, timedOut), 1, static (_, count) => count + 1);
     }
 
     internal void Committed(TimeSpan elapsed, long bytes)

@@ -51,7 +51,7 @@ public sealed class NodeHost : IAsyncDisposable
         this.options = options;
         this.parts = parts;
         logger = parts.Logging.CreateLogger("Analytics.Actors.Node");
-        Observer = new NodeObserver(logger);
+        Observer = new NodeObserver(logger, parts.Pipeline, parts.Time);
         var kafkaLogger = parts.Logging.CreateLogger("Analytics.Actors.Kafka");
         kafkaLog = entry => kafkaLogger.Log(
             entry.Level switch
@@ -104,6 +104,8 @@ public sealed class NodeHost : IAsyncDisposable
             ApplyTimes = parts.ApplyTimes,
         };
         producer = new PartitionProducer(parts.Kafka, kafkaLog);
+        // The client looks up a topic that it does not know once a second: the first results would wait for that.
+        await producer.PrepareAsync([ShardSettings.PartsTopic, ShardSettings.BatchTopic, .. counts.Keys.Where(IsWritten)], TimeSpan.FromSeconds(10)).ConfigureAwait(false);
         Shards = new NodeLoop(
             new NodeSettings
             {
@@ -114,7 +116,7 @@ public sealed class NodeHost : IAsyncDisposable
                 Seed = Random.Shared.Next(),
             },
             parts.Store, producer, Observer, options.NodeId, options.Limits.MailboxBytes, parts.Time);
-        pool = new ModulePool(parts.Modules, options.Pools, Shards.Post);
+        pool = new ModulePool(parts.Modules, options.Pools, Shards.Post, Observer.CallFinished);
         data = new DataConsumer(parts.Kafka, $"{options.Group}.data", Shards, kafkaLog);
         Shards.Start(data, pool);
         Router = new RouterLoop(
@@ -189,13 +191,16 @@ public sealed class NodeHost : IAsyncDisposable
         return parts.Pipeline.Topics.Values.Where(topic => topic.OutputOf is null || wanted.Contains(topic.Name));
     }
 
+    private bool IsWritten(string topic) =>
+        topic == $"{options.Group}.dead-letters" || parts.Pipeline.Modules.Values.Any(module => module.Enabled && module.OutputTopic == topic);
+
     private async Task<Dictionary<string, int>> PrepareTopicsAsync(CancellationToken cancellation)
     {
         var group = options.Group;
         await admin!.EnsureInternalTopicAsync($"{group}.station-events", options.Shards, cancellation).ConfigureAwait(false);
         await admin.EnsureInternalTopicAsync($"{group}.batch-results", options.Shards, cancellation).ConfigureAwait(false);
         var counts = new Dictionary<string, int>(StringComparer.Ordinal);
-        var writes = parts.Pipeline.Modules.Values.Where(module => module.Enabled).Select(module => module.OutputTopic).Append($"{group}.dead-letters");
+        var writes = parts.Pipeline.Modules.Values.Select(module => module.OutputTopic).Append($"{group}.dead-letters").Where(IsWritten);
         foreach (var topic in writes)
         {
             counts[topic] = await admin.GetPartitionCountAsync(topic).ConfigureAwait(false)

@@ -3,6 +3,7 @@ using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Core.Shards;
 using Analytics.Actors.Kafka;
+using Analytics.Actors.Node.Metrics;
 using TopicPartition = Analytics.Actors.Core.TopicPartition;
 
 namespace Analytics.Actors.Node.Hosting;
@@ -14,12 +15,11 @@ namespace Analytics.Actors.Node.Hosting;
 public sealed class NodeLoop : IRecordSink, IOwnershipListener
 {
     private static readonly TimeSpan LongestWait = TimeSpan.FromMilliseconds(500);
-    private static readonly TimeSpan SendAgainAfter = TimeSpan.FromMilliseconds(100);
 
     private readonly Mailbox<object> mailbox;
     private readonly NodeCore core;
     private readonly ICheckpointStore store;
-    private readonly PartitionProducer producer;
+    private readonly OutputLanes lanes;
     private readonly NodeObserver observer;
     private readonly TimeProvider time;
     private readonly string owner;
@@ -30,17 +30,19 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     private readonly Thread thread;
     private DataConsumer? data;
     private ModulePool? pool;
+    private IReadOnlyList<(object Item, long Bytes)> batch = [];
+    private bool isStarted;
     private volatile bool isEnding;
 
     public NodeLoop(NodeSettings settings, ICheckpointStore store, PartitionProducer producer, NodeObserver observer, string owner, long mailboxBytesMax, TimeProvider time)
     {
         this.store = store;
-        this.producer = producer;
         this.observer = observer;
         this.owner = owner;
         this.time = time;
         core = new NodeCore(settings);
         mailbox = new Mailbox<object>(mailboxBytesMax);
+        lanes = new OutputLanes(producer, observer, message => mailbox.Post(message), time);
         thread = new Thread(Run) { IsBackground = true, Name = "shards" };
     }
 
@@ -53,6 +55,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     {
         data = consumer;
         pool = modules;
+        isStarted = true;
         thread.Start();
     }
 
@@ -61,31 +64,28 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     /// <summary>Asks for something that only the loop's thread may read.</summary>
     public Task<T> Ask<T>(Func<NodeCore, T> question)
     {
-        var answer = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
-        Action<NodeCore> ask = node =>
-        {
-            try
-            {
-                answer.SetResult(question(node));
-            }
-            catch (Exception failure)
-            {
-                answer.SetException(failure);
-            }
-        };
-        if (!mailbox.Post(ask)) answer.SetCanceled();
-        return answer.Task;
+        var asked = new Question<NodeCore, T>(question);
+        if (!mailbox.Post(asked)) asked.Cancel();
+        return asked.Answered;
     }
 
     /// <summary>Releases all shards in order; ends when they are, or when the limit has passed. True: all are.</summary>
     public async Task<bool> ReleaseAllAsync(TimeSpan limit)
     {
+        if (!isStarted) return true;
         mailbox.Post(new StopRequested());
-        var deadline = time.GetTimestamp();
-        while (time.GetElapsedTime(deadline) < limit)
+        var begun = time.GetTimestamp();
+        try
         {
-            if (!await Ask(node => node.Phases.Any()).ConfigureAwait(false)) return true;
-            await Task.Delay(10, CancellationToken.None).ConfigureAwait(false);
+            while (time.GetElapsedTime(begun) is var elapsed && elapsed < limit)
+            {
+                if (!await Ask(node => node.Phases.Any()).WaitAsync(limit - elapsed, time).ConfigureAwait(false)) return true;
+                await Task.Delay(10, CancellationToken.None).ConfigureAwait(false);
+            }
+        }
+        catch (Exception ended) when (ended is TimeoutException or OperationCanceledException)
+        {
+            // The loop is held up, or has ended by a failure: nothing is released any more.
         }
 
         return false;
@@ -94,6 +94,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     public void End()
     {
         isEnding = true;
+        lanes.Dispose();
         mailbox.Close();
     }
 
@@ -159,10 +160,11 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
             while (!isEnding)
             {
                 var wait = core.NextDueMs is { } due ? TimeSpan.FromMilliseconds(Math.Clamp(due - NowMs, 0, LongestWait.TotalMilliseconds)) : LongestWait;
-                foreach (var (item, bytes) in mailbox.Take(wait))
+                batch = mailbox.Take(wait);
+                foreach (var (item, bytes) in batch)
                 {
                     if (item is NodeMessage message) Handle(message);
-                    else ((Action<NodeCore>)item)(core);
+                    else ((Question<NodeCore>)item).Answer(core);
                     mailbox.Done(bytes);
                 }
 
@@ -174,8 +176,17 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         catch (Exception failure)
         {
             observer.LoopFailed(failure);
-            mailbox.Close();
             finished.TrySetException(failure);
+        }
+        finally
+        {
+            Question<NodeCore>.CancelAll(batch, mailbox);
+            // Nobody releases these any more: a revocation need not wait its limit out, the next owner fences us.
+            lock (releases)
+            {
+                foreach (var waiting in releases.Values) waiting.TrySetResult();
+                releases.Clear();
+            }
         }
     }
 
@@ -185,7 +196,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         core.TakeEvents(events);
         if (events.Count > 0)
         {
-            observer.Happened(events);
+            observer.Happened(events, NowMs);
             events.Clear();
         }
 
@@ -197,49 +208,24 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     {
         switch (effect)
         {
-            case BeginCall begin: pool!.Begin(begin.Call); break;
-            case SendOutput send: Send(send); break;
+            case BeginCall begin:
+                observer.CallBegins(begin.Call);
+                pool!.Begin(begin.Call);
+                break;
+            case SendOutputs send: lanes.Send(send); break;
             case Commit commit: _ = CommitAsync(commit.Checkpoints); break;
             case TakeOver takeOver: _ = TakeOverAsync(takeOver.Shard); break;
             case StartReading start: _ = data!.Assign(start.Partition, start.Next); break;
             case StopReading stop: _ = data!.Unassign(stop.Partition); break;
             case PauseReading pause: _ = pause.Pause ? data!.Pause(pause.Partition) : data!.Resume(pause.Partition); break;
-            case CancelCalls cancel: pool!.Cancel(cancel.Shard, cancel.Epoch); break;
+            case AbandonShard abandon:
+                pool!.Cancel(abandon.Shard, abandon.Epoch);
+                lanes.Abandon(abandon.Shard, abandon.Epoch);
+                break;
             case ReleaseShard release: Release(release); break;
             case Warn warn: observer.Warned(warn.Text); break;
             default: throw new InvalidOperationException($"no way to carry out {effect}");
         }
-    }
-
-    private void Send(SendOutput send)
-    {
-        var entry = send.Entry;
-        var headers = new RecordHeader[entry.Headers.Count];
-        for (var index = 0; index < headers.Length; index++)
-        {
-            headers[index] = new RecordHeader(entry.Headers[index].Key, System.Text.Encoding.UTF8.GetBytes(entry.Headers[index].Value));
-        }
-
-        var begun = time.GetTimestamp();
-        producer.Send(entry.Destination, entry.Key, entry.Value, headers, entry.TimestampMs, outcome =>
-        {
-            if (outcome.Result == SendResult.Sent)
-            {
-                observer.Sent(entry, time.GetElapsedTime(begun));
-                mailbox.Post(new OutputSent(send.Shard, send.Epoch, entry.Destination, entry.Sequence, true));
-                return;
-            }
-
-            // Never the next: the same one again, after a pause. What can never be sent was refused before the commit.
-            observer.Warned($"sending {entry.Sequence} to {entry.Destination} failed, it is sent again: {outcome.Error}");
-            _ = SendAgainAsync(send);
-        });
-    }
-
-    private async Task SendAgainAsync(SendOutput send)
-    {
-        await Task.Delay(SendAgainAfter, time).ConfigureAwait(false);
-        mailbox.Post(new OutputSent(send.Shard, send.Epoch, send.Entry.Destination, send.Entry.Sequence, false));
     }
 
     private async Task CommitAsync(IReadOnlyList<ShardCheckpoint> checkpoints)
@@ -249,16 +235,18 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         try
         {
             var outcomes = await store.CommitAsync(checkpoints, CancellationToken.None).ConfigureAwait(false);
-            observer.Committed(checkpoints, time.GetElapsedTime(begun));
+            observer.Committed(checkpoints, outcomes, time.GetElapsedTime(begun));
             mailbox.Post(new CommitFinished(outcomes));
         }
         catch (StoreUnavailableException failure)
         {
+            observer.CommitFailed(CheckpointFailure.Unavailable, failure.Message);
             mailbox.Post(new CommitFailed(failure.Message));
         }
         catch (Exception failure)
         {
             // Whatever else went wrong, nothing says that it was not committed.
+            observer.CommitFailed(CheckpointFailure.OutcomeUnknown, failure.Message);
             mailbox.Post(new CommitUnknown(failure.Message));
         }
     }
@@ -268,10 +256,13 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         await Task.Yield();
         try
         {
-            mailbox.Post(new ShardTakenOver(await store.TakeOverWholeAsync(shard, owner, CancellationToken.None).ConfigureAwait(false)));
+            var recovered = await store.TakeOverWholeAsync(shard, owner, CancellationToken.None).ConfigureAwait(false);
+            observer.TookOver(shard, null);
+            mailbox.Post(new ShardTakenOver(recovered));
         }
         catch (Exception failure)
         {
+            observer.TookOver(shard, failure.Message);
             mailbox.Post(new TakeOverFailed(shard, failure.Message));
         }
     }

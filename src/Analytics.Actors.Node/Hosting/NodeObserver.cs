@@ -1,24 +1,55 @@
 using System.Collections.Concurrent;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Core.Shards;
+using Analytics.Actors.Core.Stations;
 using Analytics.Actors.Kafka;
+using Analytics.Actors.Node.Metrics;
 using Microsoft.Extensions.Logging;
 using TopicPartition = Analytics.Actors.Core.TopicPartition;
 
 namespace Analytics.Actors.Node.Hosting;
 
 /// <summary>
-/// Hears what happens in a node and turns it into counters and log events. It never changes what happens. Methods are
-/// called from several threads.
+/// Hears what happens in a node and turns it into counters, metrics, log events and the list of recent problems. It never
+/// changes what happens. Methods are called from several threads.
 /// </summary>
-public sealed class NodeObserver(ILogger logger)
+public sealed class NodeObserver : IDisposable
 {
+    // Their names are a contract: log readers select by them.
+    private static readonly EventId Opened = new(1, "BatchOpened"), Answer = new(2, "BatchAnswer"), TimedOut = new(3, "BatchTimedOut"),
+        Cached = new(4, "GlobalCached"), Applied = new(5, "GlobalApplied"), Records = new(6, "RecordsFetched"), Failed = new(7, "CallFailed"),
+        Dead = new(8, "DeadLetter"), Missing = new(9, "RecordMissing"), Late = new(10, "AnswerLate"), Released = new(11, "ShardReleased"),
+        Positioned = new(12, "SourcesPositioned"), Stopped = new(13, "PartitionStopped"), Skipped = new(14, "Gap"), Ended = new(15, "LoopFailed");
+
+    private readonly ILogger logger;
+    private readonly TimeProvider time;
     private readonly ConcurrentDictionary<string, string> stopped = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, string> gaps = new(StringComparer.Ordinal);
 
+    // By module: the modules that it depends on, and their output topics.
+    private readonly Dictionary<string, IReadOnlyList<(string Module, string Topic)>> dependencies;
+
+    public NodeObserver(ILogger logger, PipelineConfiguration pipeline, TimeProvider time)
+    {
+        this.logger = logger;
+        this.time = time;
+        Sending = new SendProgress(time);
+        dependencies = pipeline.Modules.Values.ToDictionary(
+            module => module.Name,
+            IReadOnlyList<(string, string)> (module) => module.DependsOn.Select(name => (name, pipeline.Modules[name].OutputTopic)).ToList(),
+            StringComparer.Ordinal);
+    }
+
     /// <summary>Counters since the start, for health, reports and the live view.</summary>
     public NodeCounters Counters { get; } = new();
+
+    public NodeMetrics Metrics { get; } = new();
+
+    public RecentProblems Problems { get; } = new();
+
+    public SendProgress Sending { get; }
 
     /// <summary>Partitions that are not read any more, with the reason.</summary>
     public IReadOnlyDictionary<string, string> StoppedPartitions => stopped;
@@ -26,11 +57,14 @@ public sealed class NodeObserver(ILogger logger)
     /// <summary>Ranges of offsets that were skipped by a topic's policy.</summary>
     public IReadOnlyDictionary<string, string> Gaps => gaps;
 
+    /// <summary>Why the store did not do its last work; null while it does.</summary>
+    public string? StoreFailure { get; private set; }
+
     /// <summary>The last failure of a loop; null while all run.</summary>
     public string? Failure { get; private set; }
 
     /// <summary>Events of shards, in order, on the shards' thread.</summary>
-    public void Happened(IReadOnlyList<ShardEvent> events)
+    public void Happened(IReadOnlyList<ShardEvent> events, long nowMs)
     {
         foreach (var happened in events)
         {
@@ -38,44 +72,56 @@ public sealed class NodeObserver(ILogger logger)
             {
                 case BatchAnswered answered:
                     Counters.Answers++;
-                    if (logger.IsEnabled(LogLevel.Debug)) logger.LogDebug("BatchAnswer: {StationId} answered {BatchId} of {Module}", answered.Station, answered.BatchId, answered.Module);
+                    if (logger.IsEnabled(LogLevel.Debug)) logger.LogDebug(Answer, "BatchAnswer: {StationId} answered {BatchId} of {Module}", answered.Station, answered.BatchId, answered.Module);
                     break;
                 case CallEnded ended:
-                    Counters.CallEnded(ended.Module, ended.Outcome);
-                    if (ended.Outcome is "error" or "timeout")
-                        logger.LogWarning("CallFailed: {Module} of {StationId}: {Reason}", ended.Module, ended.Station, ended.Reason);
+                    CallHasEnded(ended, nowMs);
                     break;
                 case BatchOpened opened:
                     Counters.BatchesOpened++;
-                    if (logger.IsEnabled(LogLevel.Debug)) logger.LogDebug("BatchOpened: {BatchId} of {Module}, expected {Expected}", opened.BatchId, opened.Module, opened.Expected);
+                    if (logger.IsEnabled(LogLevel.Debug)) logger.LogDebug(Opened, "BatchOpened: {BatchId} of {Module}, expected {Expected}", opened.BatchId, opened.Module, opened.Expected);
                     break;
                 case BatchCompleted completed:
-                    Counters.BatchEnded(completed.Expected, false);
+                    Counters.BatchEnded(completed.Module, false);
+                    if (completed.Results > 0) Metrics.BatchCompleted(completed.Results);
+                    else Metrics.BatchEmpty();
                     break;
                 case BatchTimedOut timedOut:
-                    Counters.BatchEnded(timedOut.Expected, true);
-                    logger.LogInformation("BatchTimedOut: {BatchId} of {Module}, {Results} of {Expected} stations", timedOut.BatchId, timedOut.Module, timedOut.Results, timedOut.Expected);
+                    Counters.BatchEnded(timedOut.Module, true);
+                    Metrics.BatchTimedOut();
+                    if (timedOut.Results == 0) Metrics.BatchEmpty();
+                    Tell("batch-timeout", "", $"{timedOut.BatchId} of {timedOut.Module}: {timedOut.Results} of {timedOut.Expected} stations");
+                    logger.LogInformation(TimedOut, "BatchTimedOut: {BatchId} of {Module}, {Results} of {Expected} stations", timedOut.BatchId, timedOut.Module, timedOut.Results, timedOut.Expected);
                     break;
                 case Uploaded uploaded:
                     Counters.Uploaded(uploaded.Topic);
                     break;
                 case DeadLettered dead:
                     Counters.DeadLettered(dead.Letter.Reason.Code);
-                    logger.LogInformation("DeadLetter: {Source} offset {Offset} item {Index}: {Reason}", dead.Letter.Source, dead.Letter.Offset, dead.Letter.Index, dead.Letter.Reason);
+                    Metrics.DeadLettered(dead.Letter.Source.Topic, dead.Letter.Reason.Code);
+                    Tell("dead-letter", dead.Letter.Station, $"{dead.Letter.Source} offset {dead.Letter.Offset} item {dead.Letter.Index}: {dead.Letter.Reason}");
+                    logger.LogInformation(Dead, "DeadLetter: {Source} offset {Offset} item {Index}: {Reason}", dead.Letter.Source, dead.Letter.Offset, dead.Letter.Index, dead.Letter.Reason);
                     break;
                 case RecordMissing missing:
                     Counters.Missing++;
-                    logger.LogError("RecordMissing: shard {Shard} never got offset {Offset} of {Source}", missing.Shard, missing.Offset, missing.Source);
+                    Metrics.RecordsMissing(missing.Source.Topic, 1);
+                    Tell("record-missing", "", $"shard {missing.Shard} never got offset {missing.Offset} of {missing.Source}");
+                    logger.LogError(Missing, "RecordMissing: shard {Shard} never got offset {Offset} of {Source}", missing.Shard, missing.Offset, missing.Source);
                     break;
                 case AnswerLate late:
                     Counters.LateAnswers++;
-                    logger.LogDebug("AnswerLate: {StationId} answered {BatchId} of {Module} after its end", late.Station, late.BatchId, late.Module);
+                    Metrics.BatchAnswersLate(1);
+                    logger.LogDebug(Late, "AnswerLate: {StationId} answered {BatchId} of {Module} after its end", late.Station, late.BatchId, late.Module);
                     break;
                 case OrderLate late:
                     Counters.LateOrders += late.Count;
+                    Metrics.LateItems(late.Topic, late.Count);
                     break;
                 case GlobalCached cached:
-                    logger.LogDebug("GlobalCached: {Topic} in shard {Shard}", cached.Topic, cached.Shard);
+                    logger.LogDebug(Cached, "GlobalCached: {Topic} in shard {Shard}", cached.Topic, cached.Shard);
+                    break;
+                case GlobalApplied applied:
+                    logger.LogDebug(Applied, "GlobalApplied: {Topic} to {Count} stations of shard {Shard}", applied.Topic, applied.Count, applied.Shard);
                     break;
                 default:
                     break;
@@ -83,19 +129,55 @@ public sealed class NodeObserver(ILogger logger)
         }
     }
 
-    public void Fetched(IReadOnlyList<FetchedRecord> records)
+    /// <summary>An input goes to its module; a repeated attempt has the same input.</summary>
+    public void CallBegins(ModuleCall call)
     {
-        foreach (var record in records) Counters.Fetched(record.Partition.Topic);
-        if (logger.IsEnabled(LogLevel.Debug))
+        if (call.Id.Attempt > 1) return;
+        var quality = call.Input.Quality;
+        Metrics.InputAssembled(call.Module.Name, quality);
+        if (!dependencies.TryGetValue(call.Module.Name, out var needed)) return;
+        for (var index = 0; index < needed.Count; index++)
         {
-            foreach (var group in records.GroupBy(record => record.Partition.Topic)) logger.LogDebug("Fetched: {Count} records of {Topic}", group.Count(), group.Key);
+            Metrics.DependencySeen(call.Module.Name, needed[index].Module, quality.AvailableTopics.Contains(needed[index].Topic));
         }
     }
 
-    public void Sent(OutboxEntry entry, TimeSpan elapsed) => Counters.Sent(elapsed);
+    /// <summary>One attempt has ended, or its time is up; on the pool's threads.</summary>
+    public void CallFinished(string module, TimeSpan elapsed, CallOutcomeKind outcome) => Metrics.CallFinished(module, elapsed.TotalSeconds, outcome);
 
-    public void Committed(IReadOnlyList<ShardCheckpoint> checkpoints, TimeSpan elapsed)
+    public void Fetched(IReadOnlyList<FetchedRecord> records)
     {
+        // Records come in runs of one partition.
+        for (var from = 0; from < records.Count;)
+        {
+            var topic = records[from].Partition.Topic;
+            var to = from + 1;
+            while (to < records.Count && records[to].Partition.Topic == topic) to++;
+            Counters.Fetched(topic, to - from);
+            Metrics.RecordsFetched(topic, to - from);
+            from = to;
+        }
+
+        if (logger.IsEnabled(LogLevel.Debug))
+        {
+            foreach (var group in records.GroupBy(record => record.Partition.Topic)) logger.LogDebug(Records, "Fetched: {Count} records of {Topic}", group.Count(), group.Key);
+        }
+    }
+
+    public void SendBegins() => Sending.Begun();
+
+    /// <summary>A message of the router (an envelope) or of a shard (an output) has its outcome.</summary>
+    public void SendEnded(string topic, TimeSpan elapsed, bool sent, bool isOutput)
+    {
+        Sending.Ended(sent);
+        if (!sent) return;
+        Metrics.Produced(topic, elapsed.TotalSeconds);
+        if (isOutput) Counters.Sent(elapsed);
+    }
+
+    public void Committed(IReadOnlyList<ShardCheckpoint> checkpoints, IReadOnlyList<CheckpointOutcome> outcomes, TimeSpan elapsed)
+    {
+        StoreFailure = null;
         var bytes = 0L;
         foreach (var checkpoint in checkpoints)
         {
@@ -105,19 +187,38 @@ public sealed class NodeObserver(ILogger logger)
         }
 
         Counters.Committed(elapsed, bytes);
+        Metrics.CheckpointCommitted(elapsed.TotalSeconds, bytes, checkpoints.Count);
+        foreach (var outcome in outcomes)
+        {
+            if (outcome == CheckpointOutcome.Fenced) Metrics.CheckpointFailed(CheckpointFailure.Fenced);
+        }
     }
 
-    public void ShardReleased(ShardId shard, bool inOrder) => logger.LogInformation("ShardReleased: {Shard} {How}", shard, inOrder ? "in order" : "without a last checkpoint");
+    public void CommitFailed(CheckpointFailure failure, string reason)
+    {
+        StoreFailure = reason;
+        Metrics.CheckpointFailed(failure);
+        Tell("store", "", failure == CheckpointFailure.Unavailable ? $"a checkpoint was not taken: {reason}" : $"whether a checkpoint was taken is not known: {reason}");
+    }
+
+    public void TookOver(ShardId shard, string? failure)
+    {
+        StoreFailure = failure;
+        if (failure is not null) Tell("store", "", $"shard {shard} could not be taken over: {failure}");
+    }
+
+    public void ShardReleased(ShardId shard, bool inOrder) => logger.LogInformation(Released, "ShardReleased: {Shard} {How}", shard, inOrder ? "in order" : "without a last checkpoint");
 
     public void SourcesPositioned(IReadOnlyList<PartitionOffset> positions)
     {
-        if (positions.Count > 0) logger.LogInformation("SourcesPositioned: {Positions}", string.Join(", ", positions));
+        if (positions.Count > 0) logger.LogInformation(Positioned, "SourcesPositioned: {Positions}", string.Join(", ", positions));
     }
 
     public void PartitionStopped(TopicPartition partition, string reason)
     {
         stopped[partition.ToString()] = reason;
-        logger.LogError("PartitionStopped: {Partition}: {Reason}", partition, reason);
+        Tell("partition-stopped", "", $"{partition}: {reason}");
+        logger.LogError(Stopped, "PartitionStopped: {Partition}: {Reason}", partition, reason);
     }
 
     public void Gap(TopicPartition partition, long position, long? to, string log)
@@ -129,14 +230,44 @@ public sealed class NodeObserver(ILogger logger)
         }
 
         gaps[partition.ToString()] = $"{position} to {to}";
-        logger.LogError("Gap: {Partition} goes on at {To} instead of {Position}; the log holds {Log}", partition, to, position, log);
+        // A recreated topic begins below the position: what is lost of the old one, nobody knows.
+        Metrics.GapSkipped(partition.Topic, Math.Max(0, to.Value - position));
+        Tell("gap", "", $"{partition} goes on at {to} instead of {position}");
+        logger.LogError(Skipped, "Gap: {Partition} goes on at {To} instead of {Position}; the log holds {Log}", partition, to, position, log);
     }
 
-    public void Warned(string text) => logger.LogWarning("{Text}", text);
+    public void Warned(string text)
+    {
+        Tell("warning", "", text);
+        logger.LogWarning("{Text}", text);
+    }
 
     public void LoopFailed(Exception failure)
     {
         Failure = failure.ToString();
-        logger.LogCritical(failure, "a loop has ended: a rule that must hold was broken; the node stops");
+        Tell("failure", "", failure.Message);
+        logger.LogCritical(Ended, failure, "a loop has ended: a rule that must hold was broken; the node stops");
     }
+
+    public void Dispose() => Metrics.Dispose();
+
+    private void CallHasEnded(CallEnded ended, long nowMs)
+    {
+        Counters.CallEnded(ended.Module, ended.Outcome);
+        var outcome = ended.Outcome switch
+        {
+            "result" => CallOutcomeKind.Result,
+            "nothing" => CallOutcomeKind.Nothing,
+            "timeout" => CallOutcomeKind.Timeout,
+            _ => CallOutcomeKind.Error,
+        };
+        var seconds = Math.Max(0, nowMs - ended.InputMs) / 1000.0;
+        if (ended.IsFinal) Metrics.InputProcessed(ended.Module, seconds, outcome);
+        if (outcome is CallOutcomeKind.Result or CallOutcomeKind.Nothing) return;
+        var again = ended.IsFinal ? "" : ", it is tried again";
+        Tell(outcome == CallOutcomeKind.Timeout ? "call-timeout" : "call-error", ended.Station, $"{ended.Module}: {ended.Reason}{again}");
+        logger.LogWarning(Failed, "CallFailed: {Module} of {StationId}: {Reason}{Again}", ended.Module, ended.Station, ended.Reason, again);
+    }
+
+    private void Tell(string kind, string station, string text) => Problems.Add(new Problem(time.GetUtcNow(), kind, station, text));
 }

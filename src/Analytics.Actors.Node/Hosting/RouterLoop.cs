@@ -26,6 +26,7 @@ public sealed class RouterLoop : IRouterListener
     private readonly Thread thread;
     private readonly Func<string, int?> partitionCount;
     private RouterSource? source;
+    private IReadOnlyList<(object Item, long Bytes)> batch = [];
     private volatile bool isEnding;
     private volatile bool isPositioned;
     private bool isPaused;
@@ -60,21 +61,9 @@ public sealed class RouterLoop : IRouterListener
     /// <summary>Asks for something that only the loop's thread may read.</summary>
     public Task<T> Ask<T>(Func<Router, T> question)
     {
-        var answer = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
-        if (!Post(() => answer.TrySetResult(question(router)))) answer.SetCanceled();
-        return answer.Task;
-    }
-
-    /// <summary>Waits until everything routed is acknowledged, at most so long, and commits it.</summary>
-    public async Task FinishAsync(TimeSpan limit)
-    {
-        var begun = time.GetTimestamp();
-        while (time.GetElapsedTime(begun) < limit && !await Ask(node => node.IsIdle).ConfigureAwait(false))
-        {
-            await Task.Delay(10, CancellationToken.None).ConfigureAwait(false);
-        }
-
-        await CommitNowAsync(null).ConfigureAwait(false);
+        var asked = new Question<Router, T>(question);
+        if (!mailbox.Post(asked)) asked.Cancel();
+        return asked.Answered;
     }
 
     public void End()
@@ -179,9 +168,11 @@ public sealed class RouterLoop : IRouterListener
             while (!isEnding)
             {
                 var wait = router.NextDueMs is { } due ? TimeSpan.FromMilliseconds(Math.Clamp(due - NowMs, 0, LongestWait.TotalMilliseconds)) : LongestWait;
-                foreach (var (item, bytes) in mailbox.Take(wait))
+                batch = mailbox.Take(wait);
+                foreach (var (item, bytes) in batch)
                 {
                     if (item is IReadOnlyList<FetchedRecord> records) Route(records);
+                    else if (item is Question<Router> question) question.Answer(router);
                     else ((Action)item)();
                     mailbox.Done(bytes);
                     router.Flush(effects);
@@ -197,8 +188,11 @@ public sealed class RouterLoop : IRouterListener
         catch (Exception failure)
         {
             observer.LoopFailed(failure);
-            mailbox.Close();
             finished.TrySetException(failure);
+        }
+        finally
+        {
+            Question<Router>.CancelAll(batch, mailbox);
         }
     }
 
@@ -240,17 +234,23 @@ public sealed class RouterLoop : IRouterListener
         foreach (var partition in assigned) _ = pause ? source!.Pause(partition) : source!.Resume(partition);
     }
 
-    private void Send(SendEnvelope send) => producer.Send(send.Destination, null, send.Value, [], NowMs, outcome =>
+    private void Send(SendEnvelope send)
     {
-        if (outcome.Result == SendResult.Sent)
+        var begun = time.GetTimestamp();
+        observer.SendBegins();
+        producer.Send(send.Destination, null, send.Value, [], NowMs, outcome =>
         {
-            Post(() => router.Acknowledged(send.Destination, send.Number, effects));
-            return;
-        }
+            observer.SendEnded(send.Destination.Topic, time.GetElapsedTime(begun), outcome.Result == SendResult.Sent, isOutput: false);
+            if (outcome.Result == SendResult.Sent)
+            {
+                Post(() => router.Acknowledged(send.Destination, send.Number, effects));
+                return;
+            }
 
-        observer.Warned($"an envelope to {send.Destination} failed, it is sent again: {outcome.Error}");
-        _ = SendAgainAsync(send);
-    });
+            observer.Warned($"an envelope to {send.Destination} failed, it is sent again: {outcome.Error}");
+            _ = SendAgainAsync(send);
+        });
+    }
 
     private async Task SendAgainAsync(SendEnvelope send)
     {

@@ -2,11 +2,9 @@ using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Modules;
+using Analytics.Actors.Core.Stations;
 
 namespace Analytics.Actors.Node.Metrics;
-
-/// <summary>How a module call ended.</summary>
-public enum CallOutcome { Result, Nothing, Error, TimedOut }
 
 /// <summary>Why a checkpoint did not commit.</summary>
 public enum CheckpointFailure { Fenced, Unavailable, OutcomeUnknown }
@@ -28,7 +26,7 @@ public sealed class NodeMetrics : IDisposable
         [1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216, 67_108_864, 268_435_456];
 
     private readonly Meter meter = new("Analytics.Actors");
-    private readonly Counter<long> processed, errors, batchSuccess, batchTimeout, batchEmpty, batchLateAnswers, records, results,
+    private readonly Counter<long> processed, errors, batchSuccess, batchTimeout, batchEmpty, batchLateAnswers, fetched, records, results,
         deadLetters, gaps, gapRecords, missingRecords, misrouted, lateItems, dependencyInputs, checkpointFailures;
     private readonly Histogram<double> processingSeconds, availabilityRatio, callSeconds, produceSeconds, checkpointSeconds;
     private readonly Histogram<long> batchStations, checkpointBytes, checkpointShards;
@@ -44,11 +42,11 @@ public sealed class NodeMetrics : IDisposable
         // Listening begins before the instruments exist, so that no measurement is missed.
         Text = new PrometheusText(meter);
 
-        processed = meter.CreateCounter<long>("data_analysis_processed_total", null, "Station inputs whose module call has finished, whatever its outcome.");
+        processed = meter.CreateCounter<long>("data_analysis_processed_total", null, "Station inputs that a module has answered, whatever its answer.");
         errors = meter.CreateCounter<long>("data_analysis_errors_total", null, "Errors by type: call_error, call_timeout, dead_letter, checkpoint, or as the host names them.");
         meter.CreateObservableGauge("data_analysis_station_count", () => stations.Sum(shard => shard.Value), null, "Stations of the shards that this node owns.");
         meter.CreateObservableGauge("data_analysis_memory_usage", () => Environment.WorkingSet / (1024.0 * 1024.0), null, "Memory of the process (working set) in MB of 1024 * 1024 bytes.");
-        processingSeconds = Seconds("data_analysis_processing_seconds", "Time of module calls, all modules together, the last attempt of each.");
+        processingSeconds = Seconds("data_analysis_processing_seconds", "Time from a station input to its answer, all modules together: waiting, every attempt and the pauses between them.");
 
         batchSuccess = meter.CreateCounter<long>("batch_success_total", null, "Batches that completed and were uploaded.");
         batchTimeout = meter.CreateCounter<long>("batch_timeout_total", null, "Batches that ended by their deadline.");
@@ -61,9 +59,10 @@ public sealed class NodeMetrics : IDisposable
         missingTopics = meter.CreateGauge<long>("data_quality_missing_topics", null, "Topics without data in the module's latest input.");
         failedTopics = meter.CreateGauge<long>("data_quality_failed_topics", null, "Topics whose data could not be shaped in the module's latest input.");
 
-        records = meter.CreateCounter<long>("data_analysis_records_total", null, "Records of a topic applied to stations.");
+        fetched = meter.CreateCounter<long>("data_analysis_fetched_records_total", null, "Records read from a source topic.");
+        records = meter.CreateCounter<long>("data_analysis_records_total", null, "Parts of a topic's records applied: one for each station of a record, one for each shard of a global one.");
         results = meter.CreateCounter<long>("data_analysis_results_total", null, "Results of a module.");
-        callSeconds = Seconds("data_analysis_call_seconds", "Time of a module's calls by outcome: result, nothing, error, timeout.");
+        callSeconds = Seconds("data_analysis_call_seconds", "Time of a module's calls, each attempt one, by outcome: result, nothing, error, timeout.");
         produceSeconds = Seconds("data_analysis_produce_seconds", "Time from sending a Kafka message of a topic to its acknowledgement.");
         meter.CreateObservableGauge("data_analysis_window_cache_bytes", WindowBytesByTopic, null, "Size of the windows of a topic in memory, all stations together.");
         dependencyInputs = meter.CreateCounter<long>("data_analysis_dependency_inputs_total", null, "Inputs of a module by whether the output of a module that it depends on was there.");
@@ -90,7 +89,9 @@ public sealed class NodeMetrics : IDisposable
     /// <summary>The text of /metrics.</summary>
     public PrometheusText Text { get; }
 
-    public void RecordsApplied(string topic, int count) => records.Add(count, Topic(topic));
+    public void RecordsFetched(string topic, int count) => fetched.Add(count, Topic(topic));
+
+    public void RecordsApplied(string topic, long count) => records.Add(count, Topic(topic));
 
     public void DeadLettered(string topic, string reason)
     {
@@ -125,21 +126,27 @@ public sealed class NodeMetrics : IDisposable
     public void DependencySeen(string module, string dependency, bool available) =>
         dependencyInputs.Add(1, Module(module), new("dependency", dependency), new("available", available ? "true" : "false"));
 
-    /// <summary>A call has its answer. <paramref name="seconds"/> is the time of the attempt that gave it.</summary>
-    public void CallFinished(string module, double seconds, CallOutcome outcome)
+    /// <summary>A call has ended. Every attempt is a call.</summary>
+    public void CallFinished(string module, double seconds, CallOutcomeKind outcome) =>
+        callSeconds.Record(seconds, Module(module), new("outcome", outcome switch
+        {
+            CallOutcomeKind.Result => "result",
+            CallOutcomeKind.Nothing => "nothing",
+            CallOutcomeKind.Error => "error",
+            _ => "timeout",
+        }));
+
+    /// <summary>
+    /// An input has its answer. <paramref name="seconds"/> is the time since the input was there: waiting for a place in
+    /// the pool, every attempt, and the pauses between them.
+    /// </summary>
+    public void InputProcessed(string module, double seconds, CallOutcomeKind outcome)
     {
         processed.Add(1);
         processingSeconds.Record(seconds);
-        callSeconds.Record(seconds, Module(module), new("outcome", outcome switch
-        {
-            CallOutcome.Result => "result",
-            CallOutcome.Nothing => "nothing",
-            CallOutcome.Error => "error",
-            _ => "timeout",
-        }));
-        if (outcome == CallOutcome.Result) results.Add(1, Module(module));
-        else if (outcome == CallOutcome.Error) Error("call_error");
-        else if (outcome == CallOutcome.TimedOut) Error("call_timeout");
+        if (outcome == CallOutcomeKind.Result) results.Add(1, Module(module));
+        else if (outcome == CallOutcomeKind.Error) Error("call_error");
+        else if (outcome == CallOutcomeKind.Timeout) Error("call_timeout");
     }
 
     /// <summary>A batch was uploaded because it was complete.</summary>

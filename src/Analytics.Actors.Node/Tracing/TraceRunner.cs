@@ -146,8 +146,8 @@ public sealed class TraceRunner
                 var outcomes = store.CommitAsync(commit.Checkpoints, default).AsTask().GetAwaiter().GetResult();
                 work.Enqueue(() => Tell(new CommitFinished(outcomes)));
                 break;
-            case SendOutput send:
-                Send(send);
+            case SendOutputs send:
+                foreach (var entry in send.Entries) Send(send, entry);
                 break;
             case BeginCall begin:
                 Call(begin.Call);
@@ -159,10 +159,9 @@ public sealed class TraceRunner
         }
     }
 
-    private void Send(SendOutput send)
+    private void Send(SendOutputs send, OutboxEntry entry)
     {
-        var entry = send.Entry;
-        work.Enqueue(() => Tell(new OutputSent(send.Shard, send.Epoch, entry.Destination, entry.Sequence, true)));
+        work.Enqueue(() => Tell(new OutputsSent(send.Shard, send.Epoch, entry.Destination, entry.Sequence)));
         if (entry.Destination.Topic == settings.BatchTopic)
         {
             Append(entry.Destination, entry.Value);

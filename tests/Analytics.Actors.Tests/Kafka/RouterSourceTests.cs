@@ -83,8 +83,11 @@ public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixt
         // Paused, nothing comes; resumed, it goes on.
         await router.Pause(partition);
         await producer.SendNumbersAsync(partition, 10, 1);
+        listener.Sink.Offsets(partition).Length.ShouldBe(10);
         await router.Resume(partition);
         await listener.Sink.WaitForOffset(partition, 10);
+        listener.Sink.Offsets(partition).ShouldBe(Enumerable.Range(0, 11).Select(offset => (long)offset));
+        (await router.GetHighWatermarksAsync([partition]))[partition].ShouldBe(11);
 
         listener.OnRevocation = async _ => (await router.CommitAsync([new PartitionOffset(partition, 7)])).Committed.ShouldBeTrue();
         await router.DisposeAsync();

@@ -3,6 +3,7 @@ using System.Diagnostics.Metrics;
 using System.Text.RegularExpressions;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Modules;
+using Analytics.Actors.Core.Stations;
 using Analytics.Actors.Node.Metrics;
 using Xunit.Abstractions;
 
@@ -44,23 +45,32 @@ public sealed partial class NodeMetricsTests(ITestOutputHelper output) : IDispos
         metrics.RecordsApplied("PARAM", 3);
         metrics.RecordsApplied("PARAM", 4);
         metrics.RecordsApplied("WEATHER", 1);
-        metrics.CallFinished("pv_prediction", 0.003, CallOutcome.Result);
-        metrics.CallFinished("pv_prediction", 0.2, CallOutcome.Result);
-        metrics.CallFinished("pv_prediction", 0.1, CallOutcome.Nothing);
-        metrics.CallFinished("pv_prediction", 0.1, CallOutcome.Error);
-        metrics.CallFinished("SOH_model", 30, CallOutcome.TimedOut);
+        metrics.RecordsFetched("PARAM", 2);
+        metrics.CallFinished("pv_prediction", 0.003, CallOutcomeKind.Result);
+        metrics.CallFinished("pv_prediction", 0.2, CallOutcomeKind.Result);
+        metrics.CallFinished("pv_prediction", 0.1, CallOutcomeKind.Nothing);
+        metrics.CallFinished("pv_prediction", 0.1, CallOutcomeKind.Error);
+        metrics.CallFinished("pv_prediction", 0.1, CallOutcomeKind.Error);
+        metrics.CallFinished("SOH_model", 30, CallOutcomeKind.Timeout);
+        metrics.InputProcessed("pv_prediction", 0.004, CallOutcomeKind.Result);
+        metrics.InputProcessed("pv_prediction", 0.3, CallOutcomeKind.Result);
+        metrics.InputProcessed("pv_prediction", 0.2, CallOutcomeKind.Nothing);
+        metrics.InputProcessed("pv_prediction", 1.5, CallOutcomeKind.Error);
+        metrics.InputProcessed("SOH_model", 31, CallOutcomeKind.Timeout);
         metrics.DeadLettered("PARAM", "not_json");
         metrics.CheckpointFailed(CheckpointFailure.Fenced);
 
         var scraped = Scrape();
         scraped.Value("data_analysis_records_total", "topic", "PARAM").ShouldBe(7);
         scraped.Value("data_analysis_records_total", "topic", "WEATHER").ShouldBe(1);
+        scraped.Value("data_analysis_fetched_records_total", "topic", "PARAM").ShouldBe(2);
         scraped.Value("data_analysis_processed_total").ShouldBe(5);
         scraped.Value("data_analysis_results_total", "module", "pv_prediction").ShouldBe(2);
         scraped.Value("data_analysis_processing_seconds_count").ShouldBe(5);
         scraped.Value("data_analysis_call_seconds_count", "module", "pv_prediction", "outcome", "result").ShouldBe(2);
         scraped.Value("data_analysis_call_seconds_sum", "module", "pv_prediction", "outcome", "result").ShouldBe(0.203, 1e-12);
         scraped.Value("data_analysis_call_seconds_count", "module", "pv_prediction", "outcome", "nothing").ShouldBe(1);
+        scraped.Value("data_analysis_call_seconds_count", "module", "pv_prediction", "outcome", "error").ShouldBe(2, "each attempt is a call");
         scraped.Value("data_analysis_call_seconds_count", "module", "SOH_model", "outcome", "timeout").ShouldBe(1);
         scraped.Value("data_analysis_errors_total", "error_type", "call_error").ShouldBe(1);
         scraped.Value("data_analysis_errors_total", "error_type", "call_timeout").ShouldBe(1);
@@ -207,7 +217,7 @@ public sealed partial class NodeMetricsTests(ITestOutputHelper output) : IDispos
             for (var i = 0; i < Times; i++)
             {
                 metrics.RecordsApplied(i % 2 == 0 ? "A" : "B", 1);
-                metrics.CallFinished("pv_prediction", 0.001 * (i % 7), CallOutcome.Result);
+                metrics.CallFinished("pv_prediction", 0.001 * (i % 7), CallOutcomeKind.Result);
                 metrics.Lag("A", thread, i);
             }
         })).ToArray();
@@ -229,8 +239,9 @@ public sealed partial class NodeMetricsTests(ITestOutputHelper output) : IDispos
         void Work()
         {
             metrics.RecordsApplied("PARAM", 1);
-            metrics.CallFinished("pv_prediction", 0.01, CallOutcome.Result);
-            metrics.CallFinished("pv_prediction", 0.01, CallOutcome.Error);
+            metrics.RecordsFetched("PARAM", 1);
+            metrics.CallFinished("pv_prediction", 0.01, CallOutcomeKind.Result);
+            metrics.InputProcessed("pv_prediction", 0.01, CallOutcomeKind.Error);
             metrics.InputAssembled("pv_prediction", quality);
             metrics.DependencySeen("station_guidance", "load_prediction", true);
             metrics.Produced("PARAM", 0.01);
@@ -265,7 +276,7 @@ public sealed partial class NodeMetricsTests(ITestOutputHelper output) : IDispos
     public void Promtool_reads_the_text_and_dislikes_only_the_name_that_is_given()
     {
         metrics.RecordsApplied("odd \" \\ \n topic", 1);
-        metrics.CallFinished("pv_prediction", 0.2, CallOutcome.Result);
+        metrics.CallFinished("pv_prediction", 0.2, CallOutcomeKind.Result);
         metrics.BatchCompleted(5);
         metrics.ShardOwned(new ShardId(1), new Epoch(3));
         using var promtool = Process.Start(new ProcessStartInfo("promtool", "check metrics") { RedirectStandardInput = true, RedirectStandardError = true, RedirectStandardOutput = true })!;
