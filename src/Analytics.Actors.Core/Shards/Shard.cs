@@ -170,6 +170,18 @@ public sealed class Shard
         if (nowMs - sweptMs >= SweepIntervalMs) Sweep(nowMs);
     }
 
+    /// <summary>
+    /// The shard is to be given up: no more calls begin, those that run may finish. What waits for a call, or for the
+    /// checkpoint before its call, is left to the next owner.
+    /// </summary>
+    public void StopCalls()
+    {
+        around.IsClosed = true;
+        foreach (var call in withheld) running.Remove(call.Id);
+        withheld.Clear();
+        if (committing is { } taken) committing = (taken.Number, taken.Entries, 0);
+    }
+
     /// <summary>Takes a checkpoint of all that changed since the last one. Only one may be under way.</summary>
     /// <param name="release">The owner's last one before it gives the shard up in order.</param>
     public ShardCheckpoint TakeCheckpoint(bool release, long nowMs)

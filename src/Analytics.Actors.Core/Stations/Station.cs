@@ -55,8 +55,9 @@ public sealed class Station
 
     internal Dictionary<string, long> Intervals => intervals;
 
-    /// <summary>Nothing is held and nothing is owed: the actor may go.</summary>
-    public bool IsEmpty => TriggerCount == 0 && waitingForSecond.Count == 0 && windows.Values.All(window => window.IsEmpty);
+    /// <summary>Nothing is held, nothing is owed, and no code of an earlier call still runs: the actor may go.</summary>
+    public bool IsEmpty => waitingForSecond.Count == 0 && queues.Values.All(queue => queue is { Count: 0, IsStuck: false })
+        && windows.Values.All(window => window.IsEmpty);
 
     /// <summary>When the station next wants to hear of time, ms; null: never.</summary>
     public long? NextDueMs
@@ -176,6 +177,7 @@ public sealed class Station
         around.Outputs.Raise(new CallEnded(around.Outputs.Shard, Id, module.Name, outcome.Kind.ToString().ToLowerInvariant(), outcome.Reason));
         if (outcome.Kind == CallOutcomeKind.Error && trigger.Attempts <= module.Retries)
         {
+            trigger.Failures++;
             trigger.RetryDueMs = nowMs + (module.RetryDelayMs << Math.Min(trigger.Attempts - 1, 10));
             queue.PutBack(trigger);
         }
@@ -217,8 +219,21 @@ public sealed class Station
         foreach (var (name, queue) in queues.ToList())
         {
             if (around.Modules.ContainsKey(name)) continue;
-            foreach (var trigger in queue.TakeAll()) AnswerAll(trigger, name, Outcome.Nothing, default, "the module is gone");
+            foreach (var trigger in queue.TakeAll())
+            {
+                around.Forget(trigger);
+                AnswerAll(trigger, name, Outcome.Nothing, default, "the module is gone");
+            }
+
             queues.Remove(name);
+            CoreIsDirty = true;
+        }
+
+        // A timer that nothing acts on would come due for ever.
+        foreach (var name in intervals.Keys.ToList())
+        {
+            if (around.Modules.TryGetValue(name, out var module) && module.IntervalMs is not null) continue;
+            intervals.Remove(name);
             CoreIsDirty = true;
         }
 
@@ -227,7 +242,7 @@ public sealed class Station
             var module = around.Modules[name];
             foreach (var trigger in queue.TakeDeadly(Math.Max(1, module.Retries)))
             {
-                var reason = $"the process ended {trigger.Attempts} times during this call";
+                var reason = $"the process ended {trigger.Deaths} times during this call";
                 CoreIsDirty = true;
                 Settle(module, trigger, new CallOutcome(CallOutcomeKind.Error, default, reason), nowMs);
                 if (trigger.Debts.Count > 0) RejectCall(module, trigger, reason, nowMs);
@@ -405,9 +420,11 @@ public sealed class Station
 
     private void StartCalls(long nowMs)
     {
+        if (around.IsClosed) return;
         foreach (var (name, queue) in queues)
         {
             if (queue.TakeNext(nowMs) is not { } trigger) continue;
+            if (trigger.RetryDueMs > 0) around.Outputs.Raise(new TimerFired(around.Outputs.Shard, "retry", Id));
             trigger.Attempts++;
             CoreIsDirty = true;
             around.Start(this, around.Modules[name], trigger);
