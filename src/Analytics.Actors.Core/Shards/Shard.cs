@@ -83,7 +83,8 @@ public sealed class Shard
 
     /// <summary>There is something to write.</summary>
     public bool IsDirty =>
-        dirtyPositions.Count > 0 || dirtyStations.Count > 0 || Batches.IsDirty || Outputs.IsWaiting || dirtyGlobals.Count > 0 || withheld.Count > 0;
+        dirtyPositions.Count > 0 || dirtyStations.Count > 0 || Batches.IsDirty || Outputs.IsWaiting || dirtyGlobals.Count > 0 || withheld.Count > 0
+        || emptied.Count > 0;
 
     /// <summary>Results (or calls) wait for the next checkpoint.</summary>
     public bool IsUrgent => Outputs.IsWaiting || withheld.Count > 0;

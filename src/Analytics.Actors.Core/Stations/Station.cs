@@ -356,6 +356,8 @@ public sealed class Station
         }
 
         CoreIsDirty = true;
+        // What this trigger's cause has completed goes before it: calls begin in order of their triggers.
+        CompleteWaiting(module, queue, nowMs);
         var trigger = module.Coalesce == CoalescePolicy.Latest ? queue.Latest : null;
         if (trigger is null)
         {
@@ -394,17 +396,20 @@ public sealed class Station
     {
         foreach (var (name, queue) in queues)
         {
-            if (queue.Waiting.Count == 0) continue;
-            var module = around.Modules[name];
-            for (var index = 0; index < queue.Waiting.Count; index++)
-            {
-                var trigger = queue.Waiting[index];
-                var isDue = trigger.IncompleteDueMs <= nowMs;
-                if (!isDue && Inputs.Missing(this, around, module, trigger.Pinned?.Topic, nowMs).Count > 0) continue;
-                if (isDue) around.Outputs.Raise(new TimerFired(around.Outputs.Shard, "incomplete", Id));
-                queue.Waiting.RemoveAt(index--);
-                Capture(module, queue, trigger, nowMs);
-            }
+            if (queue.Waiting.Count > 0) CompleteWaiting(around.Modules[name], queue, nowMs);
+        }
+    }
+
+    private void CompleteWaiting(ModuleConfiguration module, ModuleQueue queue, long nowMs)
+    {
+        for (var index = 0; index < queue.Waiting.Count; index++)
+        {
+            var trigger = queue.Waiting[index];
+            var isDue = trigger.IncompleteDueMs <= nowMs;
+            if (!isDue && Inputs.Missing(this, around, module, trigger.Pinned?.Topic, nowMs).Count > 0) continue;
+            if (isDue) around.Outputs.Raise(new TimerFired(around.Outputs.Shard, "incomplete", Id));
+            queue.Waiting.RemoveAt(index--);
+            Capture(module, queue, trigger, nowMs);
         }
     }
 
