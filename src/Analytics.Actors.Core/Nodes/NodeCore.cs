@@ -162,6 +162,7 @@ public sealed class NodeCore(NodeSettings settings)
             if (slot.Phase != ShardPhase.Running) continue;
             slot.Phase = ShardPhase.Releasing;
             slot.DueMs = nowMs + settings.ReleaseLimitMs;
+            slot.Shard!.StopCalls();
             StopReadingOf(slot, effects);
         }
     }
