@@ -60,16 +60,18 @@ public sealed class ModulePool : IDisposable
     {
         get
         {
-            lock (gate)
+            var load = new Dictionary<string, (int Running, int Waiting)>(StringComparer.Ordinal);
+            foreach (var pool in Pools())
             {
-                var load = running.CountBy(call => call.Order.Module.Name).ToDictionary(pair => pair.Key, pair => (Running: pair.Value, Waiting: 0), StringComparer.Ordinal);
-                foreach (var lanes in pools.Values)
+                foreach (var call in pool.Read(state => state.Running.Select(call => call.Order.Module.Name).ToList()))
                 {
-                    foreach (var (module, waiting) in lanes.Waiting) load[module] = (load.GetValueOrDefault(module).Running, waiting);
+                    load[call] = (load.GetValueOrDefault(call).Running + 1, load.GetValueOrDefault(call).Waiting);
                 }
 
-                return load;
+                foreach (var (module, waiting) in pool.Waiting) load[module] = (load.GetValueOrDefault(module).Running, load.GetValueOrDefault(module).Waiting + waiting);
             }
+
+            return load;
         }
     }
 
@@ -244,6 +246,15 @@ public sealed class ModulePool : IDisposable
         }
 
         public IEnumerable<(string Module, int Waiting)> Waiting => queues.Select(queue => (queue.Module, queue.Calls.Count));
+
+        /// <summary>Calls that wait for a place, by module.</summary>
+        public List<(string Module, int Calls)> Waiting
+        {
+            get
+            {
+                lock (gate) return queues.Select(queue => (queue.Module, queue.Calls.Count)).ToList();
+            }
+        }
 
         public void Enqueue(ModuleCall call)
         {
