@@ -12,32 +12,29 @@ namespace Analytics.Actors.Node.Hosting;
 /// pool in turn, so that none waits behind another's queue.
 /// </summary>
 /// <remarks>
-/// A call that takes longer than <see cref="SlowAfter"/> is slow: it lends its place to others, so that blocked code does
-/// not hold up the rest. A module's slow calls are bounded; at the bound it waits for itself, not for others.
+/// Code that blocks must not hold up the rest: where a pool has calls waiting and none has ended for
+/// <see cref="StallAfter"/>, the calls that run that long lend their places to others. A busy processor alone never looks
+/// like that, because calls keep ending. The places that one module's calls have lent are bounded; at the bound it waits
+/// for itself, not the others for it.
 /// </remarks>
 public sealed class ModulePool : IDisposable
 {
-    /// <summary>After this time a call no longer counts against its pool's limit.</summary>
-    public static readonly TimeSpan SlowAfter = TimeSpan.FromMilliseconds(50);
+    /// <summary>A pool in which nothing ends for so long although calls wait is held up by blocked code.</summary>
+    public static readonly TimeSpan StallAfter = TimeSpan.FromMilliseconds(100);
 
-    /// <summary>Slow calls of one module that may run at once.</summary>
-    public const int SlowCallsMax = 64;
+    /// <summary>Places that calls of one module may have lent at once.</summary>
+    public const int LentPlacesMax = 64;
 
-    private readonly Lock gate = new();
-    private readonly Dictionary<string, Lanes> pools = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Pool> pools = new(StringComparer.Ordinal);
     private readonly IReadOnlyDictionary<string, int> limits;
     private readonly IReadOnlyDictionary<string, IModule> modules;
     private readonly Action<NodeMessage> report;
     private readonly Action<string, TimeSpan, CallOutcomeKind>? finished;
-    private readonly HashSet<Running> running = [];
-    private readonly Queue<Running> startable = new();
     private readonly Timer watch;
-    private int idleThreads;
-    private int threads;
     private bool isDisposed;
 
     /// <param name="limits">Calls at once per pool; a pool that is not named has as many as "default".</param>
-    /// <param name="report">Takes the answers; called on the pool's threads, under its lock: it must not block.</param>
+    /// <param name="report">Takes the answers; called on the pool's threads.</param>
     /// <param name="finished">Hears of each call: module, duration, outcome.</param>
     public ModulePool(
         IReadOnlyDictionary<string, IModule> modules, IReadOnlyDictionary<string, int> limits,
@@ -47,169 +44,109 @@ public sealed class ModulePool : IDisposable
         this.limits = limits;
         this.report = report;
         this.finished = finished;
-        watch = new Timer(_ => Watch(), null, SlowAfter / 2, SlowAfter / 2);
+        watch = new Timer(_ => Watch(), null, StallAfter / 2, StallAfter / 2);
     }
 
     /// <summary>Calls running now.</summary>
-    public int RunningCount
-    {
-        get { lock (gate) return running.Count; }
-    }
+    public int RunningCount => Pools().Sum(pool => pool.Read(state => state.Running.Count));
 
     /// <summary>Calls whose time is up but whose code still runs: module, station, seconds.</summary>
-    public IReadOnlyList<(string Module, string Station, double Seconds)> Stuck
-    {
-        get
-        {
-            lock (gate) return running.Where(call => call.IsTimedOut).Select(call => (call.Order.Module.Name, call.Order.Input.Station, call.Elapsed.TotalSeconds)).ToList();
-        }
-    }
+    public IReadOnlyList<(string Module, string Station, double Seconds)> Stuck =>
+        Pools().SelectMany(pool => pool.Read(state => state.Running.Where(call => call.IsTimedOut)
+            .Select(call => (call.Order.Module.Name, call.Order.Input.Station, call.Elapsed.TotalSeconds)).ToList())).ToList();
 
     /// <summary>Calls of each module that run now, and that wait for a place.</summary>
     public IReadOnlyDictionary<string, (int Running, int Waiting)> Load
     {
         get
         {
-            lock (gate)
+            var load = new Dictionary<string, (int Running, int Waiting)>(StringComparer.Ordinal);
+            foreach (var pool in Pools())
             {
-                var load = running.CountBy(call => call.Order.Module.Name).ToDictionary(pair => pair.Key, pair => (Running: pair.Value, Waiting: 0), StringComparer.Ordinal);
-                foreach (var lanes in pools.Values)
+                foreach (var call in pool.Read(state => state.Running.Select(call => call.Order.Module.Name).ToList()))
                 {
-                    foreach (var (module, waiting) in lanes.Waiting) load[module] = (load.GetValueOrDefault(module).Running, waiting);
+                    load[call] = (load.GetValueOrDefault(call).Running + 1, load.GetValueOrDefault(call).Waiting);
                 }
 
-                return load;
+                foreach (var (module, waiting) in pool.Waiting) load[module] = (load.GetValueOrDefault(module).Running, load.GetValueOrDefault(module).Waiting + waiting);
             }
+
+            return load;
         }
     }
 
     public void Begin(ModuleCall call)
     {
-        lock (gate)
+        Pool? pool;
+        lock (pools)
         {
             if (isDisposed) return;
-            var pool = call.Module.Pool;
-            if (!pools.TryGetValue(pool, out var lanes))
+            var name = call.Module.Pool;
+            if (!pools.TryGetValue(name, out pool))
             {
-                pools.Add(pool, lanes = new Lanes(limits.TryGetValue(pool, out var limit) ? limit : limits.GetValueOrDefault("default", Environment.ProcessorCount)));
+                var limit = limits.TryGetValue(name, out var given) ? given : limits.GetValueOrDefault("default", Environment.ProcessorCount);
+                pools.Add(name, pool = new Pool(name, limit, Run));
             }
-
-            lanes.Enqueue(call);
-            Dispatch(lanes);
         }
+
+        pool.Enqueue(call);
     }
 
     /// <summary>The shard's calls are of no more use: those that wait are dropped, those that run are asked to end.</summary>
     public void Cancel(Core.ShardId shard, Core.Epoch epoch)
     {
-        List<Running> cancelled;
-        lock (gate)
+        foreach (var pool in Pools())
         {
-            foreach (var lanes in pools.Values) lanes.Drop(call => call.Id.Shard == shard && call.Id.Epoch == epoch);
-            cancelled = running.Where(call => call.Order.Id.Shard == shard && call.Order.Id.Epoch == epoch).ToList();
+            foreach (var call in pool.Drop(call => call.Id.Shard == shard && call.Id.Epoch == epoch)) call.Cancel();
         }
-
-        foreach (var call in cancelled) call.Cancel();
     }
 
     public void Dispose()
     {
-        List<Running> left;
-        lock (gate)
-        {
-            isDisposed = true;
-            left = running.ToList();
-            Monitor.Enter(startable);
-            Monitor.PulseAll(startable);
-            Monitor.Exit(startable);
-        }
-
+        lock (pools) isDisposed = true;
         watch.Dispose();
-        foreach (var call in left) call.Cancel();
-    }
-
-    // Under the gate.
-    private void Dispatch(Lanes lanes)
-    {
-        while (lanes.TakeNext() is { } order)
+        foreach (var pool in Pools())
         {
-            var call = new Running(order, lanes);
-            running.Add(call);
-            Monitor.Enter(startable);
-            startable.Enqueue(call);
-            if (idleThreads > 0)
-            {
-                idleThreads--;
-                Monitor.Pulse(startable);
-            }
-            else
-            {
-                threads++;
-                new Thread(Work) { IsBackground = true, Name = $"module-call-{threads}" }.Start();
-            }
-
-            Monitor.Exit(startable);
+            pool.Close();
+            foreach (var call in pool.Drop(_ => true)) call.Cancel();
         }
     }
 
-    private void Work()
+    private List<Pool> Pools()
     {
-        while (true)
-        {
-            Running call;
-            lock (startable)
-            {
-                while (startable.Count == 0)
-                {
-                    if (isDisposed) return;
-                    idleThreads++;
-                    Monitor.Wait(startable);
-                }
-
-                call = startable.Dequeue();
-            }
-
-            Run(call);
-        }
+        lock (pools) return [.. pools.Values];
     }
 
-    private void Run(Running call)
+    private void Run(Pool pool, RunningCall call)
     {
         if (!modules.TryGetValue(call.Order.Module.Name, out var module))
         {
-            Finish(call, new CallOutcome(CallOutcomeKind.Error, default, $"no module '{call.Order.Module.Name}' is installed on this node"));
+            Finish(pool, call, new CallOutcome(CallOutcomeKind.Error, default, $"no module '{call.Order.Module.Name}' is installed on this node"));
             return;
         }
 
-        ValueTask<ModuleResult> task;
-        call.Started();
         try
         {
-            task = module.CallAsync(call.Order.Input, call.Cancellation);
-            if (!task.IsCompleted)
-            {
-                // The module waits for something: its thread is free, its answer comes by itself.
-                _ = Await(call, task.AsTask());
-                return;
-            }
-
-            Finish(call, Outcome(task.Result));
+            var task = module.CallAsync(call.Order.Input, call.Token);
+            if (task.IsCompleted) Finish(pool, call, Outcome(task.Result));
+            // The module waits for something: its thread is free, its answer comes by itself.
+            else _ = AwaitAsync(pool, call, task.AsTask());
         }
         catch (Exception failure)
         {
-            Finish(call, new CallOutcome(CallOutcomeKind.Error, default, Describe(failure)));
+            Finish(pool, call, new CallOutcome(CallOutcomeKind.Error, default, Describe(failure)));
         }
     }
 
-    private async Task Await(Running call, Task<ModuleResult> task)
+    private async Task AwaitAsync(Pool pool, RunningCall call, Task<ModuleResult> task)
     {
         try
         {
-            Finish(call, Outcome(await task.ConfigureAwait(false)));
+            Finish(pool, call, Outcome(await task.ConfigureAwait(false)));
         }
         catch (Exception failure)
         {
-            Finish(call, new CallOutcome(CallOutcomeKind.Error, default, Describe(failure)));
+            Finish(pool, call, new CallOutcome(CallOutcomeKind.Error, default, Describe(failure)));
         }
     }
 
@@ -239,138 +176,232 @@ public sealed class ModulePool : IDisposable
     private static string Describe(Exception failure) =>
         failure is AggregateException { InnerException: { } inner } ? Describe(inner) : $"{failure.GetType().Name}: {failure.Message}";
 
-    private void Finish(Running call, CallOutcome outcome)
+    private void Finish(Pool pool, RunningCall call, CallOutcome outcome)
     {
-        lock (gate)
+        var elapsed = call.Elapsed;
+        if (!pool.Returned(call))
         {
-            running.Remove(call);
-            call.Lanes.Returned(call.Order.Module.Name, call.IsSlow);
-            // Reported under the gate: the release of a call past its time must not overtake the answer given for it.
-            if (call.IsTimedOut) report(new CallReleased(call.Order.Id));
-            else report(new CallReturned(call.Order.Id, outcome, true));
-            Dispatch(call.Lanes);
+            report(new CallReleased(call.Order.Id));
+            return;
         }
 
-        call.Dispose();
-        if (!call.IsTimedOut) finished?.Invoke(call.Order.Module.Name, call.Elapsed, outcome.Kind);
+        finished?.Invoke(call.Order.Module.Name, elapsed, outcome.Kind);
+        report(new CallReturned(call.Order.Id, outcome, true));
     }
 
-    // Slow calls lend their place; calls past their time are answered for.
+    // Blocked calls lend their places; calls past their time are answered for.
     private void Watch()
     {
-        List<Running> timedOut = [];
-        lock (gate)
+        foreach (var pool in Pools())
         {
-            if (isDisposed) return;
-            foreach (var call in running)
-            {
-                var elapsed = call.Elapsed;
-                if (!call.IsSlow && elapsed >= SlowAfter)
-                {
-                    call.IsSlow = true;
-                    call.Lanes.Lend(call.Order.Module.Name);
-                }
-
-                if (call.IsTimedOut || elapsed.TotalMilliseconds < call.Order.Module.CallTimeoutMs) continue;
-                call.IsTimedOut = true;
-                timedOut.Add(call);
-                var reason = $"no answer within {call.Order.Module.CallTimeoutMs} ms";
-                report(new CallReturned(call.Order.Id, new CallOutcome(CallOutcomeKind.Timeout, default, reason), false));
-            }
-
-            foreach (var lanes in pools.Values) Dispatch(lanes);
-        }
-
-        foreach (var call in timedOut)
-        {
-            finished?.Invoke(call.Order.Module.Name, call.Elapsed, CallOutcomeKind.Timeout);
-            call.Cancel();
+            foreach (var call in pool.Watch(AnswerFor)) call.Cancel();
         }
     }
 
-    private sealed class Running(ModuleCall order, Lanes lanes) : IDisposable
+    private void AnswerFor(RunningCall call)
     {
+        finished?.Invoke(call.Order.Module.Name, call.Elapsed, CallOutcomeKind.Timeout);
+        var reason = $"no answer within {call.Order.Module.CallTimeoutMs} ms";
+        report(new CallReturned(call.Order.Id, new CallOutcome(CallOutcomeKind.Timeout, default, reason), false));
+    }
+
+    /// <summary>A call that runs. All but its cancellation is guarded by its pool.</summary>
+    private sealed class RunningCall(ModuleCall order)
+    {
+        private readonly long startedAt = Stopwatch.GetTimestamp();
         private readonly CancellationTokenSource cancellation = new();
-        private long startedAt = Stopwatch.GetTimestamp();
 
         public ModuleCall Order => order;
-        public Lanes Lanes => lanes;
-        public CancellationToken Cancellation => cancellation.Token;
-        public bool IsSlow { get; set; }
+        public CancellationToken Token => cancellation.Token;
+        public bool HasLent { get; set; }
         public bool IsTimedOut { get; set; }
         public TimeSpan Elapsed => Stopwatch.GetElapsedTime(startedAt);
-        public void Started() => startedAt = Stopwatch.GetTimestamp();
 
-        /// <summary>Asks the code to end. What it registered for that is foreign code: it must neither block the caller nor fail in its hands.</summary>
-        public void Cancel() => ThreadPool.UnsafeQueueUserWorkItem(static call =>
-        {
-            try
-            {
-                call.cancellation.Cancel();
-            }
-            catch (Exception failure) when (failure is ObjectDisposedException or AggregateException)
-            {
-                // It has returned in this very moment, or minds being asked: its answer, if any, comes all the same.
-            }
-        }, this, preferLocal: false);
-
-        public void Dispose() => cancellation.Dispose();
+        // On another thread, because what the module registered may block or throw. Never disposed: it has no timer, and
+        // the module may hold its token for longer than the call.
+        public void Cancel() => _ = cancellation.CancelAsync();
     }
 
-    /// <summary>One pool: a queue per module, served in turn.</summary>
-    private sealed class Lanes(int limit)
-    {
-        private readonly List<(string Module, Queue<ModuleCall> Calls)> queues = [];
-        private readonly Dictionary<string, int> slow = new(StringComparer.Ordinal);
-        private int next;
-        private int active;
+    /// <summary>What a pool holds, for its readers.</summary>
+    private sealed record PoolState(HashSet<RunningCall> Running);
 
-        public IEnumerable<(string Module, int Waiting)> Waiting => queues.Select(queue => (queue.Module, queue.Calls.Count));
+    /// <summary>One pool: a queue per module, served in turn by the pool's threads.</summary>
+    private sealed class Pool(string name, int limit, Action<Pool, RunningCall> run)
+    {
+        private readonly object gate = new();
+        private readonly List<(string Module, Queue<ModuleCall> Calls)> queues = [];
+        private readonly Dictionary<string, int> lent = new(StringComparer.Ordinal);
+        private readonly PoolState state = new([]);
+        private int next;
+        private int waiting;
+        private int active;
+        private int idle;
+        private int coming;
+        private long lastEndedAt = Stopwatch.GetTimestamp();
+        private bool isClosed;
+
+        public T Read<T>(Func<PoolState, T> read)
+        {
+            lock (gate) return read(state);
+        }
+
+        /// <summary>Calls that wait for a place, by module.</summary>
+        public List<(string Module, int Calls)> Waiting
+        {
+            get
+            {
+                lock (gate) return queues.Select(queue => (queue.Module, queue.Calls.Count)).ToList();
+            }
+        }
 
         public void Enqueue(ModuleCall call)
         {
-            var queue = queues.Find(candidate => candidate.Module == call.Module.Name).Calls;
-            if (queue is null) queues.Add((call.Module.Name, queue = new Queue<ModuleCall>()));
-            queue.Enqueue(call);
+            lock (gate)
+            {
+                if (isClosed) return;
+                var queue = queues.Find(candidate => candidate.Module == call.Module.Name).Calls;
+                if (queue is null) queues.Add((call.Module.Name, queue = new Queue<ModuleCall>()));
+                if (waiting == 0 && active == 0) lastEndedAt = Stopwatch.GetTimestamp();
+                queue.Enqueue(call);
+                waiting++;
+                Wake();
+            }
         }
 
-        public ModuleCall? TakeNext()
+        /// <summary>Takes back the place; false where the call had been answered for.</summary>
+        public bool Returned(RunningCall call)
         {
-            if (active >= limit) return null;
+            lock (gate)
+            {
+                state.Running.Remove(call);
+                lastEndedAt = Stopwatch.GetTimestamp();
+                if (call.HasLent) lent[call.Order.Module.Name]--;
+                else active--;
+                Wake();
+                return !call.IsTimedOut;
+            }
+        }
+
+        /// <summary>Drops the waiting calls that are not wanted, and returns the running ones.</summary>
+        public List<RunningCall> Drop(Predicate<ModuleCall> unwanted)
+        {
+            lock (gate)
+            {
+                foreach (var (_, calls) in queues)
+                {
+                    for (var count = calls.Count; count > 0; count--)
+                    {
+                        var call = calls.Dequeue();
+                        if (unwanted(call)) waiting--;
+                        else calls.Enqueue(call);
+                    }
+                }
+
+                return state.Running.Where(call => unwanted(call.Order)).ToList();
+            }
+        }
+
+        /// <summary>
+        /// Lets blocked calls lend their places; returns the calls whose time is up, each answered for before it can return:
+        /// its release must not overtake that answer.
+        /// </summary>
+        public List<RunningCall> Watch(Action<RunningCall> answerFor)
+        {
+            List<RunningCall> timedOut = [];
+            lock (gate)
+            {
+                var isStalled = waiting > 0 && active >= limit && Stopwatch.GetElapsedTime(lastEndedAt) >= StallAfter;
+                foreach (var call in state.Running)
+                {
+                    var elapsed = call.Elapsed;
+                    if (isStalled && !call.HasLent && elapsed >= StallAfter)
+                    {
+                        call.HasLent = true;
+                        active--;
+                        lent[call.Order.Module.Name] = lent.GetValueOrDefault(call.Order.Module.Name) + 1;
+                        Wake();
+                    }
+
+                    if (call.IsTimedOut || elapsed.TotalMilliseconds < call.Order.Module.CallTimeoutMs) continue;
+                    call.IsTimedOut = true;
+                    answerFor(call);
+                    timedOut.Add(call);
+                }
+            }
+
+            return timedOut;
+        }
+
+        public void Close()
+        {
+            lock (gate)
+            {
+                isClosed = true;
+                Monitor.PulseAll(gate);
+            }
+        }
+
+        // Under the gate: one more thread goes to work if there is work and room for it. A thread that was woken or started
+        // and has not come yet counts already: else two calls would wait for one thread.
+        private void Wake()
+        {
+            if (waiting <= coming || active + coming >= limit) return;
+            coming++;
+            if (idle > 0)
+            {
+                idle--;
+                Monitor.Pulse(gate);
+                return;
+            }
+
+            new Thread(Work) { IsBackground = true, Name = $"module-{name}" }.Start();
+        }
+
+        private void Work()
+        {
+            var isComing = true;
+            while (true)
+            {
+                RunningCall call;
+                lock (gate)
+                {
+                    while (true)
+                    {
+                        if (isComing) coming--;
+                        isComing = false;
+                        if (TakeNext() is { } order)
+                        {
+                            call = new RunningCall(order);
+                            state.Running.Add(call);
+                            break;
+                        }
+
+                        // Places that were lent made more threads than there are places: those go again.
+                        if (isClosed || idle >= limit) return;
+                        idle++;
+                        Monitor.Wait(gate);
+                        isComing = !isClosed;
+                    }
+                }
+
+                run(this, call);
+            }
+        }
+
+        private ModuleCall? TakeNext()
+        {
+            if (active >= limit || waiting == 0) return null;
             for (var tried = 0; tried < queues.Count; tried++)
             {
                 var (module, calls) = queues[next];
                 next = (next + 1) % queues.Count;
-                if (calls.Count == 0 || slow.GetValueOrDefault(module) >= SlowCallsMax) continue;
+                if (calls.Count == 0 || lent.GetValueOrDefault(module) >= LentPlacesMax) continue;
                 active++;
+                waiting--;
                 return calls.Dequeue();
             }
 
             return null;
-        }
-
-        public void Lend(string module)
-        {
-            active--;
-            slow[module] = slow.GetValueOrDefault(module) + 1;
-        }
-
-        public void Returned(string module, bool wasSlow)
-        {
-            if (wasSlow) slow[module]--;
-            else active--;
-        }
-
-        public void Drop(Predicate<ModuleCall> unwanted)
-        {
-            foreach (var (_, calls) in queues)
-            {
-                for (var count = calls.Count; count > 0; count--)
-                {
-                    var call = calls.Dequeue();
-                    if (!unwanted(call)) calls.Enqueue(call);
-                }
-            }
         }
     }
 }
