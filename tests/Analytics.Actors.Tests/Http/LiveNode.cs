@@ -36,7 +36,7 @@ internal sealed class LiveNode : IAsyncDisposable
     private readonly ILoggerFactory logging = LoggerFactory.Create(_ => { });
 
     public LiveNode(EmbeddedBroker broker, string folder, PipelineConfiguration pipeline, params IModule[] modules)
-        : this(Options(broker, folder), pipeline, modules)
+        : this(Options(broker.BootstrapServers, folder), pipeline, modules)
     {
     }
 
@@ -58,12 +58,12 @@ internal sealed class LiveNode : IAsyncDisposable
     public NodeServer Server { get; }
     public HttpClient Http { get; } = new();
 
-    public static NodeOptions Options(EmbeddedBroker broker, string folder) => new()
+    public static NodeOptions Options(string brokers, string folder) => new()
     {
         Group = Group,
         NodeId = "node-1",
         Pipeline = "pipeline.json",
-        Kafka = new KafkaOptions { BootstrapServers = broker.BootstrapServers },
+        Kafka = new KafkaOptions { BootstrapServers = brokers },
         Shards = Shards,
         Store = new StoreOptions { Path = Path.Combine(folder, "node.db") },
         Pools = new Dictionary<string, int> { ["default"] = 4 },

@@ -9,6 +9,9 @@ namespace Analytics.Actors.Tests.Http;
 /// <summary>What a node says when something is wrong, and that its stop loses nothing. Each test has a node of its own.</summary>
 public sealed class NodeTroubleTests : IDisposable
 {
+    // For servers whose node is never started.
+    private const string NoBroker = "127.0.0.1:9";
+
     private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("http-trouble-");
 
     public void Dispose() => folder.Delete(recursive: true);
@@ -130,11 +133,10 @@ public sealed class NodeTroubleTests : IDisposable
     public async Task A_busy_port_is_refused_with_the_key_and_the_port_and_nothing_stays_open(string key)
     {
         var pipeline = LiveNode.Pipeline("""{ "load_prediction": { "topics": ["SCHEDULE-DEVICE-METER"] } }""");
-        using var broker = LiveNode.StartBroker(pipeline);
         using var taken = new TcpListener(IPAddress.Loopback, 0);
         taken.Start();
         var port = ((IPEndPoint)taken.LocalEndpoint).Port;
-        var options = LiveNode.Options(broker, folder.FullName);
+        var options = LiveNode.Options(NoBroker, folder.FullName);
         options = key == "http" ? options with { Http = new EndpointOptions("127.0.0.1", port) } : options with { Metrics = new EndpointOptions("127.0.0.1", port) };
         await using var node = new LiveNode(options, pipeline);
 
@@ -147,9 +149,8 @@ public sealed class NodeTroubleTests : IDisposable
     public async Task An_address_of_another_machine_is_refused_with_its_key()
     {
         var pipeline = LiveNode.Pipeline("""{ "load_prediction": { "topics": ["SCHEDULE-DEVICE-METER"] } }""");
-        using var broker = LiveNode.StartBroker(pipeline);
         // Kept for documentation: no machine has it.
-        await using var node = new LiveNode(LiveNode.Options(broker, folder.FullName) with { Http = new EndpointOptions("192.0.2.1", 0) }, pipeline);
+        await using var node = new LiveNode(LiveNode.Options(NoBroker, folder.FullName) with { Http = new EndpointOptions("192.0.2.1", 0) }, pipeline);
         var failure = await Should.ThrowAsync<EndpointUnavailableException>(() => node.Server.StartAsync(CancellationToken.None));
         failure.Message.ShouldStartWith("http.host: value \"192.0.2.1\": is not an address of this machine");
     }
@@ -158,8 +159,7 @@ public sealed class NodeTroubleTests : IDisposable
     public async Task Localhost_and_any_free_port_go_together()
     {
         var pipeline = LiveNode.Pipeline("""{ "load_prediction": { "topics": ["SCHEDULE-DEVICE-METER"] } }""");
-        using var broker = LiveNode.StartBroker(pipeline);
-        await using var node = new LiveNode(LiveNode.Options(broker, folder.FullName) with { Http = new EndpointOptions("localhost", 0) }, pipeline);
+        await using var node = new LiveNode(LiveNode.Options(NoBroker, folder.FullName) with { Http = new EndpointOptions("localhost", 0) }, pipeline);
         await node.Server.StartAsync(CancellationToken.None);
         node.Server.Address!.Port.ShouldBeGreaterThan(0);
         (await node.ReadAsync("/health"))["status"]!.GetValue<string>().ShouldBe("starting");
