@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using Analytics.Actors.Node.Demo;
+using Analytics.Actors.Node.Replay;
 
 namespace Analytics.Actors.Node.Cli;
 
@@ -25,16 +26,29 @@ public static class Verbs
             return BadArguments;
         }
 
+        using var signals = new StopSignals();
         try
         {
-            return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false }).ConfigureAwait(false);
+            // The library would end the process two seconds after a signal, whatever is still under way.
+            var invocation = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
+            return await parsed.InvokeAsync(invocation, signals.Stop).ConfigureAwait(false);
         }
         catch (BadArgumentsException wrong)
         {
             await Console.Error.WriteLineAsync(wrong.Message).ConfigureAwait(false);
             return BadArguments;
         }
-        catch (Exception failure) when (failure is not OperationCanceledException)
+        catch (ReplayDataException wrong)
+        {
+            await Console.Error.WriteLineAsync(wrong.Message).ConfigureAwait(false);
+            return BadArguments;
+        }
+        catch (OperationCanceledException)
+        {
+            await Console.Error.WriteLineAsync("stopped by a signal before there was a result").ConfigureAwait(false);
+            return Failed;
+        }
+        catch (Exception failure)
         {
             await Console.Error.WriteLineAsync(failure.Message).ConfigureAwait(false);
             return Failed;
@@ -64,7 +78,13 @@ public static class Verbs
             if (parse.GetValue(nodes) != 1) throw new BadArgumentsException($"--nodes {parse.GetValue(nodes)}: the demo runs one node for now");
             if (parse.GetValue(stations) is < 1 or > 100_000) throw new BadArgumentsException($"--stations {parse.GetValue(stations)}: must be 1 to 100000");
             if (parse.GetValue(rate) is < 0.1 or > 100_000) throw new BadArgumentsException($"--rate {parse.GetValue(rate)}: must be 0.1 to 100000 records a second");
-            if (parse.GetValue(data) is { } directory && !Directory.Exists(directory)) throw new BadArgumentsException($"--data {directory}: there is no such directory");
+            if (parse.GetValue(data) is { } directory)
+            {
+                if (!Directory.Exists(directory)) throw new BadArgumentsException($"--data {directory}: there is no such directory");
+                // A file that is missing shows now, not after the node has started.
+                _ = ReplayData.Read(directory).First();
+            }
+
             var (drop, duplicate) = Faults(parse.GetValue(fault));
             var runner = new DemoRunner(
                 new DemoOptions
@@ -138,7 +158,7 @@ public static class Verbs
         var command = new Command("evaluate", "how well load_prediction forecasts the measured load, beside simple forecasts") { data, stations, json };
         command.SetAction(parse =>
         {
-            var result = Analytics.Actors.Node.Replay.ForecastEvaluation.Run(parse.GetValue(data)!);
+            var result = ForecastEvaluation.Run(parse.GetValue(data)!);
             Console.Out.WriteLine(parse.GetValue(json) ? result.ToJson() : result.ToText(parse.GetValue(stations)));
             return Done;
         });

@@ -188,7 +188,7 @@ public sealed class DemoRunner(DemoOptions options, PipelineConfiguration pipeli
 
     private async Task ReplayAsync(string data, DemoFeed feed, Stopwatch begun, Task failure, CancellationToken cancellation)
     {
-        var replay = DemoReplay.Options(pipeline.TimeZone, DateTime.UtcNow);
+        var replay = DemoReplay.Options(options.Duration, pipeline.TimeZone, DateTime.UtcNow);
         long? firstMs = null;
         foreach (var record in ReplayData.Read(data, replay))
         {
