@@ -48,7 +48,7 @@ public sealed record KafkaClientOptions
         BootstrapServers = bootstrapServers,
         Consumer = new Dictionary<string, string>
         {
-            ["fetch.wait.max.ms"] = "2",
+            ["fetch.wait.max.ms"] = "5",
             ["session.timeout.ms"] = "4000",
             ["heartbeat.interval.ms"] = "500",
         },

@@ -22,6 +22,7 @@ public sealed class SimulatedProcess
     private readonly Dictionary<TopicPartition, long> sources = [];
     private readonly Dictionary<(ShardId Shard, Epoch Epoch), OutputSender> senders = [];
     private bool sourcesPaused;
+    private bool isSettlePlanned;
     private long tickPlannedMs = long.MaxValue;
 
     public SimulatedProcess(Cluster cluster, int node, int number)
@@ -87,6 +88,28 @@ public sealed class SimulatedProcess
         if (!IsAlive) return;
         List<NodeEffect> effects = [];
         core.Handle(message, World.NowMs, effects);
+        // A host may take several facts before it settles.
+        if (World.Chance(0.7)) core.Settle(World.NowMs, effects);
+        else if (!isSettlePlanned)
+        {
+            isSettlePlanned = true;
+            World.After(World.Between(0, 3), SettleLater);
+        }
+
+        CarryOutAll(effects);
+    }
+
+    private void SettleLater()
+    {
+        isSettlePlanned = false;
+        if (!IsAlive) return;
+        List<NodeEffect> effects = [];
+        core.Settle(World.NowMs, effects);
+        CarryOutAll(effects);
+    }
+
+    private void CarryOutAll(List<NodeEffect> effects)
+    {
         List<ShardEvent> events = [];
         core.TakeEvents(events);
         foreach (var happened in events) cluster.Observe(this, happened);

@@ -57,7 +57,8 @@ public sealed class Batch(BatchKey key, SourcePartition source, long offset)
         if (!IsOpen) return false;
         var answered = answers.Count;
         if (answered >= expected.Count) return true;
-        return configuration.CompleteAt is { } share && answered >= share * expected.Count;
+        // 0.55 of 100 are 55, although the product of the doubles is a little more.
+        return configuration.CompleteAt is { } share && answered >= Math.Ceiling(share * expected.Count - 1e-9);
     }
 
     /// <summary>Ends the batch: sends its upload, unless there is no result at all. Returns the number of results.</summary>

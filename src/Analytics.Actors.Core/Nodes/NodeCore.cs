@@ -103,6 +103,10 @@ public sealed class NodeCore(NodeSettings settings)
         }
     }
 
+    /// <summary>
+    /// Takes one fact. What follows from it for the whole node (calls to begin, entries to send, pauses, the next commit)
+    /// comes with <see cref="Settle"/>, once for several.
+    /// </summary>
     public void Handle(NodeMessage message, long nowMs, List<NodeEffect> effects)
     {
         switch (message)
@@ -126,8 +130,6 @@ public sealed class NodeCore(NodeSettings settings)
             case TimePassed: PassTime(nowMs, effects); break;
             default: throw new ArgumentOutOfRangeException(nameof(message), message, "not a message of a node");
         }
-
-        Settle(nowMs, effects);
     }
 
     private void Assign(IReadOnlyList<ShardId> shards, List<NodeEffect> effects)
@@ -160,6 +162,7 @@ public sealed class NodeCore(NodeSettings settings)
             if (slot.Phase != ShardPhase.Running) continue;
             slot.Phase = ShardPhase.Releasing;
             slot.DueMs = nowMs + settings.ReleaseLimitMs;
+            slot.Shard!.StopCalls();
             StopReadingOf(slot, effects);
         }
     }
@@ -233,8 +236,8 @@ public sealed class NodeCore(NodeSettings settings)
         }
     }
 
-    // What follows from whatever just happened: calls to begin, entries to send, pauses, the next commit.
-    private void Settle(long nowMs, List<NodeEffect> effects)
+    /// <summary>What follows from whatever just happened: calls to begin, entries to send, pauses, the next commit.</summary>
+    public void Settle(long nowMs, List<NodeEffect> effects)
     {
         foreach (var slot in slots.Values)
         {

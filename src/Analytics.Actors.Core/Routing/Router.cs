@@ -42,6 +42,9 @@ public sealed record RouterSettings
 /// </remarks>
 public sealed class Router(ShardSettings shards, RouterSettings settings)
 {
+    // A piece's tag and length in its envelope.
+    private const int PieceOverhead = 8;
+
     private readonly RecordRouter rules = new(shards);
     private readonly SortedDictionary<TopicPartition, SourceProgress> sources = [];
     private readonly SortedDictionary<TopicPartition, Lane> lanes = [];
@@ -91,7 +94,8 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
         var routed = rules.Route(record, source.Incarnation);
         RoutedByTopic[record.Partition.Topic] = RoutedByTopic.GetValueOrDefault(record.Partition.Topic) + 1;
         sinceCommit++;
-        var pending = source.Begin(record.Offset, routed.Parts.Count + (routed.Manifest is null ? 0 : 1));
+        var pieces = RecordPieces.Of(routed.Parts, shards.EnvelopeBytesMax - PieceOverhead);
+        var pending = source.Begin(record.Offset, pieces.Count + (routed.Manifest is null ? 0 : 1));
         if (routed.Manifest is { } announced)
         {
             announced.Manifest.PreviousOffset = source.LastAnnounced[announced.Shard];
@@ -99,7 +103,7 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
             Enqueue(new TopicPartition(shards.BatchTopic, announced.Shard), new Piece(pending, null, announced.Manifest));
         }
 
-        foreach (var (shard, parts) in routed.Parts)
+        foreach (var (shard, parts) in pieces)
         {
             parts.PreviousOffset = source.LastSent[shard];
             source.LastSent[shard] = record.Offset;
@@ -196,7 +200,7 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     /// <summary>What one record sends to one destination.</summary>
     private readonly record struct Piece(SourceProgress.Pending Record, RecordParts? Parts, Manifest? Manifest)
     {
-        public int Bytes => (Parts?.CalculateSize() ?? Manifest!.CalculateSize()) + 8;
+        public int Bytes => (Parts?.CalculateSize() ?? Manifest!.CalculateSize()) + PieceOverhead;
     }
 
     /// <summary>The way to one destination: what waits, and the envelope that is outstanding.</summary>

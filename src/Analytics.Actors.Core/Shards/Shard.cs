@@ -83,7 +83,8 @@ public sealed class Shard
 
     /// <summary>There is something to write.</summary>
     public bool IsDirty =>
-        dirtyPositions.Count > 0 || dirtyStations.Count > 0 || Batches.IsDirty || Outputs.IsWaiting || dirtyGlobals.Count > 0 || withheld.Count > 0;
+        dirtyPositions.Count > 0 || dirtyStations.Count > 0 || Batches.IsDirty || Outputs.IsWaiting || dirtyGlobals.Count > 0 || withheld.Count > 0
+        || emptied.Count > 0;
 
     /// <summary>Results (or calls) wait for the next checkpoint.</summary>
     public bool IsUrgent => Outputs.IsWaiting || withheld.Count > 0;
@@ -168,6 +169,18 @@ public sealed class Shard
 
         Batches.TimePassed(nowMs);
         if (nowMs - sweptMs >= SweepIntervalMs) Sweep(nowMs);
+    }
+
+    /// <summary>
+    /// The shard is to be given up: no more calls begin, those that run may finish. What waits for a call, or for the
+    /// checkpoint before its call, is left to the next owner.
+    /// </summary>
+    public void StopCalls()
+    {
+        around.IsClosed = true;
+        foreach (var call in withheld) running.Remove(call.Id);
+        withheld.Clear();
+        if (committing is { } taken) committing = (taken.Number, taken.Entries, 0);
     }
 
     /// <summary>Takes a checkpoint of all that changed since the last one. Only one may be under way.</summary>

@@ -150,6 +150,7 @@ internal static class ShardRecovery
             Id = trigger.Id,
             Module = trigger.Module,
             Attempts = trigger.Attempts,
+            Failures = trigger.Failures,
             IncompleteDueMs = trigger.IncompleteDueMs ?? 0,
             CapturedMs = trigger.Captured?.TimeMs ?? 0,
         };
@@ -201,7 +202,7 @@ internal static class ShardRecovery
         station.WasSaved = true;
         foreach (var saved in state.Triggers.OrderBy(trigger => trigger.Id))
         {
-            var trigger = new Trigger(saved.Id, saved.Module) { Attempts = saved.Attempts };
+            var trigger = new Trigger(saved.Id, saved.Module) { Attempts = saved.Attempts, Failures = saved.Failures };
             foreach (var debt in saved.Batches) trigger.Debts.Add(BatchStateMessage.FromMessage(debt));
             shard.Around.Register(trigger, station);
             var queue = station.QueueOf(saved.Module);

@@ -63,11 +63,11 @@ internal sealed class ModuleQueue
         return all;
     }
 
-    /// <summary>Takes out the triggers whose call was begun <paramref name="attempts"/> times or more without an answer.</summary>
-    public List<Trigger> TakeDeadly(int attempts)
+    /// <summary>Takes out the triggers during whose call the process ended <paramref name="deaths"/> times or more.</summary>
+    public List<Trigger> TakeDeadly(int deaths)
     {
-        var deadly = ready.Where(trigger => trigger.Attempts >= attempts).ToList();
-        ready.RemoveAll(trigger => trigger.Attempts >= attempts);
+        var deadly = ready.Where(trigger => trigger.Deaths >= deaths).ToList();
+        ready.RemoveAll(trigger => trigger.Deaths >= deaths);
         return deadly;
     }
 }

@@ -55,8 +55,9 @@ public sealed class Station
 
     internal Dictionary<string, long> Intervals => intervals;
 
-    /// <summary>Nothing is held and nothing is owed: the actor may go.</summary>
-    public bool IsEmpty => TriggerCount == 0 && waitingForSecond.Count == 0 && windows.Values.All(window => window.IsEmpty);
+    /// <summary>Nothing is held, nothing is owed, and no code of an earlier call still runs: the actor may go.</summary>
+    public bool IsEmpty => waitingForSecond.Count == 0 && queues.Values.All(queue => queue is { Count: 0, IsStuck: false })
+        && windows.Values.All(window => window.IsEmpty);
 
     /// <summary>When the station next wants to hear of time, ms; null: never.</summary>
     public long? NextDueMs
@@ -178,6 +179,7 @@ public sealed class Station
             around.Outputs.Shard, Id, module.Name, outcome.Kind.ToString().ToLowerInvariant(), outcome.Reason, isFinal, trigger.Captured?.TimeMs ?? nowMs));
         if (!isFinal)
         {
+            trigger.Failures++;
             trigger.RetryDueMs = nowMs + (module.RetryDelayMs << Math.Min(trigger.Attempts - 1, 10));
             queue.PutBack(trigger);
         }
@@ -219,8 +221,21 @@ public sealed class Station
         foreach (var (name, queue) in queues.ToList())
         {
             if (around.Modules.ContainsKey(name)) continue;
-            foreach (var trigger in queue.TakeAll()) AnswerAll(trigger, name, Outcome.Nothing, default, "the module is gone");
+            foreach (var trigger in queue.TakeAll())
+            {
+                around.Forget(trigger);
+                AnswerAll(trigger, name, Outcome.Nothing, default, "the module is gone");
+            }
+
             queues.Remove(name);
+            CoreIsDirty = true;
+        }
+
+        // A timer that nothing acts on would come due for ever.
+        foreach (var name in intervals.Keys.ToList())
+        {
+            if (around.Modules.TryGetValue(name, out var module) && module.IntervalMs is not null) continue;
+            intervals.Remove(name);
             CoreIsDirty = true;
         }
 
@@ -229,7 +244,7 @@ public sealed class Station
             var module = around.Modules[name];
             foreach (var trigger in queue.TakeDeadly(Math.Max(1, module.Retries)))
             {
-                var reason = $"the process ended {trigger.Attempts} times during this call";
+                var reason = $"the process ended {trigger.Deaths} times during this call";
                 CoreIsDirty = true;
                 Settle(module, trigger, new CallOutcome(CallOutcomeKind.Error, default, reason), nowMs);
                 if (trigger.Debts.Count > 0) RejectCall(module, trigger, reason, nowMs);
@@ -343,6 +358,8 @@ public sealed class Station
         }
 
         CoreIsDirty = true;
+        // What this trigger's cause has completed goes before it: calls begin in order of their triggers.
+        CompleteWaiting(module, queue, nowMs);
         var trigger = module.Coalesce == CoalescePolicy.Latest ? queue.Latest : null;
         if (trigger is null)
         {
@@ -381,17 +398,20 @@ public sealed class Station
     {
         foreach (var (name, queue) in queues)
         {
-            if (queue.Waiting.Count == 0) continue;
-            var module = around.Modules[name];
-            for (var index = 0; index < queue.Waiting.Count; index++)
-            {
-                var trigger = queue.Waiting[index];
-                var isDue = trigger.IncompleteDueMs <= nowMs;
-                if (!isDue && Inputs.Missing(this, around, module, trigger.Pinned?.Topic, nowMs).Count > 0) continue;
-                if (isDue) around.Outputs.Raise(new TimerFired(around.Outputs.Shard, "incomplete", Id));
-                queue.Waiting.RemoveAt(index--);
-                Capture(module, queue, trigger, nowMs);
-            }
+            if (queue.Waiting.Count > 0) CompleteWaiting(around.Modules[name], queue, nowMs);
+        }
+    }
+
+    private void CompleteWaiting(ModuleConfiguration module, ModuleQueue queue, long nowMs)
+    {
+        for (var index = 0; index < queue.Waiting.Count; index++)
+        {
+            var trigger = queue.Waiting[index];
+            var isDue = trigger.IncompleteDueMs <= nowMs;
+            if (!isDue && Inputs.Missing(this, around, module, trigger.Pinned?.Topic, nowMs).Count > 0) continue;
+            if (isDue) around.Outputs.Raise(new TimerFired(around.Outputs.Shard, "incomplete", Id));
+            queue.Waiting.RemoveAt(index--);
+            Capture(module, queue, trigger, nowMs);
         }
     }
 
@@ -407,9 +427,11 @@ public sealed class Station
 
     private void StartCalls(long nowMs)
     {
+        if (around.IsClosed) return;
         foreach (var (name, queue) in queues)
         {
             if (queue.TakeNext(nowMs) is not { } trigger) continue;
+            if (trigger.RetryDueMs > 0) around.Outputs.Raise(new TimerFired(around.Outputs.Shard, "retry", Id));
             trigger.Attempts++;
             CoreIsDirty = true;
             around.Start(this, around.Modules[name], trigger);

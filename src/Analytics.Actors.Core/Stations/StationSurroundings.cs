@@ -46,6 +46,9 @@ public sealed class StationSurroundings
 
     public int OwedCount => owed.Count;
 
+    /// <summary>No call begins any more: the shard is being given up.</summary>
+    public bool IsClosed { get; set; }
+
     public long NextTrigger() => NextTriggerId++;
 
     public IReadOnlyList<ModuleConfiguration> TriggeredBy(string topic) => triggeredBy.TryGetValue(topic, out var modules) ? modules : [];

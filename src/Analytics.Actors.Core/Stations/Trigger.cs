@@ -23,6 +23,12 @@ public sealed class Trigger(long id, string module)
     /// <summary>Calls begun so far.</summary>
     public int Attempts { get; set; }
 
+    /// <summary>Those of them that came back with an error.</summary>
+    public int Failures { get; set; }
+
+    /// <summary>After a recovery: attempts during which the process ended.</summary>
+    public int Deaths => Attempts - Failures;
+
     /// <summary>When the trigger still waits for missing topics: the time at which it is called without them, ms.</summary>
     public long? IncompleteDueMs { get; set; }
 
@@ -34,11 +40,6 @@ public sealed class Trigger(long id, string module)
 
     /// <summary>The closed second of orders that this trigger delivers; kept while other topics are still missing.</summary>
     public (string Topic, InputFragment Fragment)? Pinned { get; set; }
-
-    /// <summary>
-    /// Checkpoint that recorded the current attempt count; a careful shard starts a call only after that has committed.
-    /// </summary>
-    public long RecordedBy { get; set; } = -1;
 }
 
 public enum TopicStatus { Missing = 0, Available = 1, Failed = 2 }

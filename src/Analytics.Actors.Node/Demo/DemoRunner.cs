@@ -22,8 +22,8 @@ public sealed class DemoRunner(DemoOptions options, PipelineConfiguration pipeli
 {
     private const string Group = "demo";
     private const int Shards = 16;
-    private const int SourcePartitions = 8;
-    private const int OutputPartitions = 4;
+    private const int SourcePartitions = 4;
+    private const int OutputPartitions = 2;
     private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(30);
 

@@ -2,21 +2,26 @@ namespace Analytics.Actors.Node.Hosting;
 
 /// <summary>
 /// A loop's mailbox: many writers, one reader that waits for items or for a time. Bounded by bytes: a writer of data
-/// waits while more than that is inside; orders and answers (0 bytes) never wait.
+/// waits while more than that is inside; orders and answers (0 bytes) never wait, and are taken before data: what a loop
+/// waits for must not stand behind a backlog.
 /// </summary>
 public sealed class Mailbox<T>(long bytesMax)
 {
+    /// <summary>The most data taken at once, after which orders have their turn again.</summary>
+    private const long DataBytesPerTake = 256 * 1024;
+
     private readonly Lock gate = new();
     private readonly ManualResetEventSlim hasItems = new(false);
     private readonly ManualResetEventSlim hasRoom = new(true);
-    private List<(T Item, long Bytes)> items = [];
+    private readonly Queue<(T Item, long Bytes)> data = new();
+    private List<(T Item, long Bytes)> orders = [];
     private List<(T Item, long Bytes)> taken = [];
     private long bytes;
     private bool isClosed;
 
     public int Count
     {
-        get { lock (gate) return items.Count; }
+        get { lock (gate) return orders.Count + data.Count; }
     }
 
     /// <summary>Puts an item in; false where the mailbox is closed. Waits for room if it has bytes.</summary>
@@ -30,7 +35,8 @@ public sealed class Mailbox<T>(long bytesMax)
                 if (isClosed) return false;
                 if (itemBytes == 0 || bytes == 0 || bytes + itemBytes <= bytesMax)
                 {
-                    items.Add((item, itemBytes));
+                    if (itemBytes == 0) orders.Add((item, 0));
+                    else data.Enqueue((item, itemBytes));
                     bytes += itemBytes;
                     hasItems.Set();
                     return true;
@@ -43,15 +49,18 @@ public sealed class Mailbox<T>(long bytesMax)
         }
     }
 
-    /// <summary>Waits for items, at most so long, and takes all there are. The list is valid until the next call.</summary>
+    /// <summary>
+    /// Waits for items, at most so long, and takes all orders and some data. The list is valid until the next call.
+    /// </summary>
     public IReadOnlyList<(T Item, long Bytes)> Take(TimeSpan atMost)
     {
         if (atMost > TimeSpan.Zero) hasItems.Wait(atMost);
         lock (gate)
         {
-            (items, taken) = (taken, items);
-            items.Clear();
-            if (!isClosed) hasItems.Reset();
+            (orders, taken) = (taken, orders);
+            orders.Clear();
+            for (var takenBytes = 0L; takenBytes < DataBytesPerTake && data.TryDequeue(out var item); takenBytes += item.Bytes) taken.Add(item);
+            if (!isClosed && data.Count == 0) hasItems.Reset();
             return taken;
         }
     }

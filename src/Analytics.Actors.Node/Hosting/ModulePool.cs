@@ -55,6 +55,26 @@ public sealed class ModulePool : IDisposable
         Pools().SelectMany(pool => pool.Read(state => state.Running.Where(call => call.IsTimedOut)
             .Select(call => (call.Order.Module.Name, call.Order.Input.Station, call.Elapsed.TotalSeconds)).ToList())).ToList();
 
+    /// <summary>Calls of each module that run now, and that wait for a place.</summary>
+    public IReadOnlyDictionary<string, (int Running, int Waiting)> Load
+    {
+        get
+        {
+            var load = new Dictionary<string, (int Running, int Waiting)>(StringComparer.Ordinal);
+            foreach (var pool in Pools())
+            {
+                foreach (var call in pool.Read(state => state.Running.Select(call => call.Order.Module.Name).ToList()))
+                {
+                    load[call] = (load.GetValueOrDefault(call).Running + 1, load.GetValueOrDefault(call).Waiting);
+                }
+
+                foreach (var (module, waiting) in pool.Waiting) load[module] = (load.GetValueOrDefault(module).Running, load.GetValueOrDefault(module).Waiting + waiting);
+            }
+
+            return load;
+        }
+    }
+
     public void Begin(ModuleCall call)
     {
         Pool? pool;
@@ -223,6 +243,17 @@ public sealed class ModulePool : IDisposable
         public T Read<T>(Func<PoolState, T> read)
         {
             lock (gate) return read(state);
+        }
+
+        public IEnumerable<(string Module, int Waiting)> Waiting => queues.Select(queue => (queue.Module, queue.Calls.Count));
+
+        /// <summary>Calls that wait for a place, by module.</summary>
+        public List<(string Module, int Calls)> Waiting
+        {
+            get
+            {
+                lock (gate) return queues.Select(queue => (queue.Module, queue.Calls.Count)).ToList();
+            }
         }
 
         public void Enqueue(ModuleCall call)

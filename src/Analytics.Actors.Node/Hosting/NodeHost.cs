@@ -44,7 +44,7 @@ public sealed class NodeHost : IAsyncDisposable
     private Ownership? ownership;
     private RouterSource? source;
     private ModulePool? pool;
-    private bool isStopped;
+    private volatile bool isStopped;
 
     public NodeHost(NodeOptions options, NodeParts parts)
     {
@@ -74,14 +74,35 @@ public sealed class NodeHost : IAsyncDisposable
     public RouterLoop? Router { get; private set; }
     public ModulePool? Pool => pool;
 
+    /// <summary>This node has the module's code; calls of an enabled one that it lacks are answered with an error.</summary>
+    public bool IsInstalled(string module) => parts.Modules.ContainsKey(module);
+
     /// <summary>Ends, faulted, where one of the node's threads ended by itself: then the process should end too.</summary>
     public Task Failure { get; private set; } = Task.CompletedTask;
+
+    /// <summary>Why the node cannot go on: a loop or a consumer has ended by itself; null while all run.</summary>
+    public string? FailureReason =>
+        Observer.Failure ?? (Failure.IsFaulted ? Failure.Exception!.GetBaseException().Message : null);
+
+    /// <summary>It has been ready once; what is missing since then is a change, not the start.</summary>
+    public bool WasReady { get; private set; }
+
+    public bool IsStopping => isStopped;
 
     /// <summary>The group has told what is ours, all of it runs, and every source has its position.</summary>
     public async Task<bool> IsReadyAsync()
     {
-        if (isStopped || Observer.Failure is not null || Shards is null || ownership is null || !ownership.Joined.IsCompleted || Router is not { IsPositioned: true }) return false;
-        return await Shards.Ask(node => node.Phases.All(slot => slot.Phase == ShardPhase.Running)).ConfigureAwait(false);
+        if (isStopped || FailureReason is not null || Shards is null || ownership is null || !ownership.Joined.IsCompleted || Router is not { IsPositioned: true }) return false;
+        try
+        {
+            var runs = await Shards.Ask(node => node.Phases.All(slot => slot.Phase == ShardPhase.Running)).WaitAsync(AnswerLimit, parts.Time).ConfigureAwait(false);
+            WasReady |= runs;
+            return runs;
+        }
+        catch (Exception unanswered) when (unanswered is TimeoutException or OperationCanceledException)
+        {
+            return false;
+        }
     }
 
     /// <summary>Starts everything. Fails with a message that says what would be right.</summary>
@@ -170,7 +191,11 @@ public sealed class NodeHost : IAsyncDisposable
         return unfinished;
     }
 
-    public async ValueTask DisposeAsync() => await StopAsync().ConfigureAwait(false);
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync().ConfigureAwait(false);
+        Observer.Dispose();
+    }
 
     /// <summary>
     /// The lag of the router per source partition: the log's end minus what may be committed; null where the end is not
@@ -182,6 +207,18 @@ public sealed class NodeHost : IAsyncDisposable
         var positions = await Router.Ask(router => router.Committable).ConfigureAwait(false);
         var ends = await source.GetHighWatermarksAsync(positions.Select(position => position.Partition).ToList()).ConfigureAwait(false);
         return positions.Select(position => (position.Partition, position.Next, ends.TryGetValue(position.Partition, out var end) ? end : (long?)null)).ToList();
+    }
+
+    /// <summary>How far each shard has read its two logs; the end is null where it is not known.</summary>
+    public async Task<IReadOnlyList<(TopicPartition Partition, long Next, long? End)>> ShardPositionsAsync()
+    {
+        if (Shards is null || data is not { } reader) return [];
+        var positions = await Shards.Ask(node => node.Running
+            .SelectMany(shard => new[] { shard.PartsLog, shard.BatchLog }
+                .Select(log => (Log: log, Next: shard.Positions.TryGetValue(log, out var position) ? position.Next : 0)))
+            .ToList()).ConfigureAwait(false);
+        var ends = await Task.WhenAll(positions.Select(position => reader.GetHighWatermark(position.Log))).ConfigureAwait(false);
+        return positions.Select((position, index) => (position.Log, position.Next, ends[index])).ToList();
     }
 
     private IEnumerable<TopicConfiguration> SourceTopics()
@@ -214,6 +251,9 @@ public sealed class NodeHost : IAsyncDisposable
 
         return counts;
     }
+
+    // How long a loop may take to answer a question before it counts as held up.
+    private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(2);
 
     // Partitions of an output or dead-letter topic that is not there yet.
     private const int OutputPartitions = 4;

@@ -14,6 +14,9 @@ namespace Analytics.Actors.Node.Hosting;
 /// </summary>
 public sealed class NodeLoop : IRecordSink, IOwnershipListener
 {
+    // Facts taken before what follows from them is carried out.
+    private const int SettleAfter = 64;
+
     private static readonly TimeSpan LongestWait = TimeSpan.FromMilliseconds(500);
 
     private readonly Mailbox<object> mailbox;
@@ -33,6 +36,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     private IReadOnlyList<(object Item, long Bytes)> batch = [];
     private bool isStarted;
     private volatile bool isEnding;
+    private int unsettled;
 
     public NodeLoop(NodeSettings settings, ICheckpointStore store, PartitionProducer producer, NodeObserver observer, string owner, long mailboxBytesMax, TimeProvider time)
     {
@@ -163,12 +167,14 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
                 batch = mailbox.Take(wait);
                 foreach (var (item, bytes) in batch)
                 {
-                    if (item is NodeMessage message) Handle(message);
+                    if (item is NodeMessage message) core.Handle(message, NowMs, effects);
                     else ((Question<NodeCore>)item).Answer(core);
                     mailbox.Done(bytes);
+                    if (++unsettled == SettleAfter) Settle();
                 }
 
-                if (core.NextDueMs <= NowMs) Handle(time);
+                if (core.NextDueMs <= NowMs) core.Handle(time, NowMs, effects);
+                Settle();
             }
 
             finished.TrySetResult();
@@ -190,9 +196,10 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         }
     }
 
-    private void Handle(NodeMessage message)
+    private void Settle()
     {
-        core.Handle(message, NowMs, effects);
+        unsettled = 0;
+        core.Settle(NowMs, effects);
         core.TakeEvents(events);
         if (events.Count > 0)
         {

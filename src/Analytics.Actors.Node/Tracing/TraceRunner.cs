@@ -110,6 +110,7 @@ public sealed class TraceRunner
     {
         List<NodeEffect> effects = [];
         core.Handle(message, NowMs, effects);
+        core.Settle(NowMs, effects);
         List<ShardEvent> events = [];
         core.TakeEvents(events);
         foreach (var happened in events) Print(happened);

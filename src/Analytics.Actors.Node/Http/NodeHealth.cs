@@ -1,0 +1,148 @@
+using System.Text.Json.Nodes;
+using Analytics.Actors.Core;
+using Analytics.Actors.Core.Nodes;
+using Analytics.Actors.Node.Hosting;
+using Microsoft.AspNetCore.Http;
+
+namespace Analytics.Actors.Node.Http;
+
+/// <summary>
+/// What a node says of its health. <c>unhealthy</c> (503): something that it cannot work without is gone. <c>degraded</c>
+/// (200): it works, but a person should look. Every reason is told in <c>problems</c>.
+/// </summary>
+internal static class NodeHealth
+{
+    /// <summary>A broker that has acknowledged nothing for so long, while messages wait, counts as away.</summary>
+    public static readonly TimeSpan StalledAfter = TimeSpan.FromSeconds(10);
+
+    private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(2);
+
+    /// <summary>What the shards' loop knows.</summary>
+    private sealed record LoopView(IReadOnlyList<(ShardId Shard, ShardPhase Phase, Epoch? Epoch)> Shards, int Stations);
+
+    public static async Task<IResult> HealthAsync(NodeHost node)
+    {
+        List<string> grave = [], slight = [];
+        var isReady = await node.IsReadyAsync().ConfigureAwait(false);
+        var isStarting = !node.WasReady;
+        var (view, mainLoop) = await AskLoopAsync(node, grave).ConfigureAwait(false);
+        var consumer = Consumer(node, isStarting, grave, slight);
+        var producer = Producer(node, grave);
+        var store = Store(node, grave);
+        var stuck = node.Pool?.Stuck ?? [];
+        foreach (var call in stuck) slight.Add($"a call of {call.Module} for station {call.Station} has not returned for {call.Seconds:0} s");
+        foreach (var slot in view.Shards.Where(slot => !isStarting && slot.Phase != ShardPhase.Running)) slight.Add($"shard {slot.Shard} is {Name(slot.Phase)}");
+        var status = grave.Count > 0 ? "unhealthy"
+            : node.IsStopping ? "stopping"
+            : isStarting ? "starting"
+            : slight.Count > 0 || !isReady ? "degraded"
+            : "healthy";
+        var health = new JsonObject
+        {
+            ["status"] = status,
+            ["timestamp"] = DateTimeOffset.UtcNow.ToString("O"),
+            ["version"] = NodeApi.Version,
+            ["node"] = node.Options.NodeId,
+            ["group"] = node.Options.Group,
+            ["started"] = node.StartedAt == default ? null : node.StartedAt.ToString("O"),
+            ["main_loop"] = mainLoop,
+            ["consumer"] = consumer,
+            ["producer"] = producer,
+            ["store"] = store,
+            ["nodes"] = new JsonArray(new JsonObject
+            {
+                ["node"] = node.Options.NodeId,
+                ["shards"] = new JsonArray([.. view.Shards.Select(slot => (JsonNode)new JsonObject
+                {
+                    ["shard"] = slot.Shard.Value,
+                    ["phase"] = Name(slot.Phase),
+                    ["epoch"] = slot.Epoch?.Value,
+                })]),
+            }),
+            ["station_count"] = view.Stations,
+            ["stuck_calls"] = new JsonArray([.. stuck.Select(call => (JsonNode)new JsonObject
+            {
+                ["module"] = call.Module,
+                ["station"] = call.Station,
+                ["seconds"] = Math.Round(call.Seconds, 3),
+            })]),
+            ["problems"] = new JsonArray([.. grave.Concat(slight).Select(text => (JsonNode)text)]),
+        };
+        return JsonResponses.Json(health, status is "unhealthy" or "stopping" ? StatusCodes.Status503ServiceUnavailable : StatusCodes.Status200OK);
+    }
+
+    /// <summary>The process is worth keeping: none of its threads has ended by itself.</summary>
+    public static IResult Live(NodeHost node) => Status(node.FailureReason is null, "live");
+
+    /// <summary>Everything that is this node's runs.</summary>
+    public static async Task<IResult> ReadyAsync(NodeHost node) => Status(await node.IsReadyAsync().ConfigureAwait(false), "ready");
+
+    public static string Name(ShardPhase phase) => phase switch
+    {
+        ShardPhase.TakingOver => "taking-over",
+        ShardPhase.Waiting => "waiting",
+        ShardPhase.Running => "running",
+        ShardPhase.Releasing => "releasing",
+        _ => throw new ArgumentOutOfRangeException(nameof(phase), phase, "no such phase"),
+    };
+
+    private static IResult Status(bool good, string name) =>
+        JsonResponses.Json(new JsonObject { [name] = good }, good ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable);
+
+    private static async Task<(LoopView View, string State)> AskLoopAsync(NodeHost node, List<string> grave)
+    {
+        var nothing = new LoopView([], 0);
+        if (node.Observer.Failure is { } failure)
+        {
+            grave.Add($"a loop has ended: {failure.Split('\n')[0]}");
+            return (nothing, "failed");
+        }
+
+        if (node.Shards is not { } shards) return (nothing, "starting");
+        try
+        {
+            var view = await shards.Ask(core => new LoopView(
+                core.Phases.Select(slot => (slot.Shard, slot.Phase, core.Find(slot.Shard)?.Epoch)).ToList(),
+                core.Running.Sum(shard => shard.Stations.Count))).WaitAsync(AnswerLimit).ConfigureAwait(false);
+            return (view, "running");
+        }
+        catch (TimeoutException)
+        {
+            grave.Add($"the main loop did not answer within {AnswerLimit.TotalSeconds:0} s");
+            return (nothing, "not answering");
+        }
+        catch (OperationCanceledException)
+        {
+            return (nothing, "stopped");
+        }
+    }
+
+    private static string Consumer(NodeHost node, bool isStarting, List<string> grave, List<string> slight)
+    {
+        if (node.Observer.Failure is null && node.FailureReason is { } failure)
+        {
+            grave.Add($"a consumer has ended: {failure}");
+            return "failed";
+        }
+
+        if (node.IsStopping) return "stopped";
+        foreach (var (partition, reason) in node.Observer.StoppedPartitions) slight.Add($"{partition} is not read: {reason}");
+        return node.Observer.StoppedPartitions.Count > 0 ? "partitions stopped" : isStarting ? "starting" : "running";
+    }
+
+    private static string Producer(NodeHost node, List<string> grave)
+    {
+        if (node.Shards is null) return "starting";
+        if (node.Observer.Sending.StalledFor is var stalled && stalled < StalledAfter) return node.IsStopping ? "stopped" : "running";
+        grave.Add($"no message has been acknowledged for {stalled.TotalSeconds:0} s, {node.Observer.Sending.UnderWay} wait: are the brokers there?");
+        return "stalled";
+    }
+
+    private static string Store(NodeHost node, List<string> grave)
+    {
+        if (node.StoreId.Length == 0) return "starting";
+        if (node.Observer.StoreFailure is not { } failure) return "running";
+        grave.Add($"the store does not work: {failure}");
+        return "failing";
+    }
+}
