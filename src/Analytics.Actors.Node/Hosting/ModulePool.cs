@@ -235,8 +235,8 @@ public sealed class ModulePool : IDisposable
         private int next;
         private int waiting;
         private int active;
-        private int threads;
         private int idle;
+        private int coming;
         private long lastEndedAt = Stopwatch.GetTimestamp();
         private bool isClosed;
 
@@ -244,8 +244,6 @@ public sealed class ModulePool : IDisposable
         {
             lock (gate) return read(state);
         }
-
-        public IEnumerable<(string Module, int Waiting)> Waiting => queues.Select(queue => (queue.Module, queue.Calls.Count));
 
         /// <summary>Calls that wait for a place, by module.</summary>
         public List<(string Module, int Calls)> Waiting
@@ -343,44 +341,47 @@ public sealed class ModulePool : IDisposable
             }
         }
 
-        // Under the gate: one more thread goes to work if there is work and room for it.
+        // Under the gate: one more thread goes to work if there is work and room for it. A thread that was woken or started
+        // and has not come yet counts already: else two calls would wait for one thread.
         private void Wake()
         {
-            if (waiting == 0 || active >= limit) return;
+            if (waiting <= coming || active + coming >= limit) return;
+            coming++;
             if (idle > 0)
             {
+                idle--;
                 Monitor.Pulse(gate);
                 return;
             }
 
-            threads++;
-            new Thread(Work) { IsBackground = true, Name = $"module-{name}-{threads}" }.Start();
+            new Thread(Work) { IsBackground = true, Name = $"module-{name}" }.Start();
         }
 
         private void Work()
         {
+            var isComing = true;
             while (true)
             {
                 RunningCall call;
                 lock (gate)
                 {
-                    ModuleCall? order;
-                    while ((order = TakeNext()) is null)
+                    while (true)
                     {
-                        // Threads that lent places made more than there are places: those go again.
-                        if (isClosed || idle >= limit)
+                        if (isComing) coming--;
+                        isComing = false;
+                        if (TakeNext() is { } order)
                         {
-                            threads--;
-                            return;
+                            call = new RunningCall(order);
+                            state.Running.Add(call);
+                            break;
                         }
 
+                        // Places that were lent made more threads than there are places: those go again.
+                        if (isClosed || idle >= limit) return;
                         idle++;
                         Monitor.Wait(gate);
-                        idle--;
+                        isComing = !isClosed;
                     }
-
-                    call = new RunningCall(order);
-                    state.Running.Add(call);
                 }
 
                 run(this, call);

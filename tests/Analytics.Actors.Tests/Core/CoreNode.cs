@@ -17,7 +17,8 @@ namespace Analytics.Actors.Tests.CoreRules;
 internal sealed record CoreNodeOptions
 {
     public int Shards { get; init; } = 1;
-    public ICheckpointStore? Store { get; init; }
+    /// <summary>Opens the store for each process anew, as a restart does; null: one in memory.</summary>
+    public Func<ICheckpointStore>? OpenStore { get; init; }
 
     /// <summary>0: every change is committed by the next step.</summary>
     public long CheckpointIntervalMs { get; init; }
@@ -49,7 +50,7 @@ internal sealed class CoreNode
     private readonly Dictionary<TopicPartition, List<LogEntry>> logs = [];
     private readonly Dictionary<TopicPartition, long> committed = [];
     private readonly Dictionary<string, Func<SeenCall, CallOutcome?>> modules = new(StringComparer.Ordinal);
-    private readonly ICheckpointStore store;
+    private ICheckpointStore store;
     private readonly CoreNodeOptions options;
     private readonly Random? random;
     private readonly string storeId;
@@ -63,14 +64,17 @@ internal sealed class CoreNode
         this.pipeline = pipeline;
         this.options = options ?? new CoreNodeOptions();
         random = this.options.Seed is { } seed ? new Random(seed) : null;
-        store = this.options.Store ?? new MemoryCheckpointStore("c0decafe0123");
-        storeId = store.OpenAsync(Group, this.options.Shards, default).AsTask().GetAwaiter().GetResult().StoreId;
+        store = this.options.OpenStore?.Invoke() ?? new MemoryCheckpointStore("c0decafe0123");
+        storeId = Open();
         Start();
         Run();
     }
 
     public long NowMs { get; private set; } = StartMs;
     public int Steps { get; private set; }
+
+    /// <summary>How many of the next sends of outputs fail.</summary>
+    public int SendFailures { get; set; }
 
     /// <summary>What shards told, of all processes.</summary>
     public List<ShardEvent> Events { get; } = [];
@@ -185,6 +189,7 @@ internal sealed class CoreNode
     public void Start(PipelineConfiguration? changed = null)
     {
         pipeline = changed ?? pipeline;
+        if (process is null && Calls.Count + Steps > 0 && options.OpenStore is not null) Reopen();
         process = new Process(this);
         process.Begin();
     }
@@ -219,6 +224,22 @@ internal sealed class CoreNode
     /// <summary>What the store holds now; takes the shards away from the process, so it is the last thing to ask.</summary>
     public IReadOnlyList<RecoveredShard> TakeOverAll() => Enumerable.Range(0, options.Shards)
         .Select(shard => store.TakeOverWholeAsync(new ShardId(shard), "test", default).AsTask().GetAwaiter().GetResult()).ToList();
+
+    /// <summary>Ends the process and its connection to the store.</summary>
+    public void Close()
+    {
+        Crash();
+        store.DisposeAsync().AsTask().GetAwaiter().GetResult();
+    }
+
+    private string Open() => store.OpenAsync(Group, options.Shards, default).AsTask().GetAwaiter().GetResult().StoreId;
+
+    private void Reopen()
+    {
+        store.DisposeAsync().AsTask().GetAwaiter().GetResult();
+        store = options.OpenStore!();
+        Open().ShouldBe(storeId);
+    }
 
     private List<LogEntry> LogOf(TopicPartition partition)
     {
@@ -438,6 +459,13 @@ internal sealed class CoreNode
         private void Send(SendOutput send)
         {
             var entry = send.Entry;
+            if (node.SendFailures > 0)
+            {
+                node.SendFailures--;
+                Do($"send {entry.Destination}", () => Tell(new OutputSent(send.Shard, send.Epoch, entry.Destination, entry.Sequence, false)));
+                return;
+            }
+
             var origin = entry.Headers.Single(header => header.Key == Header.Origin).Value;
             node.LogOf(entry.Destination).Add(new LogEntry(entry.Key, entry.Value, origin, entry.TimestampMs) { Headers = entry.Headers });
             Appended(entry.Destination);
