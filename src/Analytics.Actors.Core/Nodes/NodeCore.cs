@@ -52,6 +52,9 @@ public sealed class NodeCore(NodeSettings settings)
     private readonly Dictionary<TopicPartition, Slot> readers = [];
     private readonly List<OutboxEntry> sendable = [];
     private readonly Dictionary<string, long> appliedBefore = new(StringComparer.Ordinal);
+
+    // What shards told before this node gave them up, and nobody has taken yet.
+    private readonly List<ShardEvent> lastEvents = [];
     private readonly Random random = new(settings.Seed);
     private IReadOnlyList<ShardCheckpoint>? committing;
     private long? commitAgainMs;
@@ -77,6 +80,8 @@ public sealed class NodeCore(NodeSettings settings)
     /// <summary>What shards told since the last call.</summary>
     public void TakeEvents(List<ShardEvent> events)
     {
+        events.AddRange(lastEvents);
+        lastEvents.Clear();
         foreach (var slot in slots.Values)
         {
             if (slot.Shard is not { Outputs.Events.Count: > 0 } shard) continue;
@@ -367,6 +372,7 @@ public sealed class NodeCore(NodeSettings settings)
         StopReadingOf(slot, effects);
         effects.Add(new AbandonShard(slot.Id, shard.Epoch));
         AddApplied(shard, appliedBefore);
+        lastEvents.AddRange(shard.Outputs.Events);
         slot.Shard = null;
         slot.IsPaused = false;
     }

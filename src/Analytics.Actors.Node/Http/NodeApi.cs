@@ -27,6 +27,7 @@ public static class NodeApi
         ("/health", "status, components, shards, stuck calls; 503 when unhealthy"),
         ("/health/live", "200 while the process is worth keeping"),
         ("/health/ready", "200 while everything that is this node's runs"),
+        (Root, "this list"),
         ($"{Root}/cluster", "the group, the store and its nodes"),
         ($"{Root}/shards", "the shards of this node"),
         ($"{Root}/stations", "stations by id; limit (1000, at most 10000), after (an id)"),

@@ -297,6 +297,8 @@ internal sealed class CoreNode
             foreach (var partition in node.logs.Keys.Order().ToList()) Appended(partition);
         }
 
+        private readonly Dictionary<(ShardId Shard, Epoch Epoch), OutputSender> senders = [];
+
         public bool Step()
         {
             if (work.Count == 0) return false;
@@ -330,6 +332,7 @@ internal sealed class CoreNode
         {
             List<NodeEffect> effects = [];
             Core.Handle(message, node.NowMs, effects);
+            Core.Settle(node.NowMs, effects);
             Core.TakeEvents(node.Events);
             foreach (var effect in effects) CarryOut(effect);
         }
@@ -440,8 +443,11 @@ internal sealed class CoreNode
                         Do("store", () => Tell(new CommitFinished(outcomes)));
                     });
                     break;
-                case SendOutput send:
-                    Do($"send {send.Entry.Destination}", () => Send(send));
+                case SendOutputs send:
+                    if (!senders.TryGetValue((send.Shard, send.Epoch), out var sender)) senders.Add((send.Shard, send.Epoch), sender = new OutputSender());
+                    List<OutboxEntry> now = [];
+                    sender.Enqueue(send.Entries, now);
+                    foreach (var entry in now) Do($"send {entry.Destination}", () => Send(send, sender, entry));
                     break;
                 case BeginCall begin:
                     Call(begin.Call);
@@ -449,27 +455,23 @@ internal sealed class CoreNode
                 case Warn warn:
                     node.Warnings.Add(warn.Text);
                     break;
-                case CancelCalls or ReleaseShard:
+                case AbandonShard or ReleaseShard:
                     break;
                 default:
                     throw new InvalidOperationException($"not expected in these tests: {effect}");
             }
         }
 
-        private void Send(SendOutput send)
+        private void Send(SendOutputs order, OutputSender sender, OutboxEntry entry)
         {
-            var entry = send.Entry;
-            if (node.SendFailures > 0)
-            {
-                node.SendFailures--;
-                Do($"send {entry.Destination}", () => Tell(new OutputSent(send.Shard, send.Epoch, entry.Destination, entry.Sequence, false)));
-                return;
-            }
-
             var origin = entry.Headers.Single(header => header.Key == Header.Origin).Value;
             node.LogOf(entry.Destination).Add(new LogEntry(entry.Key, entry.Value, origin, entry.TimestampMs) { Headers = entry.Headers });
             Appended(entry.Destination);
-            Do($"send {entry.Destination}", () => Tell(new OutputSent(send.Shard, send.Epoch, entry.Destination, entry.Sequence, true)));
+            Do($"send {entry.Destination}", () =>
+            {
+                if (sender.Acknowledged(entry.Destination) is { } next) Do($"send {entry.Destination}", () => Send(order, sender, next));
+                Tell(new OutputsSent(order.Shard, order.Epoch, entry.Destination, entry.Sequence));
+            });
         }
 
         private void Call(ModuleCall call)

@@ -88,7 +88,7 @@ public class NodeDecisionTests
         effects.Clear();
         Handle(new CommitFinished(outcomes), Now + 1_000);
         Take<Warn>().Single().Text.ShouldContain("fenced");
-        Take<CancelCalls>().Single().Shard.ShouldBe(Zero);
+        Take<AbandonShard>().Single().Shard.ShouldBe(Zero);
         Take<StopReading>().Select(effect => effect.Partition.Partition).ShouldBe([0, 0]);
         Take<ReleaseShard>().ShouldBeEmpty();
         core.Phases.ShouldBe([(Zero, ShardPhase.Waiting), (One, ShardPhase.Running)]);
@@ -107,14 +107,14 @@ public class NodeDecisionTests
         Store(commit.Checkpoints).ShouldBe([CheckpointOutcome.Committed]);
         effects.Clear();
         Handle(new CommitUnknown("connection lost"), Now + 20);
-        Take<SendOutput>().ShouldBeEmpty();
+        Take<SendOutputs>().ShouldBeEmpty();
         core.Phases.Single().Phase.ShouldBe(ShardPhase.Waiting);
         Handle(new CommitFinished([CheckpointOutcome.Committed]), Now + 30);
-        Take<SendOutput>().ShouldBeEmpty();
+        Take<SendOutputs>().ShouldBeEmpty();
         Handle(new TimePassed(), Now + 3_000);
         Take<TakeOver>().Count().ShouldBe(1);
         Handle(new ShardTakenOver(TakeOver(Zero)), Now + 3_000);
-        Take<SendOutput>().Single().Entry.Destination.Topic.ShouldBe("MODULE-OUTPUT-M");
+        Take<SendOutputs>().Single().Entries.Single().Destination.Topic.ShouldBe("MODULE-OUTPUT-M");
     }
 
     [Fact]
@@ -133,7 +133,7 @@ public class NodeDecisionTests
         var again = Take<Commit>().Single();
         again.Checkpoints.ShouldBeSameAs(commit.Checkpoints);
         Handle(new CommitFinished(Store(again.Checkpoints)), Now + 3_000);
-        Take<SendOutput>().Count().ShouldBe(1);
+        Take<SendOutputs>().Count().ShouldBe(1);
         Handle(new TimePassed(), Now + 4_000);
         Take<Commit>().Single().Checkpoints.Single().Number.ShouldBe(3, "what came meanwhile goes into the next");
     }
@@ -176,7 +176,12 @@ public class NodeDecisionTests
         Take<Commit>().ShouldAllBe(commit => !commit.Checkpoints.Single().Release);
         Finish();
         Answer("{}", Now + 2_500);
-        var last = Commit(Now + 2_500).Checkpoints.Single();
+        var results = Commit(Now + 2_500).Checkpoints.Single();
+        results.Release.ShouldBeFalse("its results leave first");
+        Handle(new CommitFinished(Store([results])), Now + 2_501);
+        Take<Commit>().ShouldBeEmpty();
+        Acknowledge(Now + 2_505);
+        var last = Commit(Now + 2_505).Checkpoints.Single();
         last.Release.ShouldBeTrue();
         Take<ReleaseShard>().ShouldBeEmpty();
         Handle(new CommitFinished(Store([last])), Now + 2_510);
@@ -212,7 +217,7 @@ public class NodeDecisionTests
         Handle(new TimePassed(), Now + 5_000);
         Finish(Now + 5_000);
         Take<ReleaseShard>().ShouldBe([new ReleaseShard(Zero, true)]);
-        Take<CancelCalls>().Single().Shard.ShouldBe(Zero);
+        Take<AbandonShard>().Single().Shard.ShouldBe(Zero);
         StationState.Parser.ParseFrom(TakeOver(Zero).Entities.Single(entity => entity.Kind == EntityKind.Station).State!).Triggers.Single().Attempts.ShouldBe(0, "an orderly stop is no attempt");
     }
 
@@ -225,12 +230,12 @@ public class NodeDecisionTests
         var commit = Commit(Now + 10);
         Handle(new ShardsLost([Zero]));
         Take<ReleaseShard>().ShouldBe([new ReleaseShard(Zero, false)]);
-        Take<CancelCalls>().Count().ShouldBe(1);
+        Take<AbandonShard>().Count().ShouldBe(1);
         effects.Clear();
         Handle(new CommitFinished(Store(commit.Checkpoints)));
         effects.ShouldBeEmpty("the next owner sends what it recorded");
         Answer("{}");
-        Handle(new OutputSent(Zero, new Epoch(1), new TopicPartition("MODULE-OUTPUT-M", 0), 0, true));
+        Handle(new OutputsSent(Zero, new Epoch(1), new TopicPartition("MODULE-OUTPUT-M", 0), 0));
         effects.ShouldBeEmpty();
     }
 
@@ -274,7 +279,11 @@ public class NodeDecisionTests
         core.NextDueMs.ShouldBeNull();
     }
 
-    private void Handle(NodeMessage message, long nowMs = Now) => core.Handle(message, nowMs, effects);
+    private void Handle(NodeMessage message, long nowMs = Now)
+    {
+        core.Handle(message, nowMs, effects);
+        core.Settle(nowMs, effects);
+    }
 
     private IEnumerable<T> Take<T>() where T : NodeEffect
     {
@@ -332,10 +341,21 @@ public class NodeDecisionTests
 
     private void CommitAll(long nowMs = Now + 1_000) => Handle(new CommitFinished(Store(Commit(nowMs).Checkpoints)), nowMs);
 
-    // Commits whatever is under way until nothing is.
+    // Commits and acknowledges whatever is under way until nothing is.
     private void Finish(long nowMs = Now)
     {
-        for (var commits = Take<Commit>().ToList(); commits.Count > 0; commits = Take<Commit>().ToList())
-            Handle(new CommitFinished(Store(commits.Single().Checkpoints)), nowMs);
+        while (effects.OfType<Commit>().Any() || effects.OfType<SendOutputs>().Any())
+        {
+            foreach (var commit in Take<Commit>().ToList()) Handle(new CommitFinished(Store(commit.Checkpoints)), nowMs);
+            Acknowledge(nowMs);
+        }
+    }
+
+    private void Acknowledge(long nowMs)
+    {
+        foreach (var send in Take<SendOutputs>().ToList())
+        {
+            foreach (var entry in send.Entries) Handle(new OutputsSent(send.Shard, send.Epoch, entry.Destination, entry.Sequence), nowMs);
+        }
     }
 }

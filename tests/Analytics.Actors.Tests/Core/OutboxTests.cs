@@ -33,18 +33,35 @@ public class OutboxTests
         OutboxEntry[] entries = [Add(outbox, First), Add(outbox, First), Add(outbox, Second), Add(outbox, First)];
         entries.Select(entry => entry.Sequence).ShouldBe([0, 1, 0, 2]);
         outbox.Committed(outbox.TakeAdded());
-        Sendable(outbox).ShouldBe([entries[0], entries[2]]);
-        Sendable(outbox).ShouldBeEmpty();
+        var sendable = Sendable(outbox);
+        sendable.ShouldBe(entries);
+        Sendable(outbox).ShouldBeEmpty("handed out once");
+
+        var sender = new OutputSender();
+        List<OutboxEntry> send = [];
+        sender.Enqueue(sendable, send);
+        send.ShouldBe([entries[0], entries[2]]);
+        sender.Failed(First).ShouldBe(entries[0], "the same again, never the next");
+        sender.Acknowledged(First).ShouldBe(entries[1]);
+        sender.Acknowledged(Second).ShouldBeNull();
+        send.Clear();
+        var late = Add(outbox, First);
+        sender.Enqueue([late], send);
+        send.ShouldBeEmpty("one is outstanding");
+        sender.Acknowledged(First).ShouldBe(entries[3]);
+        sender.Acknowledged(First).ShouldBe(late);
+    }
+
+    [Fact]
+    public void Acknowledgements_are_a_prefix_and_late_echoes_change_nothing()
+    {
+        var outbox = new Outbox();
+        OutboxEntry[] entries = [Add(outbox, First), Add(outbox, First), Add(outbox, Second), Add(outbox, First)];
+        outbox.Committed(outbox.TakeAdded());
         outbox.Acknowledged(First, 1);
-        Sendable(outbox).ShouldBeEmpty("1 was never sent: an echo of somebody else");
-        outbox.Failed(First, 0);
-        Sendable(outbox).ShouldBe([entries[0]], "the same again, never the next");
         outbox.Acknowledged(First, 0);
-        Sendable(outbox).ShouldBe([entries[1]]);
-        outbox.Acknowledged(First, 0);
-        Sendable(outbox).ShouldBeEmpty("acknowledged twice");
         outbox.Acknowledged(Second, 0);
-        outbox.Acknowledged(First, 1);
+        outbox.Acknowledged(new TopicPartition("THIRD", 0), 7);
         outbox.TakeRemoved().ShouldBe([new OutboxAcknowledgement(First, 1), new OutboxAcknowledgement(Second, 0)]);
         outbox.TakeRemoved().ShouldBeEmpty();
         outbox.Count.ShouldBe(1);
@@ -60,11 +77,7 @@ public class OutboxTests
         outbox.Restore(Entry(First, 6));
         var added = Add(outbox, First);
         added.Sequence.ShouldBe(7);
-        Sendable(outbox).Single().Sequence.ShouldBe(5);
-        outbox.Acknowledged(First, 5);
-        Sendable(outbox).Single().Sequence.ShouldBe(6);
-        outbox.Acknowledged(First, 6);
-        Sendable(outbox).ShouldBeEmpty();
+        Sendable(outbox).Select(entry => entry.Sequence).ShouldBe([5, 6]);
         outbox.Committed(outbox.TakeAdded());
         Sendable(outbox).Single().Sequence.ShouldBe(7);
     }

@@ -9,14 +9,18 @@ namespace Analytics.Actors.Tests.Replay;
 /// </summary>
 public sealed class MelbourneOracle
 {
+    private readonly string dataDirectory;
     private readonly List<string> times = [];
+    private readonly Dictionary<string, int> rows;
     private readonly Dictionary<string, List<string>> volume;
     private readonly Dictionary<string, List<string>> price;
 
     public MelbourneOracle(string dataDirectory)
     {
+        this.dataDirectory = dataDirectory;
         volume = Load(Path.Combine(dataDirectory, "charged_mel_volume.csv.gz"), times);
         price = Load(Path.Combine(dataDirectory, "charged_mel_e_price.csv.gz"), null);
+        rows = times.Select((time, row) => (time, row)).ToDictionary(pair => pair.time, pair => pair.row);
     }
 
     /// <summary>The 37 stations that the data's README recommends.</summary>
@@ -36,8 +40,7 @@ public sealed class MelbourneOracle
         for (var i = 0; i < 168; i++)
         {
             sendTime[i] = pushed.AddHours(i - 168).ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture);
-            var row = times.IndexOf(sendTime[i]);
-            power[i] = row < 0 ? "0" : volume[station][row];
+            power[i] = rows.TryGetValue(sendTime[i], out var row) ? volume[station][row] : "0";
         }
 
         return new ExpectedWindow(sendTime, power);
@@ -47,7 +50,8 @@ public sealed class MelbourneOracle
     /// evaluation_model's numbers for that window with the prices in force at its end. Only for stations whose price does
     /// not change within that day, so that the tariff of the replay is exact.
     /// </summary>
-    public ExpectedEvaluation Evaluation(string station, int days)
+    /// <param name="priceDays">Whole days at which the prices in force were published; null: the same midnight.</param>
+    public ExpectedEvaluation Evaluation(string station, int days, int? priceDays = null)
     {
         var load = Window(station, days).OutputPowerPerStationAvg.Select(text => double.Parse(text, CultureInfo.InvariantCulture)).ToList();
         double energy = 0, peak = 0;
@@ -58,10 +62,35 @@ public sealed class MelbourneOracle
         }
 
         // At a midnight the new day's prices are published before the grid; after the last day the last prices stay.
-        var day = Math.Min(days, times.Count / 24 - 1);
+        var day = Math.Min(priceDays ?? days, times.Count / 24 - 1);
         var prices = price[station].Skip(day * 24).Take(24).Distinct().ToList();
         double? revenue = prices.Count == 1 ? energy * double.Parse(prices[0], CultureInfo.InvariantCulture) : null;
         return new ExpectedEvaluation(energy, energy / 168, peak, energy == 0 ? null : peak / (energy / 168), revenue);
+    }
+
+    /// <summary>The calendar published at that midnight: a week back to a week on, Victoria's public holidays, weekends.</summary>
+    public static IReadOnlyList<(string Date, bool IsHoliday, bool IsWeekend)> Calendar(int days)
+    {
+        string[] holidays = ["2023-04-07", "2023-04-10", "2023-04-25", "2023-06-12", "2023-09-29"];
+        return [.. Enumerable.Range(days - 7, 15).Select(day =>
+        {
+            var date = new DateTime(2023, 4, 1).AddDays(day);
+            var text = date.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
+            return (text, holidays.Contains(text), date.DayOfWeek is DayOfWeek.Saturday or DayOfWeek.Sunday);
+        })];
+    }
+
+    /// <summary>Grid capacities, kW: the ceiling of the largest plug-hours in an hour times the average power of a plug.</summary>
+    public IReadOnlyDictionary<string, double> GridCapacities()
+    {
+        var plugHours = Load(Path.Combine(dataDirectory, "charged_mel_duration.csv.gz"), null);
+        var lines = File.ReadAllLines(Path.Combine(dataDirectory, "charged_mel_stations.csv"));
+        var names = lines[0].Replace("\"", "").Split(',');
+        int id = Array.IndexOf(names, "station_id"), power = Array.IndexOf(names, "avg_power");
+        return lines.Skip(1).Where(line => line.Length > 0).Select(line => line.Split(',')).Where(values => plugHours.ContainsKey(values[id])).ToDictionary(
+            values => values[id],
+            values => (double)((decimal)Math.Ceiling(plugHours[values[id]].Max(text => double.Parse(text, CultureInfo.InvariantCulture)) - 1e-9)
+                * decimal.Parse(values[power], NumberStyles.Float, CultureInfo.InvariantCulture)));
     }
 
     private static Dictionary<string, List<string>> Load(string path, List<string>? times)

@@ -144,7 +144,7 @@ function showBatches(batches, now) {
 function showProblems(problems) {
   $("problem-counts").textContent = Object.entries(problems.counts).map(([kind, number]) => `${kind}: ${count(number)}`).join(" · ") || "none since the start";
   rows("problems", problems.problems.map(problem => row([
-    [new Date(problem.time).toLocaleTimeString(), "n"], [problem.kind, problem.kind === "dead-letter" || problem.kind === "warning" ? "warn" : "bad"],
+    [new Date(problem.time).toLocaleTimeString(), "n"], [problem.kind, problem.kind === "dead-letter" || problem.kind === "warning" ? "word warn" : "word bad"],
     [problem.station || "", "break"], [problem.text, "break"],
   ])), "none", 4);
 }
@@ -170,7 +170,8 @@ async function refresh() {
     const [shards, sources, modules, counters, batches, problems] = await Promise.all([
       get("/api/v1/shards"), get("/api/v1/sources"), get("/api/v1/modules"), get("/api/v1/counters"), get("/api/v1/batches?limit=100"), get(`/api/v1/problems?limit=${PROBLEMS}`),
     ]);
-    const now = Date.now();
+    // The node's clock, also for rates: the browser's may differ, and may sleep.
+    const now = Date.parse(health.timestamp);
     const fetched = sum(Object.values(counters.records_fetched), value => value);
     const records = perSecond("records", fetched, now);
     const calls = showModules(modules, now);
@@ -180,8 +181,8 @@ async function refresh() {
     const letters = sum(Object.values(counters.dead_letters), value => value);
     $("tiles").replaceChildren(
       tile("stations", count(health.station_count)),
-      tile("records per second", rate(records), "", history.records),
-      tile("calls per second", rate(records == null ? null : calls), "", history.calls),
+      tile("records / s", rate(records), "", history.records),
+      tile("calls / s", rate(records == null ? null : calls), "", history.calls),
       tile("lag", count(lag), lag > 1000 ? "warn" : ""),
       tile("open batches", count(sum(modules, module => module.batches_open))),
       tile("uploads", count(sum(modules, module => module.uploads))),
