@@ -84,7 +84,10 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         var deadline = time.GetTimestamp();
         while (time.GetElapsedTime(deadline) < limit)
         {
-            if (!await Ask(node => node.Phases.Any()).ConfigureAwait(false)) return true;
+            // A loop that has ended by itself answers nobody any more, and its node has to be stopped all the same.
+            var isLeft = Ask(node => node.Phases.Any());
+            if (await Task.WhenAny(isLeft, finished.Task).ConfigureAwait(false) != isLeft || isLeft.IsCanceled) return false;
+            if (!await isLeft.ConfigureAwait(false)) return true;
             await Task.Delay(10, CancellationToken.None).ConfigureAwait(false);
         }
 
