@@ -161,6 +161,19 @@ internal static class Migrations
                     PRIMARY KEY (topic, partition)
                 );
                 """),
+        new(2, "routing rules",
+            Sqlite: """
+                CREATE TABLE routing_rule (
+                    name  TEXT PRIMARY KEY,
+                    rule  TEXT NOT NULL
+                ) STRICT, WITHOUT ROWID
+                """,
+            PostgreSql: """
+                CREATE TABLE routing_rule (
+                    name  text COLLATE "C" PRIMARY KEY,
+                    rule  text NOT NULL
+                )
+                """),
     ];
 
     /// <summary>The schema version that this binary reads and writes.</summary>

@@ -80,6 +80,27 @@ public sealed class SqliteCheckpointStore : ICheckpointStore
             cancellation).ConfigureAwait(false);
     }
 
+    public async ValueTask<IReadOnlyList<ChangedRule>> PinRulesAsync(IReadOnlyList<RoutingRule> rules, CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await WriteRepeatable(
+            session => session.Write(() =>
+            {
+                var stored = session.Prepare("SELECT name, rule FROM routing_rule").Read(row => (Name: row.Text(0), Rule: row.Text(1)))
+                    .ToDictionary(row => row.Name, row => row.Rule, StringComparer.Ordinal);
+                var changed = rules.Where(rule => stored.TryGetValue(rule.Name, out var known) && known != rule.Rule)
+                    .Select(rule => new ChangedRule(rule.Name, stored[rule.Name], rule.Rule)).ToList();
+                if (changed.Count > 0) return changed;
+                foreach (var rule in rules.Where(rule => !stored.ContainsKey(rule.Name)))
+                {
+                    session.Prepare("INSERT INTO routing_rule (name, rule) VALUES (?1, ?2)").Bind(1, rule.Name).Bind(2, rule.Rule).Execute();
+                }
+
+                return changed;
+            }),
+            cancellation).ConfigureAwait(false);
+    }
+
     /// <summary>Waits for the operations in progress, then lets go of the file.</summary>
     public async ValueTask DisposeAsync()
     {

@@ -116,7 +116,7 @@ public class LoadTests(ITestOutputHelper output)
                 marks = await MarksAsync(http);
                 return ledger.ExpectedMarks().All(expected => marks.Any(mark => mark == expected));
             },
-            DrainLimit, () => $"lag {lag}; {node.State()}");
+            DrainLimit, () => $"the shards' own marks: {string.Join("; ", ledger.Verdict(marks).Differences.Take(5).Select(difference => $"shard {difference.Key.Shard} of {difference.Key.Topic}[{difference.Key.Partition}] {difference.Applied.Count} instead of {difference.Expected.Count}"))}; {node.State()}");
         var verdict = ledger.Verdict(marks);
         var early = megabytes.Skip(10).Take(20).Max();
         var late = megabytes.TakeLast(30).Max();

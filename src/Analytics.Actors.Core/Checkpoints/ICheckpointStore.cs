@@ -39,7 +39,19 @@ public interface ICheckpointStore : IAsyncDisposable
     /// A stored incarnation never falls: a change that names a lower one is left out, and the answer tells.
     /// </summary>
     ValueTask<IReadOnlyList<SourceState>> UpdateSourcesAsync(IReadOnlyList<SourceState> changed, CancellationToken cancellation);
+
+    /// <summary>
+    /// Pins the routing rules, by name: new names are added. Returns, by name and in their order, those that are stored
+    /// otherwise; then nothing was changed.
+    /// </summary>
+    ValueTask<IReadOnlyList<ChangedRule>> PinRulesAsync(IReadOnlyList<RoutingRule> rules, CancellationToken cancellation);
 }
+
+/// <summary>One rule of routing: what it is about, and its text.</summary>
+public readonly record struct RoutingRule(string Name, string Rule);
+
+/// <summary>A rule that the store holds otherwise.</summary>
+public readonly record struct ChangedRule(string Name, string Stored, string Given);
 
 /// <summary>What a database says of itself.</summary>
 /// <param name="StoreId">Random, 12 hex digits, made with the database, renewed when a backup is restored.</param>

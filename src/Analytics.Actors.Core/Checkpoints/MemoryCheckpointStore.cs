@@ -12,6 +12,7 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
     // One store may be shared by hosts that do have threads (a demo without a database); a simulation never waits here.
     private readonly Lock gate = new();
     private readonly Dictionary<TopicPartition, SourceState> sources = [];
+    private readonly Dictionary<string, string> rules = new(StringComparer.Ordinal);
     private string? group;
     private Shard[] shards = [];
 
@@ -73,6 +74,23 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
                     sources[source.Partition] = source;
             }
             return ValueTask.FromResult<IReadOnlyList<SourceState>>([.. sources.Values.OrderBy(source => source.Partition)]);
+        }
+    }
+
+    public ValueTask<IReadOnlyList<ChangedRule>> PinRulesAsync(IReadOnlyList<RoutingRule> rules, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        lock (gate)
+        {
+            RequireOpen();
+            var changed = rules.Where(rule => this.rules.TryGetValue(rule.Name, out var stored) && stored != rule.Rule)
+                .Select(rule => new ChangedRule(rule.Name, this.rules[rule.Name], rule.Rule)).ToList();
+            if (changed.Count == 0)
+            {
+                foreach (var rule in rules) this.rules[rule.Name] = rule.Rule;
+            }
+
+            return ValueTask.FromResult<IReadOnlyList<ChangedRule>>(changed);
         }
     }
 

@@ -111,6 +111,8 @@ public sealed class NodeHost : IAsyncDisposable
         StartedAt = parts.Time.GetUtcNow();
         var identity = await parts.Store.OpenAsync(options.Group, options.Shards, cancellation).ConfigureAwait(false);
         StoreId = identity.StoreId;
+        var changed = await parts.Store.PinRulesAsync(RoutingRules.Of(parts.Pipeline, options.MaxRecordBytes), cancellation).ConfigureAwait(false);
+        if (changed.Count > 0) throw new StoreRefusedException(RoutingRules.Explain(changed));
         admin = new TopicAdmin(parts.Kafka, kafkaLog);
         var counts = await PrepareTopicsAsync(cancellation).ConfigureAwait(false);
         ShardSettings = new ShardSettings

@@ -391,6 +391,17 @@ public abstract class CheckpointStoreConformance : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Routing_rules_are_pinned_and_new_ones_are_added()
+    {
+        (await Store.PinRulesAsync([new("topic A", "envelope Object"), new("topic B", "envelope List")], default)).ShouldBeEmpty();
+        (await Store.PinRulesAsync([new("topic A", "envelope Object"), new("topic C", "envelope List")], default)).ShouldBeEmpty();
+        (await Store.PinRulesAsync([new("topic A", "envelope List"), new("topic C", "envelope List"), new("topic D", "new")], default))
+            .ShouldBe([new ChangedRule("topic A", "envelope Object", "envelope List")]);
+        (await Store.PinRulesAsync([new("topic D", "newer")], default)).ShouldBeEmpty("the refused change has pinned nothing");
+        (await Store.PinRulesAsync([new("topic B", "other")], default)).Single().Stored.ShouldBe("envelope List");
+    }
+
+    [Fact]
     public async Task Sources_are_upserted_and_listed()
     {
         (await Store.UpdateSourcesAsync([], default)).ShouldBeEmpty();

@@ -1,0 +1,35 @@
+using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Pipeline;
+
+namespace Analytics.Actors.Core.Routing;
+
+/// <summary>
+/// What of the configuration decides how a record is taken apart and announced. A record that is routed twice, before and
+/// after a crash, must be routed by the same rules, or marks lose or double parts of it: so a store pins them, and a
+/// changed rule is refused. New topics and modules bring new rules and are welcome.
+/// </summary>
+public static class RoutingRules
+{
+    public static IReadOnlyList<RoutingRule> Of(PipelineConfiguration pipeline, int maxRecordBytes)
+    {
+        List<RoutingRule> rules = [new("maxRecordBytes", maxRecordBytes.ToString(System.Globalization.CultureInfo.InvariantCulture))];
+        foreach (var topic in pipeline.Topics.Values.OrderBy(topic => topic.Name, StringComparer.Ordinal))
+        {
+            var envelope = string.Join(" or ", topic.Envelope.Select(form => form.Member is null ? form.Kind.ToString() : $"{form.Kind} {form.Member}"));
+            rules.Add(new($"topic {topic.Name}", $"envelope {envelope}; station {string.Join(" or ", topic.StationPaths)}; scope {topic.Scope}; keyed {topic.Keyed}"));
+        }
+
+        foreach (var module in pipeline.Modules.Values.OrderBy(module => module.Name, StringComparer.Ordinal))
+        {
+            rules.Add(new($"module {module.Name}", $"batch {module.Batch.Kind} {module.Batch.LengthMs} ms; output {module.OutputTopic}"));
+        }
+
+        return rules;
+    }
+
+    /// <summary>What to tell a user whose configuration changes rules that the store has pinned.</summary>
+    public static string Explain(IReadOnlyList<ChangedRule> changed) =>
+        "The routing rules of this group are pinned, because records routed before and after a change would be lost or doubled: "
+        + string.Join("; ", changed.Select(rule => $"{rule.Name} is \"{rule.Stored}\" in the store and \"{rule.Given}\" in the configuration"))
+        + ". Take the change back, or begin with a new group and a new database.";
+}
