@@ -81,6 +81,7 @@ public class LoadTests(ITestOutputHelper output)
             Interlocked.Exchange(ref lagSeen, Stopwatch.GetTimestamp());
         }, ended.Token);
         var flow = new Stopwatch();
+        var next = 0;
         while (!flow.IsRunning || flow.Elapsed < Duration)
         {
             if (!flow.IsRunning && DemoFeed.NowMs >= fleet.FlowFromMs)
@@ -91,7 +92,7 @@ public class LoadTests(ITestOutputHelper output)
 
             foreach (var record in fleet.Next(DemoFeed.NowMs, 500))
             {
-                var partition = Murmur2.Partition(record.Key ?? record.Topic, Partitions);
+                var partition = record.Key is { } key ? Murmur2.Partition(key, Partitions) : next = (next + 1) % Partitions;
                 producer.Send(new Core.TopicPartition(record.Topic, partition), record.Key is null ? null : System.Text.Encoding.UTF8.GetBytes(record.Key), record.Value, [], record.TimestampMs, outcome =>
                 {
                     if (outcome.Result == SendResult.Sent) ledger.Acknowledged(record, partition, outcome.Offset, DemoFeed.NowMs);

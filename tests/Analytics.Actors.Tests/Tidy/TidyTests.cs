@@ -137,7 +137,9 @@ public partial class TidyTests
     public void Tests_wait_for_events_and_never_for_time()
     {
         var findings = new List<string>();
-        foreach (var file in Repository.Files("tests", "*.cs")) findings.AddRange(Lines(file, Sleeping, "wait for an event (see EventLog), or move virtual time"));
+        // A process, or a node behind HTTP, tells nothing by itself: these two ask again until it is so, with a deadline.
+        string[] asking = ["tests/Analytics.Actors.Integration/Support/Wait.cs", "tests/Analytics.Actors.Tests/Http/LiveNode.cs"];
+        foreach (var file in Repository.Files("tests", "*.cs").Where(file => !asking.Contains(Repository.Relative(file)))) findings.AddRange(Lines(file, Sleeping, "wait for an event (see EventLog), or move virtual time"));
         Report(findings);
     }
 
