@@ -1,5 +1,6 @@
 namespace Analytics.Actors.Kafka;
 
+/// <summary>How serious a client's log entry is.</summary>
 public enum ClientLogLevel { Debug, Information, Warning, Error }
 
 /// <summary>What a Kafka client of ours has to tell: its own events, and what librdkafka logs.</summary>

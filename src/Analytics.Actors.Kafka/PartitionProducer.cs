@@ -5,6 +5,7 @@ using TopicPartition = Analytics.Actors.Core.TopicPartition;
 
 namespace Analytics.Actors.Kafka;
 
+/// <summary>What became of a record that was to be sent.</summary>
 public enum SendResult
 {
     /// <summary>The record is in the log.</summary>

@@ -46,6 +46,7 @@ public interface ICheckpointStore : IAsyncDisposable
 /// <param name="SchemaVersion">The number of the last migration applied.</param>
 public sealed record StoreIdentity(string StoreId, int SchemaVersion);
 
+/// <summary>What became of one checkpoint of a group commit.</summary>
 public enum CheckpointOutcome
 {
     Committed,
@@ -173,6 +174,7 @@ public sealed class CommitOutcomeUnknownException(string message, Exception? inn
 /// <summary>The store does not fit this node (shard count, schema of a newer version); the message says what would be right.</summary>
 public sealed class StoreRefusedException(string message) : Exception(message);
 
+/// <summary>What every store can do by the methods that it has.</summary>
 public static class CheckpointStoreExtensions
 {
     /// <summary>

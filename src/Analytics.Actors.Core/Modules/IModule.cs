@@ -41,8 +41,32 @@ public readonly struct ModuleResult
     /// <summary>The object as UTF-8 JSON; empty for nothing.</summary>
     public ReadOnlyMemory<byte> Json { get; }
 
-    /// <summary>A result already written as one JSON object in UTF-8. The host refuses what is not an object.</summary>
+    /// <summary>A result already written as one JSON object in UTF-8. The host refuses anything else, see <see cref="Problem"/>.</summary>
     public static ModuleResult FromJson(ReadOnlyMemory<byte> json) => new(json);
+
+    /// <summary>
+    /// What makes bytes no result; null for one JSON object in UTF-8 whose texts can be decoded. A host asks before it hands
+    /// a result to a shard: what cannot be written into an upload must become an error of its own station.
+    /// </summary>
+    public static string? Problem(ReadOnlySpan<byte> json)
+    {
+        if (!System.Text.Unicode.Utf8.IsValid(json)) return "the module returned something that is not UTF-8";
+        var reader = new System.Text.Json.Utf8JsonReader(json);
+        try
+        {
+            if (!reader.Read() || reader.TokenType != System.Text.Json.JsonTokenType.StartObject) return "the module returned something that is not a JSON object";
+            while (reader.Read())
+            {
+                if (reader.ValueIsEscaped && Records.JsonText.HasLoneSurrogate(reader.ValueSpan)) return "the module returned a text with half a surrogate pair";
+            }
+
+            return null;
+        }
+        catch (System.Text.Json.JsonException failure)
+        {
+            return $"the module returned something that is not a JSON object: {failure.Message}";
+        }
+    }
 
     /// <summary>A result written by <paramref name="write"/>, which is called between the object's braces.</summary>
     public static ModuleResult Write(Action<System.Text.Json.Utf8JsonWriter> write)

@@ -6,6 +6,7 @@ namespace Analytics.Actors.Core.Nodes;
 
 // Facts that reach a node (past tense) and orders that it gives its host (imperative).
 
+/// <summary>A fact that reaches a node.</summary>
 public abstract record NodeMessage;
 
 /// <summary>Kafka's group gave these shards to the node.</summary>
@@ -20,6 +21,7 @@ public sealed record ShardsLost(IReadOnlyList<ShardId> Shards) : NodeMessage;
 /// <summary>A takeover raised the epoch and read the state.</summary>
 public sealed record ShardTakenOver(RecoveredShard Recovered) : NodeMessage;
 
+/// <summary>A takeover came to nothing; it is tried again after a pause.</summary>
 public sealed record TakeOverFailed(ShardId Shard, string Reason) : NodeMessage;
 
 /// <summary>Records of one data partition, in order.</summary>
@@ -49,14 +51,19 @@ public sealed record TimePassed : NodeMessage;
 /// <summary>The node is to stop in order: release every shard.</summary>
 public sealed record StopRequested : NodeMessage;
 
+/// <summary>An order that a node gives its host.</summary>
 public abstract record NodeEffect;
 
+/// <summary>Raise the shard's epoch in the store, then read its state; report with ShardTakenOver or TakeOverFailed.</summary>
 public sealed record TakeOver(ShardId Shard) : NodeEffect;
 
 /// <summary>Read this partition from this offset on.</summary>
 public sealed record StartReading(TopicPartition Partition, long Next) : NodeEffect;
+/// <summary>Read this partition no more.</summary>
 public sealed record StopReading(TopicPartition Partition) : NodeEffect;
+/// <summary>Stop reading this partition for now, or go on: the shard has as much in hand as it may.</summary>
 public sealed record PauseReading(TopicPartition Partition, bool Pause) : NodeEffect;
+/// <summary>Run this call in its module's pool; report with CallReturned.</summary>
 public sealed record BeginCall(ModuleCall Call) : NodeEffect;
 
 /// <summary>The shard is given up in this epoch: its calls and what it has not sent yet are of no more use.</summary>

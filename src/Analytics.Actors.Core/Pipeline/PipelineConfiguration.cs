@@ -125,6 +125,7 @@ public sealed record StartPosition(StartKind Kind, long TimestampMs = 0, string?
 /// <summary>What to do with a position that is outside the log.</summary>
 public enum OutOfRangeKind { Stop, Earliest, Latest, Timestamp }
 
+/// <summary>The policy with its time, for Timestamp: milliseconds since 1970 UTC.</summary>
 public sealed record OutOfRangePolicy(OutOfRangeKind Kind, long TimestampMs = 0);
 
 /// <summary>One source topic. Times are milliseconds.</summary>
@@ -182,9 +183,13 @@ public sealed record TopicConfiguration
     public string? OutputOf { get; init; }
 }
 
+/// <summary>What a trigger does while required topics are missing: answer nothing, or call after a delay.</summary>
 public enum IncompletePolicy { Wait, Call }
+/// <summary>Whether each trigger has a call of its own, or those that wait share one.</summary>
 public enum CoalescePolicy { Every, Latest }
+/// <summary>What makes a batch: one record, a span of event time, or nothing (each result alone).</summary>
 public enum BatchKind { Record, Window, None }
+/// <summary>How an upload names its members: as this system does, or as the Python library did.</summary>
 public enum UploadFormat { Current, Legacy }
 
 /// <summary>How the results of a module are gathered; times are milliseconds.</summary>

@@ -4,6 +4,7 @@ namespace Analytics.Actors.Core.Shards;
 
 // What a shard tells its observers (trace, metrics, logs, tests, checkers). Observers never change anything.
 
+/// <summary>Something that happened in a shard.</summary>
 public abstract record ShardEvent(ShardId Shard);
 
 /// <summary>A part changed the window of a station; Station is empty for a global topic.</summary>
@@ -23,6 +24,7 @@ public sealed record DeadLettered(ShardId Shard, DeadLetter Letter) : ShardEvent
 /// <param name="InputMs">When the trigger had its input, ms: what this call has waited and taken since, with all attempts.</param>
 public sealed record CallEnded(ShardId Shard, string Station, string Module, string Outcome, string Reason, bool IsFinal, long InputMs) : ShardEvent(Shard);
 
+/// <summary>A global record changed its window.</summary>
 public sealed record GlobalCached(ShardId Shard, string Topic) : ShardEvent(Shard);
 
 /// <summary>A global record is now part of the inputs of so many stations; later ones find it cached.</summary>
@@ -31,13 +33,16 @@ public sealed record GlobalApplied(ShardId Shard, string Topic, int Count) : Sha
 /// <summary>A timer of a station or batch came due: order-second, incomplete, retry, interval, deadline.</summary>
 public sealed record TimerFired(ShardId Shard, string Kind, string Entity) : ShardEvent(Shard);
 
+/// <summary>A manifest opened a batch.</summary>
 public sealed record BatchOpened(ShardId Shard, string Module, string BatchId, int Expected) : ShardEvent(Shard);
 
+/// <summary>A batch took a station's answer.</summary>
 public sealed record BatchAnswered(ShardId Shard, string Module, string BatchId, string Station) : ShardEvent(Shard);
 
 /// <summary>A batch is complete; Results is the number of stations in its upload (0: none was sent).</summary>
 public sealed record BatchCompleted(ShardId Shard, string Module, string BatchId, int Expected, int Results) : ShardEvent(Shard);
 
+/// <summary>A batch ended at its deadline; Results is the number of stations in its upload.</summary>
 public sealed record BatchTimedOut(ShardId Shard, string Module, string BatchId, int Expected, int Results) : ShardEvent(Shard);
 
 /// <summary>An answer came after its batch was over.</summary>

@@ -42,6 +42,7 @@ public sealed class Trigger(long id, string module)
     public (string Topic, InputFragment Fragment)? Pinned { get; set; }
 }
 
+/// <summary>How a topic stands in a captured input. The numbers are stored: never change one.</summary>
 public enum TopicStatus { Missing = 0, Available = 1, Failed = 2 }
 
 /// <summary>What a topic gave to a captured input. <paramref name="Version"/> is that of the window it was shaped from.</summary>

@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Analytics.Actors.Kafka;
 using Analytics.Actors.Node.Configuration;
 using Analytics.Actors.Node.Hosting;
+using Analytics.Actors.Node.Http;
 using Analytics.Actors.Node.Logging;
 using Analytics.Actors.Node.Modules;
 using Analytics.Actors.Storage;
@@ -36,12 +37,19 @@ internal static class NodeVerb
             Modules = catalog.Names.ToDictionary(name => name, name => catalog.Find(name)!, StringComparer.Ordinal),
             Logging = logging,
         });
+        // First of all, so that a node that starts slowly can be seen starting.
+        await using var server = new NodeServer(node, logging);
         var stop = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context => Stop(context, stop));
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, context => Stop(context, stop));
         try
         {
+            await server.StartAsync(cancellation).ConfigureAwait(false);
             await node.StartAsync(cancellation).ConfigureAwait(false);
+        }
+        catch (EndpointUnavailableException wrong)
+        {
+            throw new BadArgumentsException(wrong.Message);
         }
         catch (Exception failure)
         {

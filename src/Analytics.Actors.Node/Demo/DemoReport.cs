@@ -19,14 +19,19 @@ public sealed record LatencyDetail(long Count, long P50, long P99, long Max)
     public static LatencyDetail Of(LatencyHistogram latency) => new(latency.Count, latency.Quantile(0.50), latency.Quantile(0.99), latency.MaxMs);
 }
 
+/// <summary>Latencies of batches, by what completed them.</summary>
 public sealed record LatencyDetails(LatencyDetail Events, LatencyDetail Orders, LatencyDetail Chained, LatencyDetail Deadline, LatencyDetail Incomplete);
 
+/// <summary>One module's calls, against what was expected of it.</summary>
 public sealed record ModuleReport(string Module, int ReadyStations, int CalledStations, double CalledShare);
 
+/// <summary>The dead letters read back, against the bad items that were sent.</summary>
 public sealed record DeadLetterReport(long Expected, int Missing, int Unexpected, int Repeated, IReadOnlyList<string> Examples);
 
+/// <summary>A source partition of which a shard applied something else than was sent.</summary>
 public sealed record DifferenceReport(int Shard, string Topic, int Partition, long Expected, long Applied, long Lost, long Duplicated, string Explanation);
 
+/// <summary>A fault planted into a copy of the ledger, and whether its check noticed.</summary>
 public sealed record CanaryReport(string Fault, bool Detected);
 
 /// <summary>

@@ -1,11 +1,14 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Kafka;
 using Analytics.Actors.Kafka.Embedded;
 using Analytics.Actors.Node.Configuration;
 using Analytics.Actors.Node.Hosting;
+using Analytics.Actors.Node.Http;
 using Analytics.Actors.Node.Logging;
 using Analytics.Actors.Node.Modules;
 using Analytics.Actors.Node.Replay;
@@ -57,6 +60,8 @@ public sealed class DemoRunner(DemoOptions options, PipelineConfiguration pipeli
             Store = new StoreOptions { Path = Path.Combine(directory, "demo.db") },
             Pools = new Dictionary<string, int> { ["default"] = Math.Max(4, Environment.ProcessorCount) },
             StopDeadline = TimeSpan.FromSeconds(10),
+            Http = new EndpointOptions("127.0.0.1", PortOrAny(8000)),
+            Metrics = new EndpointOptions("127.0.0.1", PortOrAny(8001)),
         };
         var sources = pipeline.Topics.Values.Where(topic => topic.OutputOf is null).Select(topic => topic.Name).ToHashSet(StringComparer.Ordinal);
         var globals = pipeline.Topics.Values.Where(topic => topic.Scope == TopicScope.Global).Select(topic => topic.Name).ToHashSet(StringComparer.Ordinal);
@@ -72,6 +77,9 @@ public sealed class DemoRunner(DemoOptions options, PipelineConfiguration pipeli
             Logging = logging,
             ApplyTimes = options.Drop + options.Duplicate > 0 ? faults.Times : null,
         });
+        await using var server = new NodeServer(node, logging);
+        await server.StartAsync(cancellation).ConfigureAwait(false);
+        await output.WriteLineAsync($"dashboard {server.Address}  health {server.Address}health  metrics {server.MetricsAddress}metrics").ConfigureAwait(false);
         var ledger = new DemoLedger(pipeline, Shards);
         var view = new DemoView(node, ledger, pipeline, options.Duration);
         var table = new LiveTable();
@@ -123,6 +131,21 @@ public sealed class DemoRunner(DemoOptions options, PipelineConfiguration pipeli
         if (options.Report is { } file) await File.WriteAllTextAsync(file, report.ToJson(), CancellationToken.None).ConfigureAwait(false);
         if (options.Keep is not null) await output.WriteLineAsync($"kept: {directory}").ConfigureAwait(false);
         return report.ExitCode;
+    }
+
+    // The usual port where it is free; a demo beside a node takes any.
+    private static int PortOrAny(int port)
+    {
+        try
+        {
+            using var probe = new TcpListener(IPAddress.Loopback, port);
+            probe.Start();
+            return port;
+        }
+        catch (SocketException)
+        {
+            return 0;
+        }
     }
 
     private Dictionary<string, int> Topics()

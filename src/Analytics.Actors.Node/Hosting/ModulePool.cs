@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Text.Json;
 using Analytics.Actors.Core.Modules;
 using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Core.Shards;
@@ -153,24 +152,9 @@ public sealed class ModulePool : IDisposable
     private static CallOutcome Outcome(ModuleResult result)
     {
         if (result.IsNothing) return new CallOutcome(CallOutcomeKind.Nothing, default, "");
-        return IsObject(result.Json.Span)
-            ? new CallOutcome(CallOutcomeKind.Result, result.Json, "")
-            : new CallOutcome(CallOutcomeKind.Error, default, "the module returned something that is not a JSON object");
-    }
-
-    private static bool IsObject(ReadOnlySpan<byte> json)
-    {
-        var reader = new Utf8JsonReader(json);
-        try
-        {
-            if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject) return false;
-            reader.Skip();
-            return !reader.Read();
-        }
-        catch (JsonException)
-        {
-            return false;
-        }
+        return ModuleResult.Problem(result.Json.Span) is { } problem
+            ? new CallOutcome(CallOutcomeKind.Error, default, problem)
+            : new CallOutcome(CallOutcomeKind.Result, result.Json, "");
     }
 
     private static string Describe(Exception failure) =>

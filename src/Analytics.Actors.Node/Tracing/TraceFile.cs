@@ -16,15 +16,18 @@ public sealed class TraceInputException(string message) : Exception(message);
 /// </summary>
 public static class TraceFile
 {
+    // The end of the year 9999: a larger number is not in milliseconds.
+    private const long TimeMsMax = 253_402_300_799_999;
+
     private const string Form = "a line is {\"topic\", \"partition\", \"offset\", \"timestamp\", \"value\" or \"raw\"}, {\"advance\": ms} or {\"answer\": {\"module\", \"station\", \"result\" or \"error\"}}";
 
     public static void Run(PipelineConfiguration pipeline, IReadOnlyDictionary<string, IModule> modules, string file, TextReader input, TextWriter output, int shards = 1)
     {
         var lines = Read(file, input);
         var byHand = lines.Where(line => line.Element.TryGetProperty("answer", out _))
-            .Select(line => Text(line.Element.GetProperty("answer"), "module", line.Where)).ToHashSet(StringComparer.Ordinal);
+            .Select(line => Text(line.Element.GetProperty("answer"), "module", line.Where, "answer")).ToHashSet(StringComparer.Ordinal);
         var start = lines.FirstOrDefault(line => line.Element.TryGetProperty("timestamp", out _));
-        var startMs = start.Element.ValueKind == JsonValueKind.Object ? Number(start.Element, "timestamp", start.Where) : 0;
+        var startMs = start.Element.ValueKind == JsonValueKind.Object ? Time(start.Element, "timestamp", start.Where) : 0;
         var buffer = new ArrayBufferWriter<byte>(4096);
         var runner = new TraceRunner(pipeline, modules, byHand, members => Write(buffer, output, members), startMs, shards);
         foreach (var line in lines) Feed(runner, line.Element, line.Where);
@@ -70,7 +73,7 @@ public static class TraceFile
     {
         if (line.TryGetProperty("advance", out _))
         {
-            runner.Advance(Number(line, "advance", where));
+            runner.Advance(Time(line, "advance", where));
         }
         else if (line.TryGetProperty("answer", out var answer))
         {
@@ -78,9 +81,9 @@ public static class TraceFile
         }
         else
         {
-            var partition = new TopicPartition(Text(line, "topic", where), (int)Number(line, "partition", where));
-            var origin = line.TryGetProperty("origin", out var given) ? given.GetString() : null;
-            runner.Record(partition, Number(line, "offset", where), Number(line, "timestamp", where), Value(line, where), origin);
+            var partition = new TopicPartition(Text(line, "topic", where), (int)Number(line, "partition", where, int.MaxValue));
+            var origin = line.TryGetProperty("origin", out _) ? Text(line, "origin", where) : null;
+            runner.Record(partition, Number(line, "offset", where), Time(line, "timestamp", where), Value(line, where), origin);
         }
     }
 
@@ -92,7 +95,9 @@ public static class TraceFile
             ? new CallOutcome(CallOutcomeKind.Error, default, error.ToString())
             : !answer.TryGetProperty("result", out var result) ? throw new TraceInputException($"{where}: an answer has \"result\" or \"error\"")
             : result.ValueKind == JsonValueKind.Null ? new CallOutcome(CallOutcomeKind.Nothing, default, "")
+            : result.ValueKind != JsonValueKind.Object ? throw new TraceInputException($"{where}: \"result\" must be an object or null")
             : new CallOutcome(CallOutcomeKind.Result, System.Text.Encoding.UTF8.GetBytes(result.GetRawText()), "");
+        if (outcome.Kind == CallOutcomeKind.Result && ModuleResult.Problem(outcome.Json.Span) is { } problem) throw new TraceInputException($"{where}: {problem}");
         if (!runner.Answer(module, station, outcome)) throw new TraceInputException($"{where}: no call of {module} for station {station} waits for an answer");
     }
 
@@ -103,13 +108,17 @@ public static class TraceFile
         throw new TraceInputException($"{where}: a record needs \"value\" (JSON) or \"raw\" (base64); {Form}");
     }
 
-    private static string Text(JsonElement line, string name, string where) =>
-        line.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String
+    private static string Text(JsonElement line, string name, string where, string within = "") =>
+        line.ValueKind != JsonValueKind.Object ? throw new TraceInputException($"{where}: \"{within}\" must be an object; {Form}")
+        : line.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String
             ? value.GetString()!
             : throw new TraceInputException($"{where}: \"{name}\" must be text; {Form}");
 
-    private static long Number(JsonElement line, string name, string where) =>
-        line.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number) && number >= 0
+    private static long Time(JsonElement line, string name, string where) =>
+        Number(line, name, where) is var ms and <= TimeMsMax ? ms : throw new TraceInputException($"{where}: \"{name}\" must be milliseconds, {TimeMsMax} is their end");
+
+    private static long Number(JsonElement line, string name, string where, long max = long.MaxValue) =>
+        line.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number) && number >= 0 && number <= max
             ? number
             : throw new TraceInputException($"{where}: \"{name}\" must be a whole number, 0 or more; {Form}");
 }

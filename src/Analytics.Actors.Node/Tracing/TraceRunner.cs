@@ -204,7 +204,10 @@ public sealed class TraceRunner
         try
         {
             var result = module.CallAsync(call.Input, CancellationToken.None).AsTask().GetAwaiter().GetResult();
-            return result.IsNothing ? new CallOutcome(CallOutcomeKind.Nothing, default, "") : new CallOutcome(CallOutcomeKind.Result, result.Json, "");
+            if (result.IsNothing) return new CallOutcome(CallOutcomeKind.Nothing, default, "");
+            return ModuleResult.Problem(result.Json.Span) is { } problem
+                ? new CallOutcome(CallOutcomeKind.Error, default, problem)
+                : new CallOutcome(CallOutcomeKind.Result, result.Json, "");
         }
         catch (Exception failure)
         {

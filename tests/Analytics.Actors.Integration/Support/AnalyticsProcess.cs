@@ -46,6 +46,9 @@ internal sealed partial class AnalyticsProcess : IDisposable
 
     public bool HasExited => process.HasExited;
 
+    /// <summary>The process id.</summary>
+    public int Id => process.Id;
+
     /// <summary>Starts the program that was built with this test.</summary>
     public static AnalyticsProcess Start(string directory, params IReadOnlyList<string> arguments)
     {

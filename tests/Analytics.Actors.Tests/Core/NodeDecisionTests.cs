@@ -173,8 +173,8 @@ public class NodeDecisionTests
         core.Phases.Single().Phase.ShouldBe(ShardPhase.Releasing);
         Take<StopReading>().Count().ShouldBe(2);
         Handle(new TimePassed(), Now + 2_000);
-        Take<Commit>().ShouldAllBe(commit => !commit.Checkpoints.Single().Release);
-        Finish();
+        effects.OfType<Commit>().ShouldAllBe(commit => !commit.Checkpoints.Single().Release);
+        Finish(Now + 2_000);
         Answer("{}", Now + 2_500);
         var results = Commit(Now + 2_500).Checkpoints.Single();
         results.Release.ShouldBeFalse("its results leave first");
@@ -212,7 +212,9 @@ public class NodeDecisionTests
         Run(Zero);
         Read(Zero, 0);
         Handle(new ShardsRevoked([Zero]));
-        Finish();
+        // What changed is still committed at the interval.
+        Handle(new TimePassed(), Now + 1_000);
+        Finish(Now + 1_000);
         core.NextDueMs.ShouldBe(Now + 5_000);
         Handle(new TimePassed(), Now + 5_000);
         Finish(Now + 5_000);

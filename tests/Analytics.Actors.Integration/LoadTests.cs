@@ -1,0 +1,196 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json;
+using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Records;
+using Analytics.Actors.Integration.Support;
+using Analytics.Actors.Kafka;
+using Analytics.Actors.Node.Configuration;
+using Analytics.Actors.Node.Demo;
+using Xunit.Abstractions;
+
+namespace Analytics.Actors.Integration;
+
+/// <summary>
+/// A thousand stations at five thousand records a second for a minute, broker and node each a process of its own: the node
+/// keeps up, loses and doubles nothing, and its memory stays where it was after ten seconds.
+/// </summary>
+/// <remarks>
+/// evaluation_model and station_guidance are called every 20 s here, not with every record: with the default pipeline each
+/// order and each device record makes two or three uploads, and what is measured then is the embedded broker.
+/// </remarks>
+public class LoadTests(ITestOutputHelper output)
+{
+    private const int Stations = 1_000;
+    private const double Rate = 5_000;
+    private const double LeastRate = 4_900;
+    private const int Shards = 16;
+    private const int Partitions = 8;
+    private const int LagMax = 4_000;
+    private const double MegabytesMax = 400;
+    private static readonly TimeSpan LagAgeMax = TimeSpan.FromMilliseconds(700);
+    private static readonly TimeSpan Duration = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(60);
+
+    [Fact]
+    public async Task A_thousand_stations_at_five_thousand_records_a_second_in_steady_memory()
+    {
+        using var folder = new TestFolder();
+        var pipelineFile = WritePipeline(folder);
+        var pipeline = ConfigurationFile.ReadPipeline(pipelineFile).Configuration.ShouldNotBeNull();
+        using var broker = AnalyticsProcess.Start(folder.Path, "broker", "--brokers", "1", "--pipeline", pipelineFile, "--group", "load",
+            "--shards", Text(Shards), "--partitions", Text(Partitions));
+        var bootstrap = (await broker.LineAsync(line => line.StartsWith("bootstrap: ", StringComparison.Ordinal), StartLimit))["bootstrap: ".Length..];
+        var config = folder.File("node.json");
+        await File.WriteAllTextAsync(config, JsonSerializer.Serialize(new
+        {
+            group = "load",
+            nodeId = "load-1",
+            pipeline = pipelineFile,
+            shards = Shards,
+            kafka = new
+            {
+                bootstrapServers = bootstrap,
+                consumer = new Dictionary<string, string> { ["session.timeout.ms"] = "4000", ["heartbeat.interval.ms"] = "500", ["fetch.wait.max.ms"] = "5" },
+            },
+            store = new { path = folder.File("load.db") },
+            pools = new Dictionary<string, int> { ["default"] = 4 },
+            http = new { host = "127.0.0.1", port = 0 },
+            metrics = new { host = "127.0.0.1", port = 0 },
+            log = new { level = "INFO", format = "json" },
+        }));
+        using var node = AnalyticsProcess.Start(folder.Path, "node", "--config", config);
+        var started = await node.LineAsync(line => line.Contains("HttpStarted", StringComparison.Ordinal), StartLimit);
+        using var http = new HttpClient { BaseAddress = new Uri("http://" + started.Split("http://")[1].Split('/')[0]) };
+        await Wait.UntilAsync(async () => await IsReadyAsync(http), StartLimit, node.State);
+
+        var ledger = new DemoLedger(pipeline, Shards);
+        using var fleet = new StationFleet(new FleetOptions { StartMs = DemoFeed.NowMs, Stations = Stations, RecordsPerSecond = Rate, RealtimePushEveryMs = 600_000 });
+        using var producer = new PartitionProducer(KafkaClientOptions.ForEmbeddedBroker(bootstrap));
+        var megabytes = new List<double>();
+        var acknowledged = 0L;
+        var flowBegan = 0L;
+        // How far the router is behind, and when that was seen: what is not known is too much.
+        var lag = 0L;
+        var lagSeen = Stopwatch.GetTimestamp();
+        using var ended = new CancellationTokenSource();
+        var watching = WatchAsync(node.Id, http, megabytes, value =>
+        {
+            Interlocked.Exchange(ref lag, value);
+            Interlocked.Exchange(ref lagSeen, Stopwatch.GetTimestamp());
+        }, ended.Token);
+        var flow = new Stopwatch();
+        while (!flow.IsRunning || flow.Elapsed < Duration)
+        {
+            if (!flow.IsRunning && DemoFeed.NowMs >= fleet.FlowFromMs)
+            {
+                flow.Start();
+                flowBegan = Interlocked.Read(ref acknowledged);
+            }
+
+            foreach (var record in fleet.Next(DemoFeed.NowMs, 500))
+            {
+                var partition = Murmur2.Partition(record.Key ?? record.Topic, Partitions);
+                producer.Send(new Core.TopicPartition(record.Topic, partition), record.Key is null ? null : System.Text.Encoding.UTF8.GetBytes(record.Key), record.Value, [], record.TimestampMs, outcome =>
+                {
+                    if (outcome.Result == SendResult.Sent) ledger.Acknowledged(record, partition, outcome.Offset, DemoFeed.NowMs);
+                    else ledger.ProduceFailed(record, outcome.Error ?? "");
+                    Interlocked.Increment(ref acknowledged);
+                });
+            }
+
+            // The embedded broker forgets what is beyond 5 MB of a partition.
+            await Wait.UntilAsync(() => Interlocked.Read(ref lag) < LagMax && Stopwatch.GetElapsedTime(Interlocked.Read(ref lagSeen)) < LagAgeMax && producer.UnderWayCount < 2_000, DrainLimit, node.State);
+        }
+
+        flow.Stop();
+        producer.Flush(DrainLimit).ShouldBeTrue();
+        var rate = (Interlocked.Read(ref acknowledged) - flowBegan) / flow.Elapsed.TotalSeconds;
+        await ended.CancelAsync();
+        await watching;
+        List<AppliedMark> marks = [];
+        await Wait.UntilAsync(
+            async () =>
+            {
+                marks = await MarksAsync(http);
+                return ledger.ExpectedMarks().All(expected => marks.Any(mark => mark == expected));
+            },
+            DrainLimit, () => $"lag {lag}; {node.State()}");
+        var verdict = ledger.Verdict(marks);
+        var early = megabytes.Skip(10).Take(20).Max();
+        var late = megabytes.TakeLast(30).Max();
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{rate:0} records/s, {verdict.RecordsIn} in, {verdict.RecordsLost} lost, {verdict.RecordsDuplicated} duplicated; memory MB: seconds 10 to 30 at most {early:0}, last 30 s at most {late:0}"));
+        output.WriteLine(string.Join(' ', megabytes.Select(value => value.ToString("0", CultureInfo.InvariantCulture))));
+        node.Send(Signal.Terminate);
+        (await node.ExitAsync(DrainLimit)).ShouldBe(0, node.State());
+        verdict.RecordsLost.ShouldBe(0);
+        verdict.RecordsDuplicated.ShouldBe(0);
+        rate.ShouldBeGreaterThanOrEqualTo(LeastRate);
+        late.ShouldBeLessThanOrEqualTo(early * 1.1);
+        late.ShouldBeLessThan(MegabytesMax);
+    }
+
+    private static string WritePipeline(TestFolder folder)
+    {
+        var text = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "cluster-config", "pipeline.json"));
+        foreach (var module in new[] { "evaluation_model", "station_guidance" })
+        {
+            var at = text.IndexOf($"\"{module}\": {{", StringComparison.Ordinal);
+            at.ShouldBeGreaterThan(0);
+            text = text.Insert(at + module.Length + 5, " \"trigger\": { \"event\": false, \"interval\": \"20s\" },");
+        }
+
+        var file = folder.File("pipeline.json");
+        File.WriteAllText(file, text);
+        return file;
+    }
+
+    private static async Task<bool> IsReadyAsync(HttpClient http)
+    {
+        try
+        {
+            return (await http.GetAsync(new Uri("/health/ready", UriKind.Relative))).IsSuccessStatusCode;
+        }
+        catch (HttpRequestException)
+        {
+            return false;
+        }
+    }
+
+    // Once a second the node's memory, ten times a second how far its router is behind.
+    private static async Task WatchAsync(int process, HttpClient http, List<double> megabytes, Action<long> lag, CancellationToken cancellation)
+    {
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(100));
+        try
+        {
+            for (var tick = 0; await timer.WaitForNextTickAsync(cancellation); tick++)
+            {
+                if (tick % 10 == 0) megabytes.Add(ResidentMegabytes(process));
+                using var sources = JsonDocument.Parse(await http.GetStringAsync(new Uri("/api/v1/sources", UriKind.Relative), cancellation));
+                lag(sources.RootElement.EnumerateArray().Sum(source => source.GetProperty("lag") is { ValueKind: JsonValueKind.Number } value ? value.GetInt64() : 0));
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The minute is over.
+        }
+    }
+
+    private static double ResidentMegabytes(int process)
+    {
+        var line = File.ReadLines($"/proc/{process}/status").First(text => text.StartsWith("VmRSS:", StringComparison.Ordinal));
+        return long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) / 1024.0;
+    }
+
+    private static async Task<List<AppliedMark>> MarksAsync(HttpClient http)
+    {
+        using var marks = JsonDocument.Parse(await http.GetStringAsync(new Uri("/api/v1/marks?limit=10000", UriKind.Relative)));
+        return marks.RootElement.EnumerateArray().Select(mark => new AppliedMark(
+            mark.GetProperty("shard").GetInt32(), mark.GetProperty("topic").GetString()!, mark.GetProperty("partition").GetInt32(),
+            mark.GetProperty("applied_count").GetInt64(), ulong.Parse(mark.GetProperty("applied_hash").GetString()!, NumberStyles.HexNumber, CultureInfo.InvariantCulture))).ToList();
+    }
+
+    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
+}
