@@ -60,6 +60,19 @@ public class NodeStartTests
     }
 
     [Fact]
+    public async Task A_port_that_is_taken_is_named()
+    {
+        using var folder = new TestFolder();
+        using var taken = new TcpListener(IPAddress.Loopback, 0);
+        taken.Start();
+        var port = ((IPEndPoint)taken.LocalEndpoint).Port;
+        using var node = Start(folder, "kafka.bootstrapServers=127.0.0.1:9", $"store.path={folder.File("node.db")}", $"http.port={port}");
+        (await node.ExitAsync(EndLimit)).ShouldBe(2, node.State());
+        node.Errors.ShouldContain("http.port");
+        node.Errors.ShouldContain($"{port}");
+    }
+
+    [Fact]
     public async Task An_internal_topic_with_other_partitions_is_named()
     {
         using var folder = new TestFolder();
@@ -85,7 +98,7 @@ public class NodeStartTests
 
     private static AnalyticsProcess Start(TestFolder folder, params string[] settings) => AnalyticsProcess.Start(
         folder.Path,
-        ["node", .. settings.Prepend($"group={Group}").Append("http.port=0").Append("metrics.port=0").SelectMany(setting => new[] { "--set", setting })]);
+        ["node", .. settings.Prepend("metrics.port=0").Prepend("http.port=0").Prepend($"group={Group}").SelectMany(setting => new[] { "--set", setting })]);
 
     // Nobody listens on a port that was just given back.
     private static int FreePort()
