@@ -151,7 +151,7 @@ public sealed class TopicAdmin : IDisposable
         }
     }
 
-    private static async Task<T> Ask<T>(string what, Func<T> question)
+    private async Task<T> Ask<T>(string what, Func<T> question)
     {
         try
         {
@@ -164,7 +164,7 @@ public sealed class TopicAdmin : IDisposable
         }
         catch (KafkaException failed)
         {
-            throw new BrokerUnavailableException($"{what} failed: {failed.Error.Reason}", failed);
+            throw new BrokerUnavailableException($"{what} failed at {options.BootstrapServers}: {failed.Error.Reason}", failed);
         }
     }
 

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Analytics.Actors.Kafka;
 using Analytics.Actors.Node.Configuration;
 using Analytics.Actors.Node.Hosting;
@@ -10,10 +9,10 @@ using Microsoft.Extensions.Logging;
 
 namespace Analytics.Actors.Node.Cli;
 
-/// <summary>The verb <c>node</c>: one node until it is told to stop; a second signal ends it at once.</summary>
+/// <summary>The verb <c>node</c>: one node until it is told to stop (<see cref="StopSignals"/>).</summary>
 internal static class NodeVerb
 {
-    public static async Task<int> RunAsync(string? config, IReadOnlyList<string> settings, TextWriter output, TextWriter error, CancellationToken cancellation)
+    public static async Task<int> RunAsync(string? config, IReadOnlyList<string> settings, TextWriter output, TextWriter error, CancellationToken stop)
     {
         var reading = NodeConfiguration.Read(config, NodeConfiguration.ProcessEnvironment(), settings);
         if (reading.Options is not { } options) throw new BadArgumentsException(string.Join(Environment.NewLine, reading.Problems));
@@ -21,7 +20,6 @@ internal static class NodeVerb
         var problems = ConfigCheck.Compare(options.Pipeline, pipeline, options);
         if (problems.Count > 0) throw new BadArgumentsException(string.Join(Environment.NewLine, problems));
         if (options.Store.Path is not { } path) throw new BadArgumentsException("store.url: PostgreSQL is not supported yet; use store.path for a SQLite file");
-        if (Path.GetDirectoryName(Path.GetFullPath(path)) is { } folder) Directory.CreateDirectory(folder);
 
         using var logging = LoggingSetup.Create(options.Log);
         var logger = logging.CreateLogger("Analytics.Actors.Node");
@@ -39,17 +37,19 @@ internal static class NodeVerb
         });
         // First of all, so that a node that starts slowly can be seen starting.
         await using var server = new NodeServer(node, logging);
-        var stop = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context => Stop(context, stop));
-        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, context => Stop(context, stop));
         try
         {
-            await server.StartAsync(cancellation).ConfigureAwait(false);
-            await node.StartAsync(cancellation).ConfigureAwait(false);
+            await server.StartAsync(stop).ConfigureAwait(false);
+            await node.StartAsync(stop).ConfigureAwait(false);
         }
         catch (EndpointUnavailableException wrong)
         {
             throw new BadArgumentsException(wrong.Message);
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            await error.WriteLineAsync("the node was stopped by a signal before it had started").ConfigureAwait(false);
+            return Verbs.Failed;
         }
         catch (Exception failure)
         {
@@ -57,15 +57,10 @@ internal static class NodeVerb
             return Verbs.Failed;
         }
 
-        await Task.WhenAny(stop.Task, node.Failure).ConfigureAwait(false);
+        var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using (stop.Register(() => stopped.TrySetResult())) await Task.WhenAny(stopped.Task, node.Failure).ConfigureAwait(false);
         var unfinished = await node.StopAsync().ConfigureAwait(false);
         foreach (var line in unfinished) await output.WriteLineAsync($"not finished: {line}").ConfigureAwait(false);
         return node.Observer.Failure is null && !node.Failure.IsFaulted ? Verbs.Done : Verbs.Failed;
-    }
-
-    private static void Stop(PosixSignalContext context, TaskCompletionSource stop)
-    {
-        // The first signal stops in order; the second one takes its default way out.
-        context.Cancel = stop.TrySetResult();
     }
 }

@@ -1,4 +1,7 @@
+using System.Net;
+using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 
 namespace Analytics.Actors.Integration.Support;
 
@@ -6,7 +9,7 @@ namespace Analytics.Actors.Integration.Support;
 /// The broker and a node as processes of their own. Their pipeline is the shipped one with batches that wait for all of
 /// their stations however long a node was away, and modules that are called only when they have what they require.
 /// </summary>
-internal sealed class NodeProcesses : IAsyncDisposable
+internal sealed partial class NodeProcesses : IAsyncDisposable
 {
     public const string Group = "itp";
     public const int Shards = 8;
@@ -21,7 +24,9 @@ internal sealed class NodeProcesses : IAsyncDisposable
 
     private readonly TestFolder folder = new();
     private readonly AnalyticsProcess broker;
+    private readonly HttpClient http = new() { Timeout = AnswerLimit };
     private AnalyticsProcess? node;
+    private Uri? api;
 
     private NodeProcesses()
     {
@@ -60,7 +65,7 @@ internal sealed class NodeProcesses : IAsyncDisposable
         }
     }
 
-    /// <summary>Starts the node, or the next one on the same database, and waits until it reads the sources.</summary>
+    /// <summary>Starts the node, or the next one on the same database, and waits until it says that it is ready and healthy.</summary>
     public async Task StartNodeAsync()
     {
         node?.Dispose();
@@ -72,8 +77,27 @@ internal sealed class NodeProcesses : IAsyncDisposable
             "kafka.consumer.fetch.wait.max.ms=2", "kafka.consumer.session.timeout.ms=4000", "kafka.consumer.heartbeat.interval.ms=500",
         ];
         node = AnalyticsProcess.Start(folder.Path, ["node", .. settings.SelectMany(setting => new[] { "--set", setting })]);
-        await node.LineAsync(line => line.Contains("\"event\":\"SourcesPositioned\"", StringComparison.Ordinal), StartLimit);
+        var line = await node.LineAsync(text => text.Contains("\"event\":\"HttpStarted\"", StringComparison.Ordinal), StartLimit);
+        api = new Uri(ApiAddress().Match(JsonDocument.Parse(line).RootElement.GetProperty("message").GetString()!).Value);
+        await Wait.UntilAsync(async () => await StatusAsync("health/ready") == HttpStatusCode.OK, StartLimit, () => $"the node is ready, which {node.State()}");
+        (await AskAsync("health")).GetProperty("status").GetString().ShouldBe("healthy");
     }
+
+    /// <summary>A document of the node's HTTP API.</summary>
+    public async Task<JsonElement> AskAsync(string path)
+    {
+        var text = await http.GetStringAsync(new Uri(api!, path));
+        return JsonDocument.Parse(text).RootElement;
+    }
+
+    private async Task<HttpStatusCode> StatusAsync(string path)
+    {
+        using var response = await http.GetAsync(new Uri(api!, path));
+        return response.StatusCode;
+    }
+
+    [GeneratedRegex(@"http://[0-9.]+:[0-9]+/")]
+    private static partial Regex ApiAddress();
 
     /// <summary>SIGTERM: the exit code.</summary>
     public async Task<int> StopNodeAsync()
@@ -99,13 +123,14 @@ internal sealed class NodeProcesses : IAsyncDisposable
         if (Reader is not null) await Reader.DisposeAsync();
         Producer?.Dispose();
         broker.Dispose();
+        http.Dispose();
         folder.Dispose();
     }
 
     private static void WritePipeline(string file)
     {
         var shipped = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "cluster-config", "pipeline.json"));
-        var pipeline = JsonNode.Parse(shipped, documentOptions: new() { CommentHandling = System.Text.Json.JsonCommentHandling.Skip, AllowTrailingCommas = true })!;
+        var pipeline = JsonNode.Parse(shipped, documentOptions: new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true })!;
         foreach (var name in new[] { "load_prediction", "evaluation_model", "station_guidance" })
         {
             var module = pipeline["modules"]![name]!.AsObject();
