@@ -158,6 +158,8 @@ public sealed class Station
             around.Outputs.Raise(new TimerFired(around.Outputs.Shard, "interval", Id));
             intervals[module] = nowMs + length;
             CoreIsDirty = true;
+            // A call of an earlier interval that has not begun yet serves this one too: else they would pile up behind a stuck one.
+            if (QueueOf(module).Latest is { Debts.Count: 0 }) continue;
             Fire(configuration, [], null, nowMs);
         }
 

@@ -147,6 +147,17 @@ public class TriggerTests
     }
 
     [Fact]
+    public void Intervals_do_not_pile_up_behind_a_call_that_does_not_return()
+    {
+        var node = new CoreNode(OneModule("\"trigger\": { \"interval\": \"10s\" }")).Hold("m");
+        node.Produce(Meters, Values(1, "S1"));
+        node.Advance(1_000_000);
+        node.Shard.Stations["S1"].TriggerCount.ShouldBe(2, "one runs, one waits");
+        node.Answer("m", "S1", Result("{}"));
+        node.Calls.Count.ShouldBe(2);
+    }
+
+    [Fact]
     public void An_interval_beside_events()
     {
         var node = new CoreNode(OneModule("\"trigger\": { \"event\": true, \"interval\": \"10s\" }"));
