@@ -69,7 +69,16 @@ public sealed class OutputLanes(PartitionProducer producer, NodeObserver observe
                 return;
             }
 
-            // Never the next: the same one again, after a pause. What can never be sent was refused before the commit.
+            if (outcome.Result == SendResult.Impossible && entry.Value.Length > 0)
+            {
+                // Sizes were checked before the commit, but a topic may take less than we know. Its sequence must not be
+                // missing: an empty record of the same origin goes instead.
+                observer.Warned($"{entry.Destination} does not take entry {entry.Sequence} of {entry.Value.Length} bytes; an empty record goes instead: {outcome.Error}");
+                Send(shard, epoch, sender, entry with { Value = [] });
+                return;
+            }
+
+            // Never the next: the same one again, after a pause.
             observer.Warned($"sending {entry.Sequence} to {entry.Destination} failed, it is sent again: {outcome.Error}");
             _ = SendAgainAsync(shard, epoch, sender, entry);
         });
