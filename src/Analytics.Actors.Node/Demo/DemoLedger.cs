@@ -16,6 +16,9 @@ namespace Analytics.Actors.Node.Demo;
 public sealed class DemoLedger
 {
     private const int ExamplesKept = 10;
+
+    // No record's fault: a result that came after the deadline of its batch, on a machine that was too busy.
+    private const string LateAnswer = "late-answer";
     private const int DeadLettersKept = 200_000;
     private const int PendingKept = 200_000;
 
@@ -42,6 +45,7 @@ public sealed class DemoLedger
     private readonly List<string> produceFailures = [];
     private readonly LatencyFigures latency = new();
     private long recordsIn, recordsRejected, partsExpected, deadLetterReads, uploadsRead, uploadRepeats, uploadsUnchecked, resultsRead;
+    private long lateAnswers;
     private long produceFailed, faultCount, waitingCount, sweptAtMs;
 
     /// <param name="pipeline">Says which modules are enabled, what they require and where they upload.</param>
@@ -211,6 +215,12 @@ public sealed class DemoLedger
         lock (gate)
         {
             if (origin is not null && IsRepeat(topic, origin, key.ToString())) return;
+            if (key.Code == LateAnswer)
+            {
+                lateAnswers++;
+                return;
+            }
+
             deadLetterReads++;
             ref var count = ref CollectionsMarshal.GetValueRefOrAddDefault(deadLettersRead, key, out var exists);
             count++;
@@ -218,6 +228,12 @@ public sealed class DemoLedger
             deadLettersRead.Remove(key);
             Fault("more dead letters than the ledger can hold", key.ToString());
         }
+    }
+
+    /// <summary>Results that came after their batch's deadline, read back as dead letters; apart from those of bad records.</summary>
+    public long LateAnswers
+    {
+        get { lock (gate) return lateAnswers; }
     }
 
     /// <summary>The counters so far.</summary>

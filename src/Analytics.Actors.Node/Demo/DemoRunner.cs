@@ -116,6 +116,7 @@ public sealed class DemoRunner(DemoOptions options, PipelineConfiguration pipeli
         further.Add(new LedgerCheck("everything could be read back", readBack.Failures.Count == 0, string.Join("; ", readBack.Failures)));
         var counters = node.Observer.Counters;
         further.Add(new LedgerCheck("no record was missing on the way to a shard", counters.Missing == 0 || options.Drop > 0, $"{counters.Missing} missing"));
+        further.Add(new LedgerCheck("late results are those of batches that ended by their deadline", ledger.LateAnswers == 0 || counters.BatchesTimedOut > 0, $"{ledger.LateAnswers} late, {counters.BatchesTimedOut} batches by deadline"));
         table.Complete();
         await showing.CancelAsync().ConfigureAwait(false);
         await Task.WhenAny(Task.WhenAll(shown, viewing), Task.Delay(TimeSpan.FromSeconds(2), CancellationToken.None)).ConfigureAwait(false);

@@ -172,6 +172,16 @@ public class DemoLedgerTests
     }
 
     [Fact]
+    public void A_late_result_is_counted_apart_from_the_letters_of_bad_records()
+    {
+        var ledger = new DemoLedger(DemoPipeline.Create(), 4);
+        ledger.DeadLetterRead(new DeadLetterKey(ScheduleTopics.CarPrice, 2, 1, 0, "late-answer"), "5eedfeed0001.0.0.5", "g.dead-letters");
+        ledger.LateAnswers.ShouldBe(1);
+        ledger.Verdict([]).DeadLetters.ShouldBe(0);
+        ledger.Verdict([]).DeadLetterDifferences.Total.ShouldBe(0);
+    }
+
+    [Fact]
     public void A_dead_letter_sent_again_with_its_origin_is_a_repeat_and_no_fault()
     {
         var run = FlawlessRun.OfFleet();
