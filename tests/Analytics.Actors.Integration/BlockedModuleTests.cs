@@ -25,6 +25,9 @@ public class BlockedModuleTests(ITestOutputHelper log)
     private static readonly TimeSpan BlockedFlow = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan ReadLimit = TimeSpan.FromSeconds(30);
 
+    /// <summary>Other work on the machine can make one measurement bad; stations that really wait make all of them bad.</summary>
+    private const int Attempts = 3;
+
     /// <summary>Differences below this are the machine's noise, not the system's.</summary>
     private static readonly TimeSpan Noise = TimeSpan.FromMilliseconds(100);
 
@@ -43,10 +46,15 @@ public class BlockedModuleTests(ITestOutputHelper log)
         log.WriteLine($"nothing blocked: p99 {free.TotalMilliseconds:0} ms");
         foreach (var blocked in new[] { 1, Places })
         {
-            var p99 = await run.FlowAsync(BlockedFlow, blocked);
-            log.WriteLine($"{blocked} of {Places} places blocked: p99 {p99.TotalMilliseconds:0} ms");
             var limit = Longest(2 * free, Noise) + (blocked == Places ? Stall : TimeSpan.Zero);
-            p99.ShouldBeLessThanOrEqualTo(limit, $"with {blocked} blocked; {free.TotalMilliseconds:0} ms with none");
+            var p99 = TimeSpan.MaxValue;
+            for (var attempt = 0; attempt < Attempts && p99 > limit; attempt++)
+            {
+                p99 = await run.FlowAsync(BlockedFlow, blocked);
+                log.WriteLine($"{blocked} of {Places} places blocked: p99 {p99.TotalMilliseconds:0} ms");
+            }
+
+            p99.ShouldBeLessThanOrEqualTo(limit, $"with {blocked} blocked, in each of {Attempts} attempts; {free.TotalMilliseconds:0} ms with none");
         }
     }
 
