@@ -34,8 +34,6 @@ public sealed class Batch(BatchKey key, SourcePartition source, long offset)
     public long OpenedMs { get; private set; }
     public long DeadlineMs { get; private set; }
 
-    internal bool IsDirty { get; set; } = true;
-
     internal bool WasSaved { get; set; }
 
     /// <summary>The manifest: opens the batch.</summary>
@@ -47,7 +45,6 @@ public sealed class Batch(BatchKey key, SourcePartition source, long offset)
     {
         if (IsOpen && !expectedSet.Contains(answer.Station)) return false;
         if (!answers.TryAdd(answer.Station, answer)) return false;
-        IsDirty = true;
         return true;
     }
 
@@ -90,6 +87,5 @@ public sealed class Batch(BatchKey key, SourcePartition source, long offset)
         IsOpen = true;
         OpenedMs = openedMs;
         DeadlineMs = deadlineMs;
-        IsDirty = true;
     }
 }

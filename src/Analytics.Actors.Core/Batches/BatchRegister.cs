@@ -105,7 +105,6 @@ public sealed class BatchRegister(PipelineConfiguration pipeline, ShardOutputs o
         {
             entities.Add(new EntityState(EntityKind.Batch, batch.Key.ToEntityKey(), batch.Save()));
             batch.WasSaved = true;
-            batch.IsDirty = false;
         }
 
         foreach (var key in ended) entities.Add(new EntityState(EntityKind.Batch, key.ToEntityKey(), null));

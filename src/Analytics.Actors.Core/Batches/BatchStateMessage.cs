@@ -51,7 +51,6 @@ internal readonly struct BatchStateMessage(Batch batch)
         }
 
         if (state.ManifestSeen) loaded.Restore(state.Expected, state.OpenedMs, state.DeadlineMs);
-        loaded.IsDirty = false;
         return loaded;
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Analytics.Actors.Core.Batches;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Pipeline;
@@ -254,17 +255,7 @@ public sealed class Shard
 
     private void ReceiveParts(in LogRecord record, long nowMs)
     {
-        PartsEnvelope envelope;
-        try
-        {
-            envelope = PartsEnvelope.Parser.ParseFrom(record.Value.Span);
-        }
-        catch (InvalidProtocolBufferException failure)
-        {
-            RejectEnvelope(record, failure.Message, nowMs);
-            return;
-        }
-
+        if (!TryParse(PartsEnvelope.Parser, record, nowMs, out var envelope)) return;
         foreach (var parts in envelope.Records) ReceiveRecord(parts, nowMs);
     }
 
@@ -272,11 +263,7 @@ public sealed class Shard
     {
         var source = new SourcePartition(record.Topic, record.Incarnation, record.Partition);
         var mark = Marks.Of(PartsLog, source);
-        if (record.PreviousOffset > mark.Highest.Offset)
-        {
-            MissingRecords++;
-            Outputs.Raise(new RecordMissing(Id, source, record.PreviousOffset));
-        }
+        NoticeMissing(source, mark, record.PreviousOffset);
 
         var originMark = Origin.TryParse(record.Origin, out var origin)
             ? Marks.Of(PartsLog, new OriginRun(origin.Store, origin.Shard, record.Topic, origin.Partition))
@@ -371,17 +358,7 @@ public sealed class Shard
 
     private void ReceiveBatches(in LogRecord record, long nowMs)
     {
-        BatchEnvelope envelope;
-        try
-        {
-            envelope = BatchEnvelope.Parser.ParseFrom(record.Value.Span);
-        }
-        catch (InvalidProtocolBufferException failure)
-        {
-            RejectEnvelope(record, failure.Message, nowMs);
-            return;
-        }
-
+        if (!TryParse(BatchEnvelope.Parser, record, nowMs, out var envelope)) return;
         foreach (var manifest in envelope.Manifests) ReceiveManifest(manifest, nowMs);
         if (envelope.Answers.Count == 0) return;
         if (!Origin.TryParse(envelope.Origin, out var origin) || origin.Store != settings.StoreId)
@@ -401,11 +378,7 @@ public sealed class Shard
     {
         var source = new SourcePartition(manifest.Topic, manifest.Incarnation, manifest.Partition);
         var mark = Marks.Of(BatchLog, source);
-        if (manifest.PreviousOffset > mark.Highest.Offset)
-        {
-            MissingRecords++;
-            Outputs.Raise(new RecordMissing(Id, source, manifest.PreviousOffset));
-        }
+        NoticeMissing(source, mark, manifest.PreviousOffset);
 
         if (!mark.Advance(new Place(manifest.Offset, manifest.Index, 0))) return;
         // A repeated output opens the same batch again, at another offset: it is over or open already.
@@ -416,6 +389,29 @@ public sealed class Shard
         }
 
         Batches.Open(manifest, source, nowMs);
+    }
+
+    // A sender names the offset that it sent before: one above the mark never came.
+    private void NoticeMissing(SourcePartition source, Marks.Mark mark, long previousOffset)
+    {
+        if (previousOffset <= mark.Highest.Offset) return;
+        MissingRecords++;
+        Outputs.Raise(new RecordMissing(Id, source, previousOffset));
+    }
+
+    private bool TryParse<T>(MessageParser<T> parser, in LogRecord record, long nowMs, [NotNullWhen(true)] out T? envelope) where T : class, IMessage<T>
+    {
+        envelope = null;
+        try
+        {
+            envelope = parser.ParseFrom(record.Value.Span);
+            return true;
+        }
+        catch (InvalidProtocolBufferException failure)
+        {
+            RejectEnvelope(record, failure.Message, nowMs);
+            return false;
+        }
     }
 
     private void RejectEnvelope(in LogRecord record, string detail, long nowMs) =>

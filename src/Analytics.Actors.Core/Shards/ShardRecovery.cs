@@ -1,5 +1,3 @@
-using System.Buffers;
-using System.Text.Json;
 using Analytics.Actors.Core.Batches;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Protocol;
@@ -174,26 +172,8 @@ internal static class ShardRecovery
         Reason = captured.Reason,
         AgeSeconds = captured.AgeSeconds,
         Superseded = captured.IsSuperseded,
-        Json = captured.IsSuperseded && captured.Fragment is { } fragment ? ByteString.CopyFrom(ToJson(fragment)) : ByteString.Empty,
+        Json = captured.IsSuperseded && captured.Fragment is { } fragment ? ByteString.CopyFrom(fragment.ToJsonObject()) : ByteString.Empty,
     };
-
-    private static byte[] ToJson(InputFragment fragment)
-    {
-        var buffer = new ArrayBufferWriter<byte>(1024);
-        using (var writer = new Utf8JsonWriter(buffer))
-        {
-            writer.WriteStartObject();
-            foreach (var name in fragment.Names)
-            {
-                writer.WritePropertyName(name);
-                writer.WriteRawValue(fragment.GetJson(name).Span, skipInputValidation: true);
-            }
-
-            writer.WriteEndObject();
-        }
-
-        return buffer.WrittenSpan.ToArray();
-    }
 
     private static void LoadStation(Shard shard, EntityState entity)
     {

@@ -12,7 +12,6 @@ public sealed class RouterLoop : IRouterListener
 {
     private static readonly TimeSpan LongestWait = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan SendAgainAfter = TimeSpan.FromMilliseconds(100);
-    private static readonly byte[] NoValue = [];
 
     private readonly Mailbox<object> mailbox;
     private readonly Router router;
@@ -206,7 +205,7 @@ public sealed class RouterLoop : IRouterListener
                 if (header.Name == Header.Origin) origin = System.Text.Encoding.UTF8.GetString(header.Value);
             }
 
-            router.Receive(new SourceRecord(record.Partition, record.Offset, record.TimestampMs, record.Value ?? NoValue, origin), effects);
+            router.Receive(new SourceRecord(record.Partition, record.Offset, record.TimestampMs, record.Value, origin), effects);
         }
 
         observer.Fetched(records);
