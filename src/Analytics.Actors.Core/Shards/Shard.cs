@@ -361,7 +361,7 @@ public sealed class Shard
         if (!TryParse(BatchEnvelope.Parser, record, nowMs, out var envelope)) return;
         foreach (var manifest in envelope.Manifests) ReceiveManifest(manifest, nowMs);
         if (envelope.Answers.Count == 0) return;
-        if (!Origin.TryParse(envelope.Origin, out var origin) || origin.Store != settings.StoreId)
+        if (!Origin.TryParse(envelope.Origin, out var origin) || (origin.Store != settings.StoreId && !settings.EarlierStoreIds.Contains(origin.Store)))
         {
             RejectEnvelope(record, $"answers of another store: origin '{envelope.Origin}', this store is '{settings.StoreId}'", nowMs);
             return;

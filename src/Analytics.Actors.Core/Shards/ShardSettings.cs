@@ -14,6 +14,12 @@ public sealed record ShardSettings
     /// <summary>Random id of the store, part of every origin.</summary>
     public required string StoreId { get; init; }
 
+    /// <summary>
+    /// Ids that this store had before backups of it were restored. What shards sent under them is ours: an answer that was
+    /// given before the backup is not given again.
+    /// </summary>
+    public IReadOnlyList<string> EarlierStoreIds { get; init; } = [];
+
     /// <summary>Partition counts of the topics that shards write to; a topic that is not named has one.</summary>
     public IReadOnlyDictionary<string, int> PartitionCounts { get; init; } = new Dictionary<string, int>();
 

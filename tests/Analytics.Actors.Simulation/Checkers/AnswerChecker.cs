@@ -1,0 +1,187 @@
+using System.Globalization;
+using System.Text.Json;
+using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Protocol;
+using Analytics.Actors.Core.Shards;
+
+namespace Analytics.Actors.Simulation;
+
+/// <summary>
+/// Invariant 5: every batch that a part names gets one answer of its station, computed on what that part said; every batch
+/// that was announced ends once, and its upload holds just what was answered.
+/// </summary>
+public sealed class AnswerChecker(Cluster cluster, Workload workload, IReadOnlyList<ShardFold> folds)
+{
+    private readonly Dictionary<(string Module, string BatchId, string Station), Answer> answers = [];
+    private readonly Dictionary<(string Module, string BatchId), JsonElement> uploads = [];
+
+    public void Judge(bool isAtRest, Action<Finding> report)
+    {
+        var stores = new Dictionary<(string, string, string), string>();
+        foreach (var (answer, store) in folds.SelectMany(fold => fold.Answers))
+        {
+            var key = (answer.Module, answer.BatchId, answer.Station);
+            // What a restored backup undid is done again, under its new id: the first answer holds.
+            if (!answers.TryAdd(key, answer) && stores[key] == store)
+                report(new Finding($"station {answer.Station} answered batch {answer.Module} {answer.BatchId} twice", answer.Station, answer.BatchId));
+            stores.TryAdd(key, store);
+        }
+
+        CheckDebts(isAtRest, report);
+        CollectUploads(report);
+        CheckBatches(isAtRest, report);
+    }
+
+    private void CheckDebts(bool isAtRest, Action<Finding> report)
+    {
+        var named = new HashSet<(string, string, string)>();
+        foreach (var debt in folds.SelectMany(fold => fold.Debts))
+        {
+            named.Add((debt.Module, debt.BatchId, debt.Station));
+            if (!answers.TryGetValue((debt.Module, debt.BatchId, debt.Station), out var answer))
+            {
+                if (isAtRest) report(new Finding($"station {debt.Station} never answered batch {debt.Module} {debt.BatchId}", debt.Station, debt.BatchId));
+                continue;
+            }
+
+            if (WhatIsWrong(debt, answer) is { } wrong) report(new Finding($"batch {debt.Module} {debt.BatchId}, station {debt.Station}: {wrong}", debt.Station, debt.BatchId));
+        }
+
+        foreach (var (module, batch, station) in answers.Keys.Where(key => !named.Contains(key)))
+        {
+            if (isAtRest) report(new Finding($"station {station} answered batch {module} {batch}, and no part names it", station, batch));
+        }
+    }
+
+    private static string? WhatIsWrong(in Debt debt, Answer answer)
+    {
+        if (answer.Outcome == Outcome.Nothing) return answer.Reason == "the module returned nothing" ? null : $"nothing was answered: {answer.Reason}";
+        if (answer.Outcome == Outcome.Error)
+        {
+            var isExplained = answer.Reason == "simulated" || answer.Reason.StartsWith("the process ended", StringComparison.Ordinal);
+            return isExplained ? null : $"an error was answered: {answer.Reason}";
+        }
+
+        using var result = JsonDocument.Parse(answer.Result.Memory);
+        var saw = result.RootElement.GetProperty(debt.Module + "_saw").GetString()!;
+        if (debt.Module == Workload.First) return saw == debt.Saw ? null : $"the call saw {saw}, the record gives {debt.Saw}";
+        var isOrder = debt.BatchId.StartsWith(Workload.Orders, StringComparison.Ordinal);
+        if (Workload.Pipelines[0].Modules[Workload.Second].Coalesce == CoalescePolicy.Every && !isOrder) return null;
+        return isOrder && NewestOrder(saw) < Number(debt.Saw) ? $"the call saw {saw}, older than order {debt.Saw}" : null;
+    }
+
+    private void CollectUploads(Action<Finding> report)
+    {
+        foreach (var entry in cluster.Store.Timeline.OfType<Committed>().SelectMany(entry => entry.Checkpoint.OutboxAdded))
+        {
+            if (entry.Destination.Topic is not (Workload.FirstOutput or Workload.SecondOutput)) continue;
+            var root = JsonDocument.Parse(entry.Value).RootElement;
+            var key = (root.GetProperty("module").GetString()!, root.GetProperty("batch_id").GetString()!);
+            if (!uploads.TryAdd(key, root)) report(new Finding($"two uploads of batch {key.Item1} {key.Item2}", key.Item2));
+        }
+
+        cluster.Checkers.Uploads = uploads.Count;
+    }
+
+    private void CheckBatches(bool isAtRest, Action<Finding> report)
+    {
+        var ended = new Dictionary<(string, string), int>();
+        var begun = new Dictionary<(string, string), long>();
+        foreach (var (happened, fromMs, toMs) in folds.SelectMany(fold => fold.Events))
+        {
+            switch (happened)
+            {
+                case BatchOpened opened:
+                    if (!begun.TryAdd((opened.Module, opened.BatchId), fromMs)) report(new Finding($"batch {opened.Module} {opened.BatchId} was opened twice", opened.BatchId));
+                    break;
+                case BatchCompleted completed:
+                    End(ended, (completed.Module, completed.BatchId), report);
+                    CheckUpload((completed.Module, completed.BatchId), isComplete: true, report);
+                    break;
+                case BatchTimedOut timedOut:
+                    End(ended, (timedOut.Module, timedOut.BatchId), report);
+                    CheckUpload((timedOut.Module, timedOut.BatchId), isComplete: false, report);
+                    var deadlineMs = cluster.Settings.Pipeline.Modules[timedOut.Module].Batch.DeadlineMs;
+                    if (!cluster.HasTrueClocks || !begun.TryGetValue((timedOut.Module, timedOut.BatchId), out var openedMs) || toMs >= openedMs + deadlineMs) break;
+                    report(new Finding($"batch {timedOut.Module} {timedOut.BatchId} ended at its deadline after less than {toMs - openedMs} ms", timedOut.BatchId));
+                    break;
+            }
+        }
+
+        if (!isAtRest) return;
+        foreach (var (module, batch) in folds.SelectMany(fold => fold.Opened.Keys).Where(key => !ended.ContainsKey(key)))
+            report(new Finding($"batch {module} {batch} never ended", batch));
+        foreach (var record in workload.Expected.Where(record => record.Parts.Count > 0))
+        {
+            var key = (record.Partition.Topic == Workload.Meters ? Workload.First : Workload.Second, $"{record.Partition.Topic}:{record.Partition.Partition}:{record.Offset}");
+            if (!ended.ContainsKey(key)) report(new Finding($"batch {key.Item1} {key.Item2} never was", key.Item2));
+        }
+    }
+
+    private static void End(Dictionary<(string, string), int> ended, (string Module, string BatchId) key, Action<Finding> report)
+    {
+        ended[key] = ended.GetValueOrDefault(key) + 1;
+        if (ended[key] == 2) report(new Finding($"batch {key.Module} {key.BatchId} ended twice", key.BatchId));
+    }
+
+    // A complete batch holds every answer; one that ended at its deadline may lack some, and holds no other.
+    private void CheckUpload((string Module, string BatchId) key, bool isComplete, Action<Finding> report)
+    {
+        void Wrong(string text) => report(new Finding($"batch {key.Module} {key.BatchId}: {text}", key.BatchId));
+        var expected = folds.Select(fold => fold.Opened.GetValueOrDefault(key)).FirstOrDefault(stations => stations is not null);
+        if (expected is null)
+        {
+            Wrong("it ended, and no manifest announced it");
+            return;
+        }
+
+        if (!uploads.TryGetValue(key, out var upload))
+        {
+            var results = expected.Where(station => OutcomeOf(key, station) == Outcome.Result).ToList();
+            if (isComplete && results.Count > 0) Wrong($"it has results of {string.Join(" ", results)} and no upload");
+            return;
+        }
+
+        var told = new Dictionary<string, Outcome>();
+        void Tell(string station, Outcome outcome)
+        {
+            if (!told.TryAdd(station, outcome)) Wrong($"its upload names {station} twice");
+        }
+
+        foreach (var item in upload.GetProperty("stations").EnumerateArray())
+        {
+            var station = item.GetProperty("station_id").GetString()!;
+            Tell(station, Outcome.Result);
+            if (!answers.TryGetValue((key.Module, key.BatchId, station), out var answer) || answer.Outcome != Outcome.Result) continue;
+            using var result = JsonDocument.Parse(answer.Result.Memory);
+            var member = key.Module + "_saw";
+            if (item.GetProperty(member).GetString() != result.RootElement.GetProperty(member).GetString()) Wrong($"its upload holds another result of {station} than was answered");
+        }
+
+        foreach (var item in upload.GetProperty("failed").EnumerateArray()) Tell(item.GetString()!, Outcome.Error);
+        foreach (var item in upload.GetProperty("missing").EnumerateArray()) Tell(item.GetString()!, Outcome.Nothing);
+        if (!told.Keys.Order(StringComparer.Ordinal).SequenceEqual(expected.Order(StringComparer.Ordinal))) Wrong($"its upload accounts for {string.Join(" ", told.Keys)}, expected were {string.Join(" ", expected)}");
+        foreach (var (station, outcome) in told)
+        {
+            var answered = OutcomeOf(key, station);
+            if (answered == outcome || (!isComplete && outcome == Outcome.Nothing)) continue;
+            Wrong($"its upload tells {outcome} of {station}, the answer was {answered}");
+        }
+    }
+
+    private Outcome OutcomeOf((string Module, string BatchId) key, string station) =>
+        answers.TryGetValue((key.Module, key.BatchId, station), out var answer) ? answer.Outcome : Outcome.Unspecified;
+
+    private static int NewestOrder(string saw)
+    {
+        var newest = -1;
+        for (var at = saw.IndexOf("\"order\":\"v", StringComparison.Ordinal); at >= 0; at = saw.IndexOf("\"order\":\"v", at + 1, StringComparison.Ordinal))
+        {
+            newest = Math.Max(newest, Number(new string(saw.Skip(at + 9).TakeWhile(letter => letter != '"').ToArray())));
+        }
+
+        return newest;
+    }
+
+    private static int Number(string value) => int.Parse(value.AsSpan(1), CultureInfo.InvariantCulture);
+}
