@@ -69,8 +69,8 @@ public static class StationRows
         EntityState? own = null;
         foreach (var row in rows)
         {
-            if (row.Kind == EntityKind.Window) LoadWindow(station, row, around.Pipeline);
-            else own = row;
+            if (row.Kind != EntityKind.Window) own = row;
+            else if (LoadWindow(row, around.Pipeline) is { } window) station.Restore(window);
         }
 
         if (own is not null) LoadStation(station, own, around);
@@ -78,10 +78,11 @@ public static class StationRows
 
     private static string WindowKey(string station, string topic) => station + KeySeparator + topic;
 
-    private static void LoadWindow(Station station, EntityState row, PipelineConfiguration pipeline)
+    /// <summary>A window from its row; null where the pipeline no longer has its topic.</summary>
+    public static TopicWindow? LoadWindow(EntityState row, PipelineConfiguration pipeline)
     {
         var topic = row.Key[(row.Key.LastIndexOf(KeySeparator) + 1)..];
-        if (pipeline.Topics.TryGetValue(topic, out var configuration)) station.Restore(TopicWindows.Load(configuration, pipeline.TimeZone, row.State));
+        return pipeline.Topics.TryGetValue(topic, out var configuration) ? TopicWindows.Load(configuration, pipeline.TimeZone, row.State) : null;
     }
 
     private static StationState SaveStation(Station station)
