@@ -67,6 +67,12 @@ public sealed class SqliteCheckpointStore : ICheckpointStore
         return await Read(session => SqliteShardReader.ReadEntities(session, shard, kind, keys), cancellation).ConfigureAwait(false);
     }
 
+    public async ValueTask<IReadOnlyList<EntityState>> ReadPageAsync(ShardId shard, EntityKind kind, string? after, int limit, CancellationToken cancellation)
+    {
+        RequireShard(shard);
+        return await Read(session => SqliteShardReader.ReadPage(session, shard, kind, after, limit), cancellation).ConfigureAwait(false);
+    }
+
     public async ValueTask<IReadOnlyList<SourceState>> UpdateSourcesAsync(IReadOnlyList<SourceState> changed, CancellationToken cancellation)
     {
         RequireOpen();

@@ -34,6 +34,12 @@ public interface ICheckpointStore : IAsyncDisposable
     ValueTask<IReadOnlyList<EntityState>> ReadEntitiesAsync(ShardId shard, EntityKind kind, IReadOnlyList<string>? keys, CancellationToken cancellation);
 
     /// <summary>
+    /// A page of a shard's entities of one kind: at most <paramref name="limit"/> of those whose key comes after
+    /// <paramref name="after"/> in the order of UTF-8 bytes (null: from the first one).
+    /// </summary>
+    ValueTask<IReadOnlyList<EntityState>> ReadPageAsync(ShardId shard, EntityKind kind, string? after, int limit, CancellationToken cancellation);
+
+    /// <summary>
     /// What is known of each source partition (partition count pinned per topic, incarnation, gaps), and the change of one:
     /// see <see cref="SourceState"/>. Upserts and returns all stored rows, by topic and partition; an empty list only reads.
     /// A stored incarnation never falls: a change that names a lower one is left out, and the answer tells.

@@ -199,6 +199,30 @@ public abstract class CheckpointStoreConformance : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Pages_of_a_kind_are_in_order_of_bytes_and_hold_every_entity_once()
+    {
+        string[] keys = ["", "a", "a\u001fX", "b", "\u00e9", "\uffee", "\U0001F50B"];
+        var epoch = (await TakeOver(Zero)).Epoch.Value;
+        await Commit(Checkpoint(Zero, epoch, 1) with { Entities = [.. keys.Reverse().Select(key => Station(key, "s")), Entity(EntityKind.Window, "a", "other kind")] });
+        foreach (var limit in new[] { 1, 3, 7, 100 })
+        {
+            List<string> found = [];
+            for (string? after = null; ;)
+            {
+                var page = await Store.ReadPageAsync(Zero, EntityKind.Station, after, limit, default);
+                page.Count.ShouldBeLessThanOrEqualTo(limit);
+                if (page.Count == 0) break;
+                found.AddRange(page.Select(entity => entity.Key));
+                after = page[^1].Key;
+            }
+
+            found.ShouldBe(keys);
+        }
+
+        (await Store.ReadPageAsync(One, EntityKind.Station, null, 10, default)).ShouldBeEmpty();
+    }
+
+    [Fact]
     public async Task Odd_keys_stay_what_they_are()
     {
         string[] keys =
