@@ -31,13 +31,12 @@ public sealed class PostgreSqlAddress
     {
         var settings = text.Contains("://", StringComparison.Ordinal) ? FromUrl(text) : FromConnectionString(text);
         if (string.IsNullOrEmpty(settings.Host)) throw new FormatException("it names no host");
-        if (string.IsNullOrEmpty(settings.Database)) throw new FormatException("it names no database");
         return new PostgreSqlAddress(settings);
     }
 
-    /// <summary>Database and hosts, as messages name them.</summary>
+    /// <summary>Database and hosts, as messages name them. Without a name it is the one that is called like the user.</summary>
     public override string ToString() => string.Create(
-        CultureInfo.InvariantCulture, $"the PostgreSQL database '{Settings.Database}' on {Settings.Host}{(Settings.Host!.Contains(':') || Settings.Host.Contains(',') ? "" : $":{Settings.Port}")}");
+        CultureInfo.InvariantCulture, $"the PostgreSQL database '{Settings.Database ?? Settings.Username}' on {Settings.Host}{(Settings.Host!.Contains(':') || Settings.Host.Contains(',') ? "" : $":{Settings.Port}")}");
 
     private static NpgsqlConnectionStringBuilder FromUrl(string text)
     {

@@ -58,6 +58,12 @@ internal static class PostgreSqlShardReader
             """,
             Entity, shard.Value, (short)kind, keys.Select(PostgreSqlCommands.Utf8.GetBytes).ToList()).ConfigureAwait(false);
 
+    public static async Task<IReadOnlyList<EntityState>> ReadPageAsync(NpgsqlConnection connection, ShardId shard, EntityKind kind, string? after, int limit) => after is null
+        ? await connection.QueryAsync("SELECT kind, key, state FROM entity WHERE shard = $1 AND kind = $2 ORDER BY key LIMIT $3", Entity, shard.Value, (short)kind, limit).ConfigureAwait(false)
+        : await connection.QueryAsync(
+            "SELECT kind, key, state FROM entity WHERE shard = $1 AND kind = $2 AND key > $4 ORDER BY key LIMIT $3",
+            Entity, shard.Value, (short)kind, limit, PostgreSqlCommands.Utf8.GetBytes(after)).ConfigureAwait(false);
+
     private static EntityState Entity(NpgsqlDataReader row) => new((EntityKind)row.GetInt16(0), row.Key(1), row.Bytes(2));
 
     private static TopicPartition Partition(NpgsqlDataReader row) => new(row.GetString(0), row.GetInt32(1));

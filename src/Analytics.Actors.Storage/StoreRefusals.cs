@@ -33,4 +33,12 @@ internal static class StoreRefusals
                 + $"group: set the group to '{pinnedGroup}', or give this group a database of its own.");
         }
     }
+
+    /// <summary>A running node stamps its outputs with the store id that it was started with.</summary>
+    public static void RequireSameStore(string database, string opened, string stored)
+    {
+        if (stored == opened) return;
+        throw new StoreRefusedException(
+            $"{database} has the store id {stored} and was opened as {opened}: the store was renewed, or another database took its place. Start the node again.");
+    }
 }
