@@ -16,6 +16,10 @@ public sealed record Scenario
     public required int CallsMax { get; init; }
     public required long OutboxBytesMax { get; init; }
     public required long WaitingBytesMax { get; init; }
+    /// <summary>Stations that a shard keeps in memory: often so few that they are passivated and loaded all the time.</summary>
+    public required int StationsMax { get; init; }
+    public required long PassivateAfterMs { get; init; }
+    public required int ArrivalsMax { get; init; }
     public required long CheckpointIntervalMs { get; init; }
     public required long UrgentIntervalMs { get; init; }
     public required long ReleaseLimitMs { get; init; }
@@ -38,6 +42,9 @@ public sealed record Scenario
             CallsMax = Small(4, 3, 10_000),
             OutboxBytesMax = Small(4, 2_000, 16 * 1024 * 1024),
             WaitingBytesMax = Small(4, 1_000, 32 * 1024 * 1024),
+            StationsMax = Small(2, random.Next(1, 4), 10_000),
+            PassivateAfterMs = random.Next(1_000, 60_000),
+            ArrivalsMax = Small(4, 2, 10_000),
             CheckpointIntervalMs = random.Next(100, 1_000),
             UrgentIntervalMs = random.Next(5, 100),
             ReleaseLimitMs = random.Next(100, 2_000),

@@ -31,6 +31,9 @@ public static class Simulator
             EnvelopeBytesMax = scenario.EnvelopeBytesMax,
             CallsMax = scenario.CallsMax,
             OutboxBytesMax = scenario.OutboxBytesMax,
+            StationsMax = scenario.StationsMax,
+            PassivateAfterMs = scenario.PassivateAfterMs,
+            ArrivalsMax = scenario.ArrivalsMax,
             PartitionCounts = new Dictionary<string, int> { [Workload.FirstOutput] = 2, [Workload.SecondOutput] = 1, [Workload.WatchOutput] = 1, ["sim.dead-letters"] = 2 },
         };
         var cluster = new Cluster(world, scenario, settings, faults, bug) { Sources = Workload.Sources };

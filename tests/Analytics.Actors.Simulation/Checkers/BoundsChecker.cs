@@ -3,15 +3,22 @@ using Analytics.Actors.Core.Nodes;
 
 namespace Analytics.Actors.Simulation;
 
-/// <summary>Invariant 7: a shard that has as much in hand as it may is given no more; and no call kills processes for ever.</summary>
+/// <summary>
+/// Invariant 7: a shard that has as much in hand as it may is given no more, keeps no more stations in memory than it may,
+/// and is checkpointed when it has changed; and no call kills processes for ever.
+/// </summary>
 public sealed class BoundsChecker(Cluster cluster)
 {
     // The order to pause may come a moment later than the shard is full, and one read of each of its logs may be under way.
     private const int ReadsWhileFullMax = 6;
     private const int DeathsMax = 8;
 
+    // A commit that was on its way when the faults ended, and the pauses after its failure, are over by then.
+    private const int CheckpointWithinMs = 8_000;
+
     private readonly Dictionary<(string Process, ShardId Shard, Epoch Epoch), int> readWhileFull = [];
     private readonly Dictionary<(string Station, long Trigger), int> deaths = [];
+    private readonly Dictionary<(string Process, ShardId Shard, Epoch Epoch), long> dirtySince = [];
 
     public void Read(SimulatedProcess process, RecordsRead read, Action<Finding> report)
     {
@@ -24,6 +31,17 @@ public sealed class BoundsChecker(Cluster cluster)
 
     public void Settled(SimulatedProcess process, Action<Finding> report)
     {
+        foreach (var shard in process.Core.Running.Where(shard => shard.IsDirty && cluster.IsHealing))
+        {
+            var key = (process.Name, shard.Id, shard.Epoch);
+            if (!dirtySince.TryGetValue(key, out var since)) dirtySince.Add(key, cluster.World.NowMs);
+            else if (cluster.World.NowMs - since > CheckpointWithinMs)
+            {
+                report(new Finding($"{process.Name}: shard {shard.Id} changed {cluster.World.NowMs - since} ms ago and nothing is wrong with the store, but no checkpoint came", $"shard {shard.Id}"));
+                dirtySince[key] = long.MaxValue / 2;
+            }
+        }
+
         foreach (var (partition, read, done) in process.Router.Progress)
         {
             // An envelope is at least as large as its records' offsets and ids.
@@ -31,6 +49,19 @@ public sealed class BoundsChecker(Cluster cluster)
             report(new Finding($"{process.Name}: its router has {read - done} records of {partition} under way", partition.ToString()));
         }
     }
+
+    /// <summary>A commit has ended: of the stations that could go, no more are here than may be.</summary>
+    public void CommitHeard(SimulatedProcess process, IReadOnlyList<ShardId> shards, Action<Finding> report)
+    {
+        foreach (var shard in process.Core.Running.Where(shard => shards.Contains(shard.Id)))
+        {
+            if (shard.IsDirty || shard.IsCommitting || !shard.IsScanned || shard.ArrivalCount > 0 || shard.Stations.Count <= cluster.Scenario.StationsMax) continue;
+            var idle = shard.Stations.Values.Count(station => station.IsAtRest);
+            if (idle > cluster.Scenario.StationsMax) report(new Finding($"{process.Name}: shard {shard.Id} keeps {idle} stations that owe nothing in memory", $"shard {shard.Id}"));
+        }
+    }
+
+    public void Committed(Committed committed) => dirtySince.Remove((committed.Process, committed.Shard, committed.Epoch));
 
     public void Killed(string station, long trigger, Action<Finding> report)
     {

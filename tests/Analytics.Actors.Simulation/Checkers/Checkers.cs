@@ -22,6 +22,7 @@ public sealed class Checkers(Cluster cluster)
 
     public long PartsApplied { get; private set; }
     public long BatchesTimedOut { get; private set; }
+    public long Passivated { get; private set; }
     public long Uploads { get; set; }
 
     /// <summary>What has been found so far; the first ones matter.</summary>
@@ -42,6 +43,7 @@ public sealed class Checkers(Cluster cluster)
         {
             case PartApplied: PartsApplied++; break;
             case BatchTimedOut: BatchesTimedOut++; break;
+            case StationsPassivated passivated: Passivated += passivated.Count; break;
             case RecordMissing missing:
                 Report(new Finding($"shard {missing.Shard} misses record {missing.Offset} of {missing.Source}, which a router says it sent", $"shard {missing.Shard}", missing.Source.ToString()));
                 break;
@@ -56,6 +58,7 @@ public sealed class Checkers(Cluster cluster)
     {
         fences.Look(committed, cluster.Store.Generation, Report);
         Outboxes.Committed(committed, Report);
+        bounds.Committed(committed);
     }
 
     public void Landed(TopicPartition partition, StoredRecord record)
@@ -64,6 +67,8 @@ public sealed class Checkers(Cluster cluster)
         Outboxes.Landed(partition, record, Report);
         Routed?.Landed(partition, record);
     }
+
+    public void CommitHeard(SimulatedProcess process, IReadOnlyList<ShardId> shards) => bounds.CommitHeard(process, shards, Report);
 
     public void Settled(SimulatedProcess process) => bounds.Settled(process, Report);
 

@@ -63,6 +63,9 @@ public sealed class Cluster
     /// <summary>Every process has released what it had, after <see cref="Stop"/>.</summary>
     public bool IsStopped => Alive.All(process => process.IsStopped);
 
+    /// <summary>There are no faults any more.</summary>
+    public bool IsHealing { get; private set; }
+
     /// <summary>No clock has ever been off.</summary>
     public bool HasTrueClocks { get; private set; } = true;
 
@@ -147,6 +150,7 @@ public sealed class Cluster
     public void Heal()
     {
         Faults = Faults.None;
+        IsHealing = true;
         World.Note("healing");
         Network.Heal();
         Store.IsDown = false;

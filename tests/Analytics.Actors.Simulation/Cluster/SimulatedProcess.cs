@@ -22,6 +22,7 @@ public sealed class SimulatedProcess
     private readonly Dictionary<(ShardId Shard, Epoch Epoch, long Number), List<ShardEvent>> committing = [];
     private readonly Dictionary<ShardId, RecoveredShard> readEarly = [];
     private readonly Queue<Action> waiting = new();
+    private IReadOnlyList<ShardId> inCommit = [];
     private long clockAtDeathMs;
     private bool isSettlePlanned;
     private long tickAtMs = long.MaxValue;
@@ -82,9 +83,11 @@ public sealed class SimulatedProcess
 
             foreach (var shard in core.Running)
             {
+                if (shard.ArrivalCount > 0 || !shard.IsScanned) yield return $"{Name}: shard {shard.Id} waits for stations";
                 if (shard.Batches.Batches.Count > 0) yield return $"{Name}: shard {shard.Id} has {shard.Batches.Batches.Count} batches";
                 if (shard.StuckCalls.Any()) yield return $"{Name}: shard {shard.Id} has calls past their time";
                 var owed = shard.Stations.Values.Sum(station => station.Queues.Where(queue => queue.Key != Workload.Watch).Sum(queue => queue.Value.Count));
+                if (shard.Stations.Values.Any(station => station.WaitingForSecond.Count > 0)) yield return $"{Name}: shard {shard.Id} waits for seconds to close";
                 if (owed > 0) yield return $"{Name}: shard {shard.Id} owes {owed} calls";
             }
         }
@@ -135,6 +138,7 @@ public sealed class SimulatedProcess
             if (heard is RecordsRead read) cluster.Checkers.Read(this, read);
             List<NodeEffect> effects = [];
             core.Handle(heard, ClockMs, effects);
+            if (heard is CommitFinished) cluster.Checkers.CommitHeard(this, inCommit);
             // A host may take several facts before it settles.
             if (World.Chance(0.7)) core.Settle(ClockMs, effects);
             else if (!isSettlePlanned)
@@ -185,6 +189,7 @@ public sealed class SimulatedProcess
         cluster.Checkers.Settled(this);
         foreach (var effect in effects.OfType<Commit>())
         {
+            inCommit = effect.Checkpoints.Select(checkpoint => checkpoint.Shard).ToList();
             foreach (var checkpoint in effect.Checkpoints)
             {
                 // The same checkpoint is ordered again after a failure: what was told since then belongs to the next one.
@@ -225,6 +230,9 @@ public sealed class SimulatedProcess
                 if (!readings.TryGetValue(pause.Partition, out var reading)) break;
                 reading.IsPaused = pause.Pause;
                 if (!pause.Pause) PlanRead(pause.Partition, reading);
+                break;
+            case ShardLoad load:
+                LoadRows(load);
                 break;
             case BeginCall begin:
                 cluster.Modules.Call(this, begin.Call);
@@ -272,13 +280,13 @@ public sealed class SimulatedProcess
         });
     }
 
-    // Two steps, as in a database: the epoch is raised and committed; then the rest is read, while the world goes on.
+    // The epoch is raised and committed before anything is read; the answer may be lost, and the epoch stays raised.
     private void TakeOverShard(ShardId shard)
     {
         var store = cluster.Store;
         var generation = store.Generation;
         if (cluster.Bug.ReadsBeforeRaising) readEarly[shard] = store.Peek(shard);
-        World.After(World.Between(1, 30), () =>
+        World.After(World.Between(1, 50), () =>
         {
             if (!IsAlive || store.Generation != generation) return;
             var link = cluster.Network.ToStore(Node);
@@ -296,19 +304,20 @@ public sealed class SimulatedProcess
             }
 
             var recovered = store.TakeOver(shard, this);
-            World.After(World.Between(1, 50), () =>
-            {
-                if (!IsAlive || store.Generation != generation) return;
-                if (isLost || !link.IsUp || store.IsDown)
-                {
-                    Tell(new TakeOverFailed(shard, "simulated, the epoch was raised"));
-                    return;
-                }
+            World.After(World.Between(1, 50), () => Tell(isLost || !link.From ? new TakeOverFailed(shard, "simulated, the epoch was raised") : new ShardTakenOver(recovered)));
+        });
+    }
 
-                var windows = store.Read(shard, EntityKind.Window, null);
-                var whole = recovered with { Entities = [.. recovered.Entities.Where(entity => entity.Kind != EntityKind.Window), .. windows] };
-                World.After(World.Between(1, 10), () => Tell(new ShardTakenOver(whole)));
-            });
+    private void LoadRows(ShardLoad load)
+    {
+        var store = cluster.Store;
+        var generation = store.Generation;
+        World.After(World.Between(1, World.Chance(cluster.Faults.LoadSlow) ? 1_000 : 30), () =>
+        {
+            if (!IsAlive || store.Generation != generation) return;
+            var fails = !cluster.Network.ToStore(Node).IsUp || store.IsDown || World.Chance(cluster.Faults.TakeOverFails);
+            NodeMessage loaded = fails ? new LoadFailed(load, "simulated") : store.Load(load);
+            World.After(World.Between(1, 20), () => Tell(loaded));
         });
     }
 
@@ -389,7 +398,7 @@ public sealed class SimulatedProcess
             if (tickAtMs != at) return;
             tickAtMs = long.MaxValue;
             if (core.NextDueMs <= ClockMs) Tell(new TimePassed());
-            else PlanTick();
+            else SettleLater();
         }));
     }
 

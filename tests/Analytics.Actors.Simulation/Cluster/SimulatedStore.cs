@@ -1,5 +1,6 @@
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Core.Routing;
 using Analytics.Actors.Core.Shards;
 
@@ -71,8 +72,7 @@ public sealed class SimulatedStore
         return early is null ? recovered : early with { Epoch = recovered.Epoch, CheckpointNumber = recovered.CheckpointNumber };
     }
 
-    public IReadOnlyList<EntityState> Read(ShardId shard, EntityKind kind, IReadOnlyList<string>? keys) =>
-        Now(store.ReadEntitiesAsync(shard, kind, keys, default));
+    public NodeMessage Load(ShardLoad load) => Now(store.LoadAsync(load, default));
 
     public IReadOnlyList<CheckpointOutcome> Commit(SimulatedProcess process, IReadOnlyList<ShardCheckpoint> checkpoints)
     {

@@ -27,6 +27,7 @@ public sealed record Faults
     public double CommitLandsLate { get; init; }
     public double CommitSlow { get; init; }
     public double TakeOverFails { get; init; }
+    public double LoadSlow { get; init; }
 
     // Modules.
     public double CallFails { get; init; }
@@ -65,6 +66,7 @@ public sealed record Faults
             CommitLandsLate = Rate(0.03),
             CommitSlow = Rate(0.03),
             TakeOverFails = Rate(0.2),
+            LoadSlow = Rate(0.05),
             CallFails = Rate(0.05),
             CallLate = Rate(0.02),
             CallHangs = Rate(0.01),
