@@ -14,6 +14,7 @@ public sealed class Checkers(Cluster cluster)
     private readonly List<Finding> findings = [];
     private readonly FenceChecker fences = new();
     private readonly BoundsChecker bounds = new(cluster);
+    private readonly CallChecker calls = new(cluster);
     private OutboxChecker? outboxes;
 
     public Envelopes Envelopes { get; } = new();
@@ -52,13 +53,18 @@ public sealed class Checkers(Cluster cluster)
         cluster.World.Tell(() => $"{process.Name} shard {happened.Shard}: {Story.Of(happened)}");
     }
 
-    public void TookOver(TakenOver taken) => fences.Look(taken, cluster.Store.Generation, Report);
+    public void TookOver(TakenOver taken)
+    {
+        fences.Look(taken, cluster.Store.Generation, Report);
+        calls.Look(taken, Report);
+    }
 
     public void Committed(Committed committed)
     {
         fences.Look(committed, cluster.Store.Generation, Report);
         Outboxes.Committed(committed, Report);
         bounds.Committed(committed);
+        calls.Look(committed, Report);
     }
 
     public void Landed(TopicPartition partition, StoredRecord record)
@@ -67,6 +73,10 @@ public sealed class Checkers(Cluster cluster)
         Outboxes.Landed(partition, record, Report);
         Routed?.Landed(partition, record);
     }
+
+    public void CallBegins(SimulatedProcess process, ModuleCall call) => calls.Begins(process, call, Report);
+
+    public void CallEnds(SimulatedProcess process, ModuleCall call) => calls.Ends(process, call);
 
     public void CommitHeard(SimulatedProcess process, IReadOnlyList<ShardId> shards) => bounds.CommitHeard(process, shards, Report);
 

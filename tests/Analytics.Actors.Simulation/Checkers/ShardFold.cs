@@ -161,7 +161,7 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
                 saw = (Day is null ? "" : $"day=\"{Day}\";") + $"value=\"{Meters[part.Station]}\"";
                 break;
             case Workload.FirstOutput:
-                saw = FirstSaw[part.Station] = item.RootElement.GetProperty("first_saw").GetString()!;
+                saw = FirstSaw[part.Station] = item.RootElement.TryGetProperty("first_saw", out var told) ? told.GetString()! : "";
                 break;
             default:
                 saw = item.RootElement.GetProperty("order").GetString()!;

@@ -139,7 +139,8 @@ public sealed class Cluster
         foreach (var process in Alive.ToList()) process.Crash();
         World.After(300, () =>
         {
-            Settings = Settings with { EarlierStoreIds = [.. Settings.EarlierStoreIds, Settings.StoreId], StoreId = World.Random.NextInt64(1L << 48).ToString("x12", System.Globalization.CultureInfo.InvariantCulture) };
+            var storeId = World.Random.NextInt64(1L << 48).ToString("x12", System.Globalization.CultureInfo.InvariantCulture);
+            if (!Bug.KeepsStoreId) Settings = Settings with { EarlierStoreIds = [.. Settings.EarlierStoreIds, Settings.StoreId], StoreId = storeId };
             Store.Restore(Settings.StoreId);
             World.Note($"the backup is restored, the store id is now {Settings.StoreId}");
             isRestoring = false;
@@ -195,7 +196,7 @@ public sealed class Cluster
             return;
         }
 
-        var process = processes[node] = new SimulatedProcess(this, node, ++started, Settings with { Pipeline = pipeline });
+        var process = processes[node] = new SimulatedProcess(this, node, ++started, Bug.OnSettings(Settings with { Pipeline = pipeline }));
         World.Note($"{process.Name} starts");
         Rebalance();
     }

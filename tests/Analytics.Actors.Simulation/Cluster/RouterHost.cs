@@ -123,15 +123,32 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
         }
     }
 
-    private void Send(SendEnvelope send) =>
+    private void Send(SendEnvelope send)
+    {
+        if (cluster.Bug.RouterDoesNotWait)
+        {
+            SendUntilThere(send);
+            process.ReachSoon(() => Heard(send, true));
+            return;
+        }
+
+        cluster.Network.Produce(process, send.Destination, null, send.Value, null, process.ClockMs, sent => Heard(send, sent));
+    }
+
+    private void SendUntilThere(SendEnvelope send) =>
         cluster.Network.Produce(process, send.Destination, null, send.Value, null, process.ClockMs, sent =>
         {
-            List<RouterEffect> effects = [];
-            if (sent || cluster.Bug.RouterSkipsFailed) router.Acknowledged(send.Destination, send.Number, effects);
-            else router.Failed(send.Destination, send.Number, effects);
-            CarryOut(effects);
-            PlanTick();
+            if (!sent) SendUntilThere(send);
         });
+
+    private void Heard(SendEnvelope send, bool sent)
+    {
+        List<RouterEffect> effects = [];
+        if (sent || cluster.Bug.RouterSkipsFailed) router.Acknowledged(send.Destination, send.Number, effects);
+        else router.Failed(send.Destination, send.Number, effects);
+        CarryOut(effects);
+        PlanTick();
+    }
 
     private void Commit(CommitPositions commit)
     {

@@ -21,6 +21,7 @@ public sealed class SimulatedModules(Cluster cluster)
     {
         var faults = cluster.Faults;
         var saw = Saw(call);
+        cluster.Checkers.CallBegins(process, call);
         if (call.Module.Name == Workload.First && saw.Contains($"\"{Poison}", StringComparison.Ordinal))
         {
             World.After(World.Between(1, 40), () => process.Reach(() =>
@@ -33,7 +34,7 @@ public sealed class SimulatedModules(Cluster cluster)
         }
 
         World.Tell(() => $"{process.Name} shard {call.Id.Shard}: {call.Module.Name} of {call.Input.Station} is called, trigger {call.Id.Trigger}, attempt {call.Id.Attempt}: {saw}");
-        var result = new CallOutcome(CallOutcomeKind.Result, JsonSerializer.SerializeToUtf8Bytes(new Dictionary<string, string> { [call.Module.Name + "_saw"] = saw }), "");
+        var result = ResultOf(call);
         if (World.Chance(faults.CallHangs)) AnswerAfterItsTime(process, call, World.Between(2_000, 25_000));
         else if (World.Chance(faults.CallLate)) AnswerAfterItsTime(process, call, World.Between(1, 2_000));
         else if (World.Chance(faults.CallFails)) Answer(process, call, new CallOutcome(CallOutcomeKind.Error, default, "simulated"));
@@ -41,14 +42,26 @@ public sealed class SimulatedModules(Cluster cluster)
         else Answer(process, call, result);
     }
 
+    /// <summary>What the module makes of this input, always.</summary>
+    public static CallOutcome ResultOf(ModuleCall call) =>
+        new(CallOutcomeKind.Result, JsonSerializer.SerializeToUtf8Bytes(new Dictionary<string, string> { [call.Module.Name + "_saw"] = Saw(call) }), "");
+
     private void Answer(SimulatedProcess process, ModuleCall call, CallOutcome outcome) =>
-        World.After(World.Between(1, 40), () => process.Tell(new CallReturned(call.Id, outcome, true)));
+        World.After(World.Between(1, 40), () =>
+        {
+            cluster.Checkers.CallEnds(process, call);
+            process.Tell(new CallReturned(call.Id, outcome, true));
+        });
 
     private void AnswerAfterItsTime(SimulatedProcess process, ModuleCall call, long moreMs) =>
         World.After(World.Between(1, 1_000), () =>
         {
             process.Tell(new CallReturned(call.Id, new CallOutcome(CallOutcomeKind.Timeout, default, "simulated"), false));
-            World.After(moreMs, () => process.Tell(new CallReleased(call.Id)));
+            World.After(moreMs, () =>
+            {
+                cluster.Checkers.CallEnds(process, call);
+                process.Tell(new CallReleased(call.Id));
+            });
         });
 
     private static string Saw(ModuleCall call) => string.Join(";", call.Input.Names.Order(StringComparer.Ordinal)

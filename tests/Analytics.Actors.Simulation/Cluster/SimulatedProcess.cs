@@ -62,6 +62,10 @@ public sealed class SimulatedProcess
 
     public NodeCore Core => core;
 
+    public ShardSettings Settings => settings;
+
+    public SimulatedLog Log => cluster.Log;
+
     private World World => cluster.World;
 
     /// <summary>What still waits in this process. Interval calls come for ever and do not count.</summary>
@@ -103,6 +107,11 @@ public sealed class SimulatedProcess
         if (IsFrozen) waiting.Enqueue(action);
         else action();
     }
+
+    /// <summary>The same, a moment later.</summary>
+    public void ReachSoon(Action action) => World.After(1, () => Reach(action));
+
+    public void TellSoon(NodeMessage message) => World.After(1, () => Tell(message));
 
     public void Crash()
     {

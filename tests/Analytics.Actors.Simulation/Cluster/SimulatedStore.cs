@@ -46,6 +46,9 @@ public sealed class SimulatedStore
 
     public bool HasBackup => backup is not null;
 
+    /// <summary>The epoch in which a shard can be committed now.</summary>
+    public Epoch EpochOf(ShardId shard) => fences.TryGetValue(shard, out var fence) ? fence.Epoch : default;
+
     public void Backup() => backup = timeline.Count;
 
     /// <summary>The backup comes back, under a new store id.</summary>
@@ -62,6 +65,7 @@ public sealed class SimulatedStore
 
     public RecoveredShard TakeOver(ShardId shard, SimulatedProcess process)
     {
+        if (cluster.Bug.RaisesNoEpoch && fences.TryGetValue(shard, out var stands)) return Peek(shard) with { Epoch = stands.Epoch };
         var early = cluster.Bug.ReadsBeforeRaising ? process.ReadEarly(shard) : null;
         var recovered = Now(store.TakeOverAsync(shard, process.Name, default));
         fences[shard] = (recovered.Epoch, recovered.CheckpointNumber);

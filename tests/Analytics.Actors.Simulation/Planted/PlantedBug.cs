@@ -1,5 +1,6 @@
 using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Core.Routing;
+using Analytics.Actors.Core.Shards;
 
 namespace Analytics.Actors.Simulation;
 
@@ -29,6 +30,15 @@ public record PlantedBug(string Name, string Breaks)
     /// <summary>A takeover reads the shard's state first and raises its epoch then.</summary>
     public bool ReadsBeforeRaising { get; init; }
 
+    /// <summary>A takeover leaves the epoch as it is.</summary>
+    public bool RaisesNoEpoch { get; init; }
+
+    /// <summary>A restored backup goes on under the id that it had.</summary>
+    public bool KeepsStoreId { get; init; }
+
+    /// <summary>Settings of the nodes other than the checkers know.</summary>
+    public Func<ShardSettings, ShardSettings> OnSettings { get; init; } = settings => settings;
+
     /// <summary>The store does not hold the rules of routing.</summary>
     public bool PinsNoRules { get; init; }
 
@@ -37,6 +47,9 @@ public record PlantedBug(string Name, string Breaks)
 
     /// <summary>After a failed send the next output follows.</summary>
     public bool SendsNextAfterFailure { get; init; }
+
+    /// <summary>The router sends its next envelope without waiting for the one before; each is sent until the log has it.</summary>
+    public bool RouterDoesNotWait { get; init; }
 
     /// <summary>After a failed send the router goes on with its next envelope.</summary>
     public bool RouterSkipsFailed { get; init; }

@@ -79,7 +79,8 @@ public class NodeDecisionTests
     public void A_clock_that_is_set_back_does_not_stop_checkpoints()
     {
         Run(Zero);
-        Read(Zero, 1, Now + 1_000);
+        Read(Zero, 1, Now + 500);
+        Take<Commit>().ShouldBeEmpty();
         var hourBefore = Now - 3_600_000;
         Handle(new TimePassed(), hourBefore);
         core.NextDueMs!.Value.ShouldBeLessThanOrEqualTo(hourBefore + 1_000);
