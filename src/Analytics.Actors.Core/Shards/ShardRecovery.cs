@@ -23,6 +23,7 @@ internal static class ShardRecovery
         around.NextTriggerId = Math.Max(1, state.NextTrigger);
         shard.MissingRecords = state.MissingRecords;
         shard.Batches.LateAnswers = state.LateAnswers;
+        foreach (var clock in state.WindowClocks) shard.Batches.Restore(clock);
         foreach (var destination in state.Destinations)
         {
             shard.Outputs.Outbox.Restore(new TopicPartition(destination.Topic, destination.Partition), destination.NextSequence);
@@ -34,7 +35,7 @@ internal static class ShardRecovery
         foreach (var entity in recovered.Entities)
         {
             if (entity.Kind is EntityKind.Window or EntityKind.Global) LoadWindow(shard, entity);
-            else if (entity.Kind == EntityKind.Batch) shard.Batches.Restore(BatchStateMessage.Load(entity.State!));
+            else if (entity.Kind == EntityKind.Batch) shard.Batches.Restore(BatchStateMessage.Load(entity.State!), nowMs);
         }
 
         // Stations last: their captured inputs refer to windows.
@@ -58,6 +59,7 @@ internal static class ShardRecovery
             MissingRecords = shard.MissingRecords,
             LateAnswers = shard.Batches.LateAnswers,
         };
+        state.WindowClocks.AddRange(shard.Batches.SaveClocks());
         foreach (var (destination, next) in shard.Outputs.Outbox.NextSequences)
         {
             state.Destinations.Add(new DestinationState { Topic = destination.Topic, Partition = destination.Partition, NextSequence = next });

@@ -188,26 +188,6 @@ public class BatchTests
     }
 
     [Fact]
-    public void A_late_answer_is_counted_and_dead_lettered()
-    {
-        var node = new CoreNode(OneModule()).Hold("m");
-        node.Produce(Meters, Values(1, "S1", "S2", "S3"));
-        node.Answer("m", "S1", Result("{}"));
-        node.Advance(5_000);
-        node.Answer("m", "S2", Result("""{"late":1}"""));
-        node.Answer("m", "S3", Nothing);
-        node.Uploads("m").Count.ShouldBe(1);
-        node.Shard.Batches.LateAnswers.ShouldBe(2);
-        var letter = node.DeadLetters.ShouldHaveSingleItem();
-        ((string)letter["reason"]!).ShouldBe("late-answer");
-        ((string)letter["station"]!).ShouldBe("S2");
-        ((string)letter["topic"]!).ShouldBe(Meters);
-        Convert.FromBase64String((string)letter["bytes"]!).ShouldBe("""{"late":1}"""u8.ToArray());
-        node.Restart();
-        node.Shard.Batches.LateAnswers.ShouldBe(2, "the count is kept");
-    }
-
-    [Fact]
     public void Answers_that_come_before_their_manifest_are_held()
     {
         var node = new CoreNode(OneModule());
