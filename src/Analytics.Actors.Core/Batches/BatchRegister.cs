@@ -47,12 +47,12 @@ public sealed class BatchRegister(ShardSettings settings, ShardOutputs outputs, 
     /// <summary>The next deadline, revision or end of a retention, ms; null where none is ahead.</summary>
     public long? NextDueMs => timers.Count > 0 ? timers.Min.DueMs : null;
 
-    public void Restore(Batch batch, long nowMs)
+    public void Restore(Batch batch)
     {
         if (batch.IsOver)
         {
             over.Add(batch.Key, batch);
-            Retain(batch, nowMs);
+            CountRetained(batch);
         }
         else
         {
@@ -224,7 +224,7 @@ public sealed class BatchRegister(ShardSettings settings, ShardOutputs outputs, 
 
         dirty.Add(batch);
         if (batch.IsOver) Retain(batch, nowMs);
-        if (batches.ContainsKey(batch.Key) || over.ContainsKey(batch.Key)) Schedule(batch);
+        Schedule(batch);
     }
 
     private bool IsComplete(Batch batch, ModuleConfiguration module) =>
@@ -276,9 +276,7 @@ public sealed class BatchRegister(ShardSettings settings, ShardOutputs outputs, 
     // Counts the stations that a batch keeps, and lets the oldest batches go where it is too many.
     private void Retain(Batch batch, long nowMs)
     {
-        retained.Add((batch.EndedMs, batch.Key));
-        retainedStations += batch.StationCount - batch.RetainedStations;
-        batch.RetainedStations = batch.StationCount;
+        CountRetained(batch);
         while (retainedStations > settings.RetainedStationsMax && retained.Count > 1)
         {
             var oldest = over[retained.Min.Key];
@@ -288,9 +286,17 @@ public sealed class BatchRegister(ShardSettings settings, ShardOutputs outputs, 
         }
     }
 
+    private void CountRetained(Batch batch)
+    {
+        retained.Add((batch.EndedMs, batch.Key));
+        retainedStations += batch.StationCount - batch.RetainedStations;
+        batch.RetainedStations = batch.StationCount;
+    }
+
     private void Schedule(Batch batch)
     {
-        if (batch.ScheduledMs == batch.DueMs) return;
+        // One that has just been let go, because too many are kept, wants nothing any more.
+        if (batch.ScheduledMs == batch.DueMs || Find(batch.Key) is null) return;
         if (batch.ScheduledMs is { } old) timers.Remove((old, batch.Key));
         if (batch.DueMs is { } due) timers.Add((due, batch.Key));
         batch.ScheduledMs = batch.DueMs;
@@ -298,6 +304,7 @@ public sealed class BatchRegister(ShardSettings settings, ShardOutputs outputs, 
 
     private void Remove(Batch batch)
     {
+        if (Find(batch.Key) is null) return;
         if (batch.ScheduledMs is { } due) timers.Remove((due, batch.Key));
         batches.Remove(batch.Key);
         if (over.Remove(batch.Key))

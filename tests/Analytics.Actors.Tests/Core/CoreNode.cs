@@ -82,6 +82,9 @@ internal sealed class CoreNode
     public List<SeenCall> Calls { get; } = [];
     public List<string> Warnings { get; } = [];
 
+    /// <summary>Calls that wait for <see cref="Answer"/>, in the order of their beginning.</summary>
+    public IReadOnlyList<SeenCall> WaitingCalls => process!.Waiting;
+
     /// <summary>Every checkpoint as it was given to the store.</summary>
     public List<ShardCheckpoint> Checkpoints { get; } = [];
 
@@ -264,6 +267,8 @@ internal sealed class CoreNode
         private readonly List<SeenCall> waiting = [];
         private readonly IReadOnlySet<string> sourceTopics;
 
+        public IReadOnlyList<SeenCall> Waiting => waiting;
+
         public Process(CoreNode node)
         {
             this.node = node;
@@ -420,8 +425,15 @@ internal sealed class CoreNode
                 case TakeOver takeOver:
                     Do("store", () =>
                     {
-                        var recovered = node.store.TakeOverWholeAsync(takeOver.Shard, "node", default).AsTask().GetAwaiter().GetResult();
+                        var recovered = node.store.TakeOverAsync(takeOver.Shard, "node", default).AsTask().GetAwaiter().GetResult();
                         Do("store", () => Tell(new ShardTakenOver(recovered)));
+                    });
+                    break;
+                case ShardLoad load:
+                    Do("store", () =>
+                    {
+                        var loaded = node.store.LoadAsync(load, default).AsTask().GetAwaiter().GetResult();
+                        Do("load", () => Tell(loaded));
                     });
                     break;
                 case StartReading start:
