@@ -1,4 +1,5 @@
 using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Positions;
 using Confluent.Kafka;
 using TopicPartition = Analytics.Actors.Core.TopicPartition;
 

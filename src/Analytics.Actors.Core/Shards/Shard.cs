@@ -128,7 +128,7 @@ public sealed class Shard
         if (record.Offset < next) return;
         if (record.Partition == PartsLog) ReceiveParts(record, nowMs);
         else if (record.Partition == BatchLog) ReceiveBatches(record, nowMs);
-        positions[record.Partition] = new PartitionPosition(record.Partition, record.Offset + 1, record.TimestampMs, Checksum.Of(record.Value.Span));
+        positions[record.Partition] = new PartitionPosition(record.Partition, record.Offset + 1, record.TimestampMs, Checksum.Of(record.Value.Span), position?.Incarnation ?? 0);
         dirtyPositions.Add(record.Partition);
     }
 
@@ -237,6 +237,12 @@ public sealed class Shard
     }
 
     internal void Restore(PartitionPosition position) => positions[position.Partition] = position;
+
+    internal void Move(PartitionPosition position)
+    {
+        positions[position.Partition] = position;
+        dirtyPositions.Add(position.Partition);
+    }
 
     internal void AfterStation(Station station)
     {
