@@ -55,16 +55,6 @@ internal sealed class OffsetLookup(KafkaClientOptions options, ClientLogger logg
         return FirstNotOlder(reader, partition, range.Low, range.High, timestampMs) ?? range.High;
     }
 
-    /// <summary>Where the policy goes on; null: it stops.</summary>
-    public long? Resume(IConsumer<byte[]?, byte[]?> consumer, TopicPartition partition, OutOfRangePolicy policy, LogRange range) => policy.Kind switch
-    {
-        OutOfRangeKind.Stop => null,
-        OutOfRangeKind.Earliest => range.Low,
-        OutOfRangeKind.Latest => range.High,
-        OutOfRangeKind.Timestamp => ForTime(consumer, partition, policy.TimestampMs),
-        _ => throw new ArgumentOutOfRangeException(nameof(policy), policy.Kind, "no such policy"),
-    };
-
     public IConsumer<byte[]?, byte[]?> NewReader(string group) =>
         ClientConversions.NewConsumer(options.ForReader("lookup", group), logger).Build();
 

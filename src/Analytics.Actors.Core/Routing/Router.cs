@@ -197,9 +197,11 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
         commitFailures = 0;
         foreach (var (partition, next) in positions)
         {
-            if (!sources.TryGetValue(partition, out var source) || source.Committed >= next) continue;
+            // A partition that was assigned anew meanwhile may stand elsewhere.
+            if (!sources.TryGetValue(partition, out var source) || source.Committing is not { } position || position.Next != next) continue;
             source.Committed = next;
-            if (source.Committing is { } position && position.Next == next) committed[partition] = position;
+            source.Committing = null;
+            committed[partition] = position;
         }
     }
 
