@@ -226,6 +226,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
             case SendOutputs send: lanes.Send(send); break;
             case Commit commit: _ = CommitAsync(commit.Checkpoints); break;
             case TakeOver takeOver: _ = TakeOverAsync(takeOver.Shard); break;
+            case ShardLoad load: _ = LoadAsync(load); break;
             case StartReading start: _ = data!.Assign(start.Partition, start.Next); break;
             case StopReading stop: _ = data!.Unassign(stop.Partition); break;
             case PauseReading pause: _ = pause.Pause ? data!.Pause(pause.Partition) : data!.Resume(pause.Partition); break;
@@ -267,7 +268,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         await Task.Yield();
         try
         {
-            var recovered = await store.TakeOverWholeAsync(shard, owner, CancellationToken.None).ConfigureAwait(false);
+            var recovered = await store.TakeOverAsync(shard, owner, CancellationToken.None).ConfigureAwait(false);
             observer.TookOver(shard, null);
             await CheckPositionsAsync(recovered).ConfigureAwait(false);
         }
@@ -288,6 +289,19 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         catch (BrokerUnavailableException failure)
         {
             mailbox.Post(new TakeOverFailed(recovered.Shard, failure.Message));
+        }
+    }
+
+    private async Task LoadAsync(ShardLoad load)
+    {
+        await Task.Yield();
+        try
+        {
+            mailbox.Post(await store.LoadAsync(load, CancellationToken.None).ConfigureAwait(false));
+        }
+        catch (Exception failure)
+        {
+            mailbox.Post(new LoadFailed(load, failure.Message));
         }
     }
 
