@@ -125,7 +125,7 @@ public static class CommandLine
     private sealed class Totals
     {
         private readonly List<double> seconds = [];
-        private long parts, uploads, timedOut, passivated, virtualMs;
+        private long parts, uploads, revisions, timedOut, passivated, virtualMs;
 
         public SimulationResult? Last { get; private set; }
 
@@ -135,13 +135,14 @@ public static class CommandLine
             seconds.Add(took.TotalSeconds);
             parts += result.Checkers.PartsApplied;
             uploads += result.Checkers.Uploads;
+            revisions += result.Checkers.Revisions;
             timedOut += result.Checkers.BatchesTimedOut;
             passivated += result.Checkers.Passivated;
             virtualMs += result.VirtualMs;
         }
 
         public string Describe(int first, TimeSpan elapsed) => string.Create(CultureInfo.InvariantCulture,
-            $"{seconds.Count} seeds from {first}: right, {virtualMs / 3_600_000.0:0.0} virtual hours in {elapsed.TotalSeconds:0} s ({parts} parts applied, {uploads} uploads, {timedOut} batches by deadline, {passivated} stations passivated; a seed takes {seconds.Order().ElementAt(seconds.Count / 2):0.00} s in the median)");
+            $"{seconds.Count} seeds from {first}: right, {virtualMs / 3_600_000.0:0.0} virtual hours in {elapsed.TotalSeconds:0} s ({parts} parts applied, {uploads} uploads, {revisions} of them revisions, {timedOut} batches by deadline, {passivated} stations passivated; a seed takes {seconds.Order().ElementAt(seconds.Count / 2):0.00} s in the median)");
     }
 
     private sealed record Options

@@ -19,6 +19,9 @@ public sealed record Scenario
     /// <summary>Stations that a shard keeps in memory: often so few that they are passivated and loaded all the time.</summary>
     public required int StationsMax { get; init; }
     public required long PassivateAfterMs { get; init; }
+
+    /// <summary>Stations of ended batches that a shard keeps for late answers.</summary>
+    public required int RetainedStationsMax { get; init; }
     public required int ArrivalsMax { get; init; }
     public required long CheckpointIntervalMs { get; init; }
     public required long UrgentIntervalMs { get; init; }
@@ -44,6 +47,7 @@ public sealed record Scenario
             WaitingBytesMax = Small(4, 1_000, 32 * 1024 * 1024),
             StationsMax = Small(2, random.Next(1, 4), 10_000),
             PassivateAfterMs = random.Next(1_000, 60_000),
+            RetainedStationsMax = Small(4, 2, 100_000),
             ArrivalsMax = Small(4, 2, 10_000),
             CheckpointIntervalMs = random.Next(100, 1_000),
             UrgentIntervalMs = random.Next(5, 100),

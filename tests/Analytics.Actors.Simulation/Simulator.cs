@@ -33,6 +33,7 @@ public static class Simulator
             OutboxBytesMax = scenario.OutboxBytesMax,
             StationsMax = scenario.StationsMax,
             PassivateAfterMs = scenario.PassivateAfterMs,
+            RetainedStationsMax = scenario.RetainedStationsMax,
             ArrivalsMax = scenario.ArrivalsMax,
             PartitionCounts = new Dictionary<string, int> { [Workload.FirstOutput] = 2, [Workload.SecondOutput] = 1, [Workload.WatchOutput] = 1, ["sim.dead-letters"] = 2 },
         };

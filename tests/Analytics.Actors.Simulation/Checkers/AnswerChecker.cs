@@ -12,7 +12,8 @@ namespace Analytics.Actors.Simulation;
 public sealed class AnswerChecker(Cluster cluster, Workload workload, IReadOnlyList<ShardFold> folds)
 {
     private readonly Dictionary<(string Module, string BatchId, string Station), Answer> answers = [];
-    private readonly Dictionary<(string Module, string BatchId), JsonElement> uploads = [];
+    private readonly Dictionary<(string Module, string BatchId), List<JsonElement>> uploads = [];
+    private readonly HashSet<(string Module, string BatchId)> forgotten = [];
 
     public void Judge(bool isAtRest, Action<Finding> report)
     {
@@ -78,16 +79,20 @@ public sealed class AnswerChecker(Cluster cluster, Workload workload, IReadOnlyL
             if (entry.Destination.Topic is not (Workload.FirstOutput or Workload.SecondOutput)) continue;
             var root = JsonDocument.Parse(entry.Value).RootElement;
             var key = (root.GetProperty("module").GetString()!, root.GetProperty("batch_id").GetString()!);
-            if (!uploads.TryAdd(key, root)) report(new Finding($"two uploads of batch {key.Item1} {key.Item2}", key.Item2));
+            if (!uploads.TryGetValue(key, out var revisions)) uploads.Add(key, revisions = []);
+            revisions.Add(root);
+            if (root.GetProperty("revision").GetInt32() != revisions.Count) report(new Finding($"batch {key.Item1} {key.Item2}: revision {root.GetProperty("revision")} is its upload number {revisions.Count}", key.Item2));
         }
 
-        cluster.Checkers.Uploads = uploads.Count;
+        cluster.Checkers.Uploads = uploads.Values.Sum(revisions => revisions.Count);
+        cluster.Checkers.Revisions = uploads.Values.Sum(revisions => revisions.Count - 1);
     }
 
     private void CheckBatches(bool isAtRest, Action<Finding> report)
     {
         var ended = new Dictionary<(string, string), int>();
         var begun = new Dictionary<(string, string), long>();
+        var complete = new HashSet<(string, string)>();
         foreach (var (happened, fromMs, toMs) in folds.SelectMany(fold => fold.Events))
         {
             switch (happened)
@@ -97,11 +102,13 @@ public sealed class AnswerChecker(Cluster cluster, Workload workload, IReadOnlyL
                     break;
                 case BatchCompleted completed:
                     End(ended, (completed.Module, completed.BatchId), report);
-                    CheckUpload((completed.Module, completed.BatchId), isComplete: true, report);
+                    complete.Add((completed.Module, completed.BatchId));
+                    break;
+                case BatchForgotten gone:
+                    forgotten.Add((gone.Module, gone.BatchId));
                     break;
                 case BatchTimedOut timedOut:
                     End(ended, (timedOut.Module, timedOut.BatchId), report);
-                    CheckUpload((timedOut.Module, timedOut.BatchId), isComplete: false, report);
                     var deadlineMs = cluster.Settings.Pipeline.Modules[timedOut.Module].Batch.DeadlineMs;
                     if (!cluster.HasTrueClocks || !begun.TryGetValue((timedOut.Module, timedOut.BatchId), out var openedMs) || toMs >= openedMs + deadlineMs) break;
                     report(new Finding($"batch {timedOut.Module} {timedOut.BatchId} ended at its deadline after less than {toMs - openedMs} ms", timedOut.BatchId));
@@ -109,6 +116,7 @@ public sealed class AnswerChecker(Cluster cluster, Workload workload, IReadOnlyL
             }
         }
 
+        foreach (var key in ended.Keys) CheckUploads(key, complete.Contains(key), isAtRest, report);
         if (!isAtRest) return;
         foreach (var (module, batch) in folds.SelectMany(fold => fold.Opened.Keys).Where(key => !ended.ContainsKey(key)))
             report(new Finding($"batch {module} {batch} never ended", batch));
@@ -125,8 +133,9 @@ public sealed class AnswerChecker(Cluster cluster, Workload workload, IReadOnlyL
         if (ended[key] == 2) report(new Finding($"batch {key.Module} {key.BatchId} ended twice", key.BatchId));
     }
 
-    // A complete batch holds every answer; one that ended at its deadline may lack some, and holds no other.
-    private void CheckUpload((string Module, string BatchId) key, bool isComplete, Action<Finding> report)
+    // A complete batch holds every answer in its first upload; one that ended at its deadline gets what is late in revisions,
+    // unless it had to be forgotten. Each station is told of once.
+    private void CheckUploads((string Module, string BatchId) key, bool isComplete, bool isAtRest, Action<Finding> report)
     {
         void Wrong(string text) => report(new Finding($"batch {key.Module} {key.BatchId}: {text}", key.BatchId));
         var expected = folds.Select(fold => fold.Opened.GetValueOrDefault(key)).FirstOrDefault(stations => stations is not null);
@@ -136,39 +145,47 @@ public sealed class AnswerChecker(Cluster cluster, Workload workload, IReadOnlyL
             return;
         }
 
-        if (!uploads.TryGetValue(key, out var upload))
-        {
-            var results = expected.Where(station => OutcomeOf(key, station) == Outcome.Result).ToList();
-            if (isComplete && results.Count > 0) Wrong($"it has results of {string.Join(" ", results)} and no upload");
-            return;
-        }
-
         var told = new Dictionary<string, Outcome>();
-        void Tell(string station, Outcome outcome)
+        var revisions = uploads.GetValueOrDefault(key, []);
+        foreach (var upload in revisions)
         {
-            if (!told.TryAdd(station, outcome)) Wrong($"its upload names {station} twice");
+            List<string> named = [];
+            foreach (var item in upload.GetProperty("stations").EnumerateArray())
+            {
+                var station = item.GetProperty("station_id").GetString()!;
+                named.Add(station);
+                if (!told.TryAdd(station, Outcome.Result)) Wrong($"its uploads tell of {station} twice");
+                CheckResult(key, station, item, Wrong);
+            }
+
+            foreach (var item in upload.GetProperty("failed").EnumerateArray())
+            {
+                named.Add(item.GetString()!);
+                if (!told.TryAdd(named[^1], Outcome.Error)) Wrong($"its uploads tell of {named[^1]} twice");
+            }
+
+            named.AddRange(upload.GetProperty("missing").EnumerateArray().Select(item => item.GetString()!));
+            var before = told.Keys.Except(named);
+            if (!named.Concat(before).Order(StringComparer.Ordinal).SequenceEqual(expected.Order(StringComparer.Ordinal))) Wrong($"revision {upload.GetProperty("revision")} accounts for {string.Join(" ", named)}, expected were {string.Join(" ", expected)}");
         }
 
-        foreach (var item in upload.GetProperty("stations").EnumerateArray())
-        {
-            var station = item.GetProperty("station_id").GetString()!;
-            Tell(station, Outcome.Result);
-            if (!answers.TryGetValue((key.Module, key.BatchId, station), out var answer) || answer.Outcome != Outcome.Result) continue;
-            using var result = JsonDocument.Parse(answer.Result.Memory);
-            var member = key.Module + "_saw";
-            if (item.TryGetProperty(member, out var uploaded) && result.RootElement.TryGetProperty(member, out var given) && uploaded.GetString() == given.GetString()) continue;
-            Wrong($"its upload holds another result of {station} than was answered");
-        }
-
-        foreach (var item in upload.GetProperty("failed").EnumerateArray()) Tell(item.GetString()!, Outcome.Error);
-        foreach (var item in upload.GetProperty("missing").EnumerateArray()) Tell(item.GetString()!, Outcome.Nothing);
-        if (!told.Keys.Order(StringComparer.Ordinal).SequenceEqual(expected.Order(StringComparer.Ordinal))) Wrong($"its upload accounts for {string.Join(" ", told.Keys)}, expected were {string.Join(" ", expected)}");
-        foreach (var (station, outcome) in told)
+        if (isComplete && revisions.Count > 1) Wrong("it was complete, and has a revision");
+        foreach (var station in expected)
         {
             var answered = OutcomeOf(key, station);
-            if (answered == outcome || (!isComplete && outcome == Outcome.Nothing)) continue;
-            Wrong($"its upload tells {outcome} of {station}, the answer was {answered}");
+            if (told.TryGetValue(station, out var outcome) ? outcome == answered : answered is Outcome.Nothing || (answered == Outcome.Error && revisions.Count == 0)) continue;
+            if (!told.ContainsKey(station) && (!isAtRest || forgotten.Contains(key))) continue;
+            Wrong($"its uploads tell {(told.ContainsKey(station) ? outcome : "nothing")} of {station}, the answer was {answered}");
         }
+    }
+
+    private void CheckResult((string Module, string BatchId) key, string station, JsonElement item, Action<string> wrong)
+    {
+        if (!answers.TryGetValue((key.Module, key.BatchId, station), out var answer) || answer.Outcome != Outcome.Result) return;
+        using var result = JsonDocument.Parse(answer.Result.Memory);
+        var member = key.Module + "_saw";
+        if (item.TryGetProperty(member, out var uploaded) && result.RootElement.TryGetProperty(member, out var given) && uploaded.GetString() == given.GetString()) return;
+        wrong($"its upload holds another result of {station} than was answered");
     }
 
     private Outcome OutcomeOf((string Module, string BatchId) key, string station) =>

@@ -25,6 +25,7 @@ public sealed class Checkers(Cluster cluster)
     public long BatchesTimedOut { get; private set; }
     public long Passivated { get; private set; }
     public long Uploads { get; set; }
+    public long Revisions { get; set; }
 
     /// <summary>What has been found so far; the first ones matter.</summary>
     public IReadOnlyList<Finding> Findings => findings;

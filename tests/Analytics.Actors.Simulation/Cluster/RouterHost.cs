@@ -112,6 +112,9 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
                 case CommitPositions commit:
                     Commit(commit);
                     break;
+                case StorePositions store:
+                    Store(store);
+                    break;
                 case PauseSources pause:
                     isPaused = pause.Pause;
                     if (isPaused) break;
@@ -171,11 +174,22 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
         });
     }
 
+    // A write that fails is made up for by the next one.
+    private void Store(StorePositions order)
+    {
+        var generation = cluster.Store.Generation;
+        World.After(World.Between(1, 20), () =>
+        {
+            if (cluster.Store.Generation == generation && cluster.Network.ToStore(process.Node).To && !cluster.Store.IsDown) cluster.Store.Update(order.Positions);
+        });
+    }
+
+    // A host asks every half second also where nothing is due: committed positions go to the store then.
     private void PlanTick()
     {
-        if (isTickPlanned || router.NextDueMs is not { } due) return;
+        if (isTickPlanned || sources.Count == 0) return;
         isTickPlanned = true;
-        World.After(Math.Clamp(due - process.ClockMs, 1, 500), () => process.Reach(() =>
+        World.After(Math.Clamp((router.NextDueMs ?? long.MaxValue) - process.ClockMs, 1, 500), () => process.Reach(() =>
         {
             isTickPlanned = false;
             List<RouterEffect> effects = [];

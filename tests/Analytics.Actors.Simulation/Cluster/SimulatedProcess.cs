@@ -89,6 +89,7 @@ public sealed class SimulatedProcess
             {
                 if (shard.ArrivalCount > 0 || !shard.IsScanned) yield return $"{Name}: shard {shard.Id} waits for stations";
                 if (shard.Batches.Batches.Count > 0) yield return $"{Name}: shard {shard.Id} has {shard.Batches.Batches.Count} batches";
+                if (shard.Batches.WaitingRevisions > 0) yield return $"{Name}: shard {shard.Id} has {shard.Batches.WaitingRevisions} revisions to send";
                 if (shard.StuckCalls.Any()) yield return $"{Name}: shard {shard.Id} has calls past their time";
                 var owed = shard.Stations.Values.Sum(station => station.Queues.Where(queue => queue.Key != Workload.Watch).Sum(queue => queue.Value.Count));
                 if (shard.Stations.Values.Any(station => station.WaitingForSecond.Count > 0)) yield return $"{Name}: shard {shard.Id} waits for seconds to close";

@@ -63,6 +63,16 @@ public sealed class SimulatedStore
 
     public IReadOnlyList<ChangedRule> PinRules(IReadOnlyList<RoutingRule> rules) => Now(store.PinRulesAsync(rules, default));
 
+    /// <summary>What is known of source partitions.</summary>
+    public IReadOnlyList<SourceState> Sources(IReadOnlyList<SourceState> changed) => Now(store.UpdateSourcesAsync(changed, default));
+
+    /// <summary>A router writes committed positions, each in its row.</summary>
+    public void Update(IReadOnlyList<PartitionPosition> positions)
+    {
+        var rows = Sources([]).ToDictionary(row => row.Partition);
+        Sources(positions.Select(position => (rows.GetValueOrDefault(position.Partition) ?? new SourceState(position.Partition, 0, position.Incarnation)).At(position) with { Incarnation = position.Incarnation }).ToList());
+    }
+
     public RecoveredShard TakeOver(ShardId shard, SimulatedProcess process)
     {
         if (cluster.Bug.RaisesNoEpoch && fences.TryGetValue(shard, out var stands)) return Peek(shard) with { Epoch = stands.Epoch };
