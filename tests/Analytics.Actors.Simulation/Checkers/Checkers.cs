@@ -15,6 +15,7 @@ public sealed class Checkers(Cluster cluster)
     private readonly FenceChecker fences = new();
     private readonly BoundsChecker bounds = new(cluster);
     private readonly CallChecker calls = new(cluster);
+    private readonly HashSet<(TopicPartition, long)> skipped = [];
     private OutboxChecker? outboxes;
 
     public Envelopes Envelopes { get; } = new();
@@ -80,6 +81,17 @@ public sealed class Checkers(Cluster cluster)
     public void CallEnds(SimulatedProcess process, ModuleCall call) => calls.Ends(process, call);
 
     public void CommitHeard(SimulatedProcess process, IReadOnlyList<ShardId> shards) => bounds.CommitHeard(process, shards, Report);
+
+    /// <summary>A router says that it skips these offsets: what they held may be missing.</summary>
+    public void Skipped(TopicPartition partition, long from, long to)
+    {
+        for (var offset = from; offset < to; offset++) skipped.Add((partition, offset));
+    }
+
+    public bool HasSkipped => skipped.Count > 0;
+
+    /// <summary>The record was skipped, and that was told: it may have been applied before or not.</summary>
+    public bool IsSkipped(TopicPartition partition, long offset) => skipped.Contains((partition, offset));
 
     public void Settled(SimulatedProcess process) => bounds.Settled(process, Report);
 

@@ -28,10 +28,13 @@ public sealed class RoutedChecker(Cluster cluster, Workload workload)
 
     public void Committed(SimulatedProcess process, TopicPartition partition, long next, Action<Finding> report)
     {
+        // What a topic held that is gone cannot be looked up any more.
+        if (cluster.Log.Life(partition) > 0) return;
         var from = committed.GetValueOrDefault(partition);
         committed[partition] = Math.Max(from, next);
         for (var offset = from; offset < next; offset++)
         {
+            if (cluster.Checkers.IsSkipped(partition, offset)) continue;
             var record = workload.RecordAt(cluster.Log, partition, offset);
             var missing = record.IsGlobal
                 ? Enumerable.Range(0, cluster.Settings.ShardCount).Any(shard => !parts.Contains((partition.Topic, partition.Partition, new Place(offset, 0, 0), shard)))

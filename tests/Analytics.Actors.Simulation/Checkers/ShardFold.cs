@@ -29,6 +29,9 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
     public Dictionary<string, string> FirstSaw { get; } = [];
     public string? Day { get; private set; }
 
+    /// <summary>Everything that was applied, by source partition.</summary>
+    public Dictionary<SourcePartition, List<Place>> Applied { get; } = [];
+
     public List<Debt> Debts { get; } = [];
     /// <summary>Answers as they arrive, with the store under whose id they were sent.</summary>
     public List<(Answer Answer, string Store)> Answers { get; } = [];
@@ -143,6 +146,8 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
             if (Origin.TryParse(record.Origin, out var origin) && !Advance(cluster.Settings.PartsTopic, RunKey(record.Topic, origin), new Place(origin.Sequence, part.Index, part.Ordinal))) continue;
             if (part.Rejected is not null) continue;
             applied.Add((part.Station, source, place));
+            if (!Applied.TryGetValue(source, out var places)) Applied.Add(source, places = []);
+            places.Add(place);
             Apply(record, part);
         }
     }

@@ -1,4 +1,6 @@
 using Analytics.Actors.Core;
+using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Positions;
 using Analytics.Actors.Core.Routing;
 using Analytics.Actors.Core.Shards;
 
@@ -32,7 +34,8 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
             if (!router.IsIdle) yield return $"{process.Name}: the router waits for acknowledgements";
             foreach (var (source, reading) in sources)
             {
-                if (reading.Next < cluster.Log.End(source)) yield return $"{process.Name}: {source} is read up to {reading.Next} of {cluster.Log.End(source)}{(isPaused ? ", paused" : "")}";
+                if (reading.Next < 0 || reading.Life != cluster.Log.Life(source)) yield return $"{process.Name}: {source} is being positioned";
+                else if (reading.Next < cluster.Log.End(source)) yield return $"{process.Name}: {source} is read up to {reading.Next} of {cluster.Log.End(source)}{(isPaused ? ", paused" : "")}";
                 else if (router.Committable.First(position => position.Partition == source).Next > cluster.Log.RouterOffsets.GetValueOrDefault(source)) yield return $"{process.Name}: {source} is not committed";
             }
         }
@@ -40,18 +43,10 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
 
     /// <summary>The first offset of a partition that this router has not routed wholly.</summary>
     public IEnumerable<(TopicPartition Partition, long Read, long Done)> Progress =>
-        router.Committable.Where(position => sources.ContainsKey(position.Partition))
+        router.Committable.Where(position => sources.TryGetValue(position.Partition, out var reading) && reading.Next >= 0)
             .Select(position => (position.Partition, sources[position.Partition].Next, position.Next));
 
-    public void Assign(TopicPartition partition)
-    {
-        var next = cluster.Log.RouterOffsets.GetValueOrDefault(partition);
-        World.Note($"{process.Name} routes {partition} from {next}");
-        var reading = new Reading { Next = next };
-        sources[partition] = reading;
-        router.Assigned(partition, 0, next);
-        PlanFetch(partition, reading);
-    }
+    public void Assign(TopicPartition partition) => Position(partition, null);
 
     public void Revoke(TopicPartition partition)
     {
@@ -67,9 +62,70 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
 
     public void Close() => sources.Clear();
 
+    // Before a partition is read its position is checked, by the production code, against the log and what the store knows.
+    private void Position(TopicPartition partition, long? running)
+    {
+        var reading = sources[partition] = new Reading { Next = -1 };
+        World.After(World.Between(1, 20), () => process.Reach(() => Position(partition, running, reading)));
+    }
+
+    private void Position(TopicPartition partition, long? running, Reading reading)
+    {
+        if (!sources.TryGetValue(partition, out var current) || current != reading) return;
+        var isReached = cluster.Network.ToLog(process.Node).IsUp && cluster.Network.ToStore(process.Node).IsUp && !cluster.Store.IsDown;
+        if (!isReached || !TryPosition(partition, running, reading)) World.After(World.Between(50, 300), () => process.Reach(() => Position(partition, running, reading)));
+    }
+
+    private bool TryPosition(TopicPartition partition, long? running, Reading reading)
+    {
+        var log = cluster.Log;
+        var row = cluster.Store.Sources([]).FirstOrDefault(row => row.Partition == partition);
+        var topic = settings.Pipeline.Topics[partition.Topic];
+        var facts = new PositionFacts
+        {
+            Stored = row?.Position,
+            IsWanted = row is { IsWanted: true },
+            Committed = running ?? (log.RouterOffsets.TryGetValue(partition, out var committed) ? committed : null),
+            Log = new LogRange(log.Start(partition), log.End(partition)),
+            Start = topic.Start,
+            Policy = topic.OutOfRange,
+        };
+        if (PositionCheck.WitnessOffset(facts) is { } last && facts.Log.Holds(last)) facts = facts with { Found = RecordWitness.Of(log.At(partition, last).TimestampMs, log.At(partition, last).Value) };
+        var state = row ?? new SourceState(partition, 1, 0);
+        SourceState Begun(long next, int incarnation) =>
+            state.At(new PartitionPosition(partition, next, -1, 0)) with { Incarnation = cluster.Bug.KeepsIncarnation ? state.Incarnation : incarnation };
+        var decision = PositionCheck.Decide(facts);
+        var (place, to) = decision switch
+        {
+            PositionDecision.GoOn(var on, _) => (state.Next < 0 ? Begun(on, state.Incarnation) : state, on),
+            PositionDecision.Begin(_, var incarnation) => (Begun(facts.Log.Low, incarnation), facts.Log.Low),
+            PositionDecision.Skip(var reason, var from, _, var incarnation) => (Begun(facts.Log.Low, incarnation) with
+            {
+                GapFrom = from, GapTo = facts.Log.Low, GapReason = reason.ToString(), GapAtMs = process.ClockMs, IsWanted = incarnation > state.Incarnation && !cluster.Bug.KeepsIncarnation,
+            }, facts.Log.Low),
+            _ => throw new InvalidOperationException($"{decision}: no topic of the workload stops"),
+        };
+        // Somebody else may have changed the row meanwhile: then it is looked at anew.
+        if (place != row && !cluster.Store.Sources([place]).Contains(place)) return false;
+        if (decision is PositionDecision.Skip gap)
+        {
+            World.Note($"{process.Name}: {partition} goes on at {to} instead of {gap.From}, {gap.Reason}, incarnation {place.Incarnation}");
+            cluster.Checkers.Skipped(partition, gap.From, to);
+        }
+
+        if (facts.Committed != to) log.RouterOffsets[partition] = to;
+        World.Note($"{process.Name} routes {partition} from {to}");
+        (reading.Next, reading.Life) = (to, log.Life(partition));
+        router.Assigned(partition, place.Incarnation, to);
+        if (place.IsWanted) Store(new StorePositions([place.Position]));
+        PlanFetch(partition, reading);
+        PlanTick();
+        return true;
+    }
+
     private void PlanFetch(TopicPartition partition, Reading reading)
     {
-        if (reading.IsPlanned || isPaused || reading.Next >= cluster.Log.End(partition)) return;
+        if (reading.Next < 0 || reading.IsPlanned || isPaused || (reading.Next == cluster.Log.End(partition) && reading.Life == cluster.Log.Life(partition))) return;
         reading.IsPlanned = true;
         World.After(World.Between(1, 30), () => process.Reach(() =>
         {
@@ -79,6 +135,13 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
             if (!cluster.Network.ToLog(process.Node).IsUp)
             {
                 World.After(World.Between(50, 300), () => process.Reach(() => PlanFetch(partition, reading)));
+                return;
+            }
+
+            // The broker says that the position is outside its log.
+            if (reading.Life != cluster.Log.Life(partition) || reading.Next < cluster.Log.Start(partition))
+            {
+                Position(partition, reading.Next);
                 return;
             }
 
@@ -202,6 +265,7 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
     private sealed class Reading
     {
         public long Next { get; set; }
+        public int Life { get; set; }
         public bool IsPlanned { get; set; }
     }
 }

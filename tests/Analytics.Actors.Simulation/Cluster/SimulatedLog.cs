@@ -50,7 +50,12 @@ public sealed class SimulatedLog
     public void Trim(TopicPartition partition, long start) => Of(partition).Start = Math.Clamp(start, Start(partition), End(partition));
 
     /// <summary>The topic was deleted and made again: offsets begin at 0.</summary>
-    public void Recreate(TopicPartition partition) => partitions[partition] = new Partition { Life = Life(partition) + 1 };
+    public void Recreate(TopicPartition partition)
+    {
+        partitions[partition] = new Partition { Life = Life(partition) + 1 };
+        // Kafka forgets a group's offsets of a topic that is gone.
+        RouterOffsets.Remove(partition);
+    }
 
     private Partition Of(TopicPartition partition)
     {

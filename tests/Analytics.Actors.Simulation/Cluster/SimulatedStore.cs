@@ -29,6 +29,7 @@ public sealed class SimulatedStore
     private readonly Dictionary<ShardId, (Epoch Epoch, long Number)> fences = [];
     private MemoryCheckpointStore store;
     private int? backup;
+    private IReadOnlyList<SourceState> backupSources = [];
 
     public SimulatedStore(Cluster cluster, string storeId)
     {
@@ -49,7 +50,7 @@ public sealed class SimulatedStore
     /// <summary>The epoch in which a shard can be committed now.</summary>
     public Epoch EpochOf(ShardId shard) => fences.TryGetValue(shard, out var fence) ? fence.Epoch : default;
 
-    public void Backup() => backup = timeline.Count;
+    public void Backup() => (backup, backupSources) = (timeline.Count, Sources([]));
 
     /// <summary>The backup comes back, under a new store id.</summary>
     public void Restore(string storeId)
@@ -59,6 +60,7 @@ public sealed class SimulatedStore
         store = Open(storeId);
         fences.Clear();
         foreach (var entry in timeline) Replay(store, entry);
+        Sources(backupSources);
     }
 
     public IReadOnlyList<ChangedRule> PinRules(IReadOnlyList<RoutingRule> rules) => Now(store.PinRulesAsync(rules, default));

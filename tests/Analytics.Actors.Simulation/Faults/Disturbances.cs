@@ -16,6 +16,8 @@ public sealed class Disturbances(Cluster cluster)
         Repeat(faults.CutLogEveryMs, CutLog);
         Repeat(faults.CutStoreEveryMs, CutStore);
         Repeat(faults.StoreDownEveryMs, StopStore);
+        Repeat(faults.TrimEveryMs, Trim);
+        Repeat(faults.RecreateEveryMs, Recreate);
         Repeat(faults.ProducerRestartEveryMs, () =>
         {
             if (AnyProcess() is { IsFrozen: false } process) cluster.Network.RestartProducer(process);
@@ -92,6 +94,24 @@ public sealed class Disturbances(Cluster cluster)
             cluster.Store.IsDown = false;
             World.Note("the store is up");
         });
+    }
+
+    private void Trim()
+    {
+        var sources = Workload.Sources.Where(source => source.Topic is Workload.Meters or Workload.Orders).ToList();
+        var source = sources[World.Random.Next(sources.Count)];
+        var start = World.Between((int)cluster.Log.Start(source), (int)cluster.Log.End(source));
+        cluster.Log.Trim(source, start);
+        World.Note($"{source} begins at {start} now");
+    }
+
+    // The topic of global data: a batch's id is topic, partition and offset, so that one of stations would repeat ids.
+    private void Recreate()
+    {
+        var source = new Core.TopicPartition(Workload.Calendar, 0);
+        World.Note($"{source} is deleted with {cluster.Log.End(source)} records and made again");
+        cluster.Log.Recreate(source);
+        foreach (var process in cluster.Alive) process.Landed(source);
     }
 
     private void SetClock()

@@ -18,6 +18,12 @@ public sealed record Faults
     public double SendLost { get; init; }
     public int ProducerRestartEveryMs { get; init; }
 
+    /// <summary>Retention takes records away, also such as nobody has read.</summary>
+    public int TrimEveryMs { get; init; }
+
+    /// <summary>A source topic is deleted and made again.</summary>
+    public int RecreateEveryMs { get; init; }
+
     // The way to the store and the store itself.
     public int CutStoreEveryMs { get; init; }
     public int StoreDownEveryMs { get; init; }
@@ -58,6 +64,8 @@ public sealed record Faults
             SendLate = Rate(0.05),
             SendLost = Rate(0.05),
             ProducerRestartEveryMs = Every(4, 1_000, 8_000),
+            TrimEveryMs = Every(6, 3_000, 10_000),
+            RecreateEveryMs = Every(5, 4_000, 12_000),
             CutStoreEveryMs = Every(3, 2_000, 10_000),
             StoreDownEveryMs = Every(4, 3_000, 12_000),
             RestoresBackup = random.Next(8) == 0,

@@ -11,13 +11,8 @@ public static class CallBugs
     public static IReadOnlyList<Func<PlantedBug>> All { get; } =
     [
         LateAnswerIntoWrongBatch,
-        () => new("answer-of-earlier-epoch", "5: an answer comes back with its epoch and attempt")
-        {
-            OnMessage = (process, message) => [message is CallReturned returned && process.Core.Find(returned.Call.Shard) is { } shard
-                ? returned with { Call = returned.Call with { Epoch = shard.Epoch } }
-                : message],
-        },
-        () => new("calls-not-cancelled-late-release", "5: a call past its time keeps its place until it returns")
+        AnswerOfEarlierEpoch,
+        () => new("late-call-releases-its-place", "5: a call past its time keeps its place until it returns")
         {
             OnMessage = (_, message) => [message is CallReturned { Releases: false } returned ? returned with { Releases = true } : message],
         },
@@ -46,6 +41,26 @@ public static class CallBugs
                 if (message is not CallReturned { Outcome.Kind: CallOutcomeKind.Result } returned || !calls.TryGetValue(returned.Call, out var call)) return [message];
                 return [late.Remove((call.Input.Station, call.Module.Name), out var earlier) ? returned with { Outcome = SimulatedModules.ResultOf(earlier) } : message];
             },
+        };
+    }
+
+    // The answer to a call of an earlier epoch is taken for that of whatever the station's module is asked now.
+    private static PlantedBug AnswerOfEarlierEpoch()
+    {
+        var calls = new Dictionary<CallId, ModuleCall>();
+        var now = new Dictionary<(string Process, string Station, string Module), CallId>();
+        return new PlantedBug("answer-of-earlier-epoch", "5: an answer comes back with its trigger, attempt and epoch")
+        {
+            OnEffect = (process, effect) =>
+            {
+                if (effect is not BeginCall { Call: var call }) return [effect];
+                calls[call.Id] = call;
+                now[(process.Name, call.Input.Station, call.Module.Name)] = call.Id;
+                return [effect];
+            },
+            OnMessage = (process, message) => [message is CallReturned returned && calls.TryGetValue(returned.Call, out var call)
+                ? returned with { Call = now[(process.Name, call.Input.Station, call.Module.Name)] }
+                : message],
         };
     }
 

@@ -20,6 +20,7 @@ public static class HopBugs
                 ? new CommitPositions(commit.Positions.Select(position => (position.Partition, process.Router.Progress.Where(progress => progress.Partition == position.Partition).Select(progress => progress.Read).FirstOrDefault(position.Next))).ToList())
                 : effect],
         },
+        () => new("incarnation-not-raised", "2: a recreated topic starts a new incarnation") { KeepsIncarnation = true },
         () => new("router-skips-records", "3: every record is routed")
         {
             OnSource = (_, record) => record.Offset % 50 == 49 ? [] : [record],

@@ -33,6 +33,9 @@ public record PlantedBug(string Name, string Breaks)
     /// <summary>A takeover leaves the epoch as it is.</summary>
     public bool RaisesNoEpoch { get; init; }
 
+    /// <summary>A source partition keeps its incarnation when its topic was made anew.</summary>
+    public bool KeepsIncarnation { get; init; }
+
     /// <summary>A restored backup goes on under the id that it had.</summary>
     public bool KeepsStoreId { get; init; }
 

@@ -9,7 +9,7 @@ namespace Analytics.Actors.Simulation;
 /// <summary>What one record must come to: the parts that have to be applied, by construction and not by the router.</summary>
 /// <param name="BadItems">Indexes of the items that must come to the dead letters.</param>
 public sealed record ExpectedRecord(
-    TopicPartition Partition, long Offset, bool IsGlobal, IReadOnlyList<(string Station, int Index)> Parts, IReadOnlyList<int> BadItems, string Value);
+    TopicPartition Partition, int Life, long Offset, bool IsGlobal, IReadOnlyList<(string Station, int Index)> Parts, IReadOnlyList<int> BadItems, string Value);
 
 /// <summary>A small pipeline that uses every kind of path, and numbered records for it.</summary>
 public sealed class Workload
@@ -20,9 +20,9 @@ public sealed class Workload
     private const string PipelineText = """
         {
           "topics": {
-            "METERS": { "envelope": "list", "mode": "append", "window": 1, "shape": "fields", "fields": ["value"] },
-            "ORDERS": { "envelope": ["object", "list"], "mode": "second", "window": 2, "shape": { "kind": "orders", "member": "car_order" } },
-            "CALENDAR": { "envelope": "object", "scope": "global", "mode": "append", "window": 1, "shape": "fields", "fields": ["day"], "triggers": false }
+            "METERS": { "start": "earliest", "outOfRange": "earliest", "envelope": "list", "mode": "append", "window": 1, "shape": "fields", "fields": ["value"] },
+            "ORDERS": { "start": "earliest", "outOfRange": "earliest", "envelope": ["object", "list"], "mode": "second", "window": 2, "shape": { "kind": "orders", "member": "car_order" } },
+            "CALENDAR": { "start": "earliest", "outOfRange": "earliest", "envelope": "object", "scope": "global", "mode": "append", "window": 1, "shape": "fields", "fields": ["day"], "triggers": false }
           },
           "modules": {
             "first": { "topics": ["METERS", "CALENDAR"], "requires": ["METERS"] },
@@ -36,7 +36,7 @@ public sealed class Workload
     private readonly SimulatedLog log;
     private readonly List<string> stations;
     private readonly HashSet<int> poisoned = [];
-    private readonly Dictionary<(TopicPartition, long), ExpectedRecord> byOffset = [];
+    private readonly Dictionary<(TopicPartition, int, long), ExpectedRecord> byOffset = [];
     private int number;
 
     public Workload(World world, SimulatedLog log, int stationCount)
@@ -62,11 +62,11 @@ public sealed class Workload
     /// <summary>What a record of a source partition must come to, one of ours or an upload that is read back.</summary>
     public ExpectedRecord RecordAt(SimulatedLog from, TopicPartition partition, long offset)
     {
-        if (!byOffset.TryGetValue((partition, offset), out var record))
+        if (!byOffset.TryGetValue((partition, from.Life(partition), offset), out var record))
         {
             using var upload = JsonDocument.Parse(from.At(partition, offset).Value);
             var parts = upload.RootElement.GetProperty("stations").EnumerateArray().Select((item, index) => (item.GetProperty("station_id").GetString()!, index)).ToList();
-            byOffset.Add((partition, offset), record = new ExpectedRecord(partition, offset, false, parts, [], ""));
+            byOffset.Add((partition, from.Life(partition), offset), record = new ExpectedRecord(partition, from.Life(partition), offset, false, parts, [], ""));
         }
 
         return record;
@@ -128,9 +128,9 @@ public sealed class Workload
 
     private void Append(TopicPartition partition, object value, bool isGlobal, List<(string, int)> parts, List<int> bad, string named)
     {
-        var expected = new ExpectedRecord(partition, log.End(partition), isGlobal, parts, bad, named);
+        var expected = new ExpectedRecord(partition, log.Life(partition), log.End(partition), isGlobal, parts, bad, named);
         Expected.Add(expected);
-        byOffset.Add((partition, expected.Offset), expected);
+        byOffset.Add((partition, expected.Life, expected.Offset), expected);
         world.Tell(() => $"{partition} {expected.Offset}: {named} for {(isGlobal ? "all" : string.Join(" ", parts.Select(part => part.Item1)))}");
         log.Append(partition, world.NowMs, null, JsonSerializer.SerializeToUtf8Bytes(value), null);
     }
