@@ -82,7 +82,7 @@ public enum EntityKind
     /// <summary>One window of a station. Key: station id, U+001F, topic.</summary>
     Window = 2,
 
-    /// <summary>One batch. Key: module, U+001F, batch id.</summary>
+    /// <summary>One batch. Key: module, U+001F, batch id; of a further row with what changed since: the same, U+001F, its number.</summary>
     Batch = 3,
 
     /// <summary>The window of a global topic. Key: topic.</summary>

@@ -35,6 +35,9 @@ public sealed record ShardSettings
     /// </summary>
     public int RetainedStationsMax { get; init; } = 100_000;
 
+    /// <summary>A batch up to so many bytes is written whole whenever it changes; of a larger one only what changed.</summary>
+    public int WholeBatchBytesMax { get; init; } = 4096;
+
     /// <summary>Stations that a shard keeps in memory; those used longest ago are passivated. Those that owe a call stay all the same.</summary>
     public int StationsMax { get; init; } = 10_000;
 
