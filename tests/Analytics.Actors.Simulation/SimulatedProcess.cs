@@ -189,6 +189,9 @@ public sealed class SimulatedProcess
                 case CommitPositions commit:
                     World.After(World.Between(1, 20), () => CommitOffsets(commit));
                     break;
+                case StorePositions store:
+                    foreach (var position in store.Positions) cluster.StoreSource(position);
+                    break;
                 case PauseSources pause:
                     sourcesPaused = pause.Pause;
                     break;

@@ -336,6 +336,12 @@ public sealed class Shard
         received[position.Partition] = position.Next;
     }
 
+    internal void Move(PartitionPosition position)
+    {
+        Restore(position);
+        dirtyPositions.Add(position.Partition);
+    }
+
     private void AfterStation(Station station)
     {
         if (station.IsDirty) dirtyStations.Add(station);
@@ -388,7 +394,8 @@ public sealed class Shard
 
     private void Advance(in LogRecord record)
     {
-        positions[record.Partition] = new PartitionPosition(record.Partition, record.Offset + 1, record.TimestampMs, Checksum.Of(record.Value.Span));
+        var incarnation = positions.GetValueOrDefault(record.Partition)?.Incarnation ?? 0;
+        positions[record.Partition] = new PartitionPosition(record.Partition, record.Offset + 1, record.TimestampMs, Checksum.Of(record.Value.Span), incarnation);
         dirtyPositions.Add(record.Partition);
     }
 

@@ -27,6 +27,7 @@ internal static class ShardRecovery
         }
 
         foreach (var position in recovered.Positions) shard.Restore(position);
+        foreach (var position in recovered.Moved) shard.Move(position);
         foreach (var mark in recovered.Marks) shard.Marks.Restore(mark);
         foreach (var entry in recovered.Outbox) shard.Outputs.Outbox.Restore(entry);
         foreach (var entity in recovered.Entities)

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Modules;
+using Analytics.Actors.Core.Positions;
 using Analytics.Actors.Core.Stations;
 
 namespace Analytics.Actors.Node.Metrics;
@@ -36,6 +37,7 @@ public sealed class NodeMetrics : IDisposable
     private readonly ConcurrentDictionary<ShardId, long> stations = [];
     private readonly ConcurrentDictionary<(ShardId Shard, string Topic), long> windowBytes = [];
     private readonly ConcurrentDictionary<TopicPartition, long> lags = [];
+    private readonly ConcurrentDictionary<TopicPartition, bool> stoppedPartitions = [];
 
     public NodeMetrics()
     {
@@ -70,7 +72,8 @@ public sealed class NodeMetrics : IDisposable
         dependencyInputs = meter.CreateCounter<long>("data_analysis_dependency_inputs_total", null, "Inputs of a module by whether the output of a module that it depends on was there.");
         lateItems = meter.CreateCounter<long>("data_analysis_late_items_total", null, "Items that came after the second they belong to was delivered.");
         deadLetters = meter.CreateCounter<long>("data_analysis_dead_letters_total", null, "Records and parts that could not be used, by topic and reason.");
-        gaps = meter.CreateCounter<long>("data_analysis_gaps_total", null, "Ranges of a topic that were skipped because the log no longer held them.");
+        gaps = meter.CreateCounter<long>("data_analysis_gaps_total", null, "Times that reading went on elsewhere than where it stood: trimmed, recreated, beyond_end, operator.");
+        meter.CreateObservableGauge("data_analysis_partition_stopped", () => stoppedPartitions.Select(entry => new Measurement<long>(1, Topic(entry.Key.Topic), new("partition", entry.Key.Partition))), null, "1 for each partition that is not read until an operator decides.");
         gapRecords = meter.CreateCounter<long>("data_analysis_gap_records_total", null, "Offsets in those ranges.");
         missingRecords = meter.CreateCounter<long>("data_analysis_missing_records_total", null, "Records that a router sent to a shard and the shard never saw.");
         misrouted = meter.CreateCounter<long>("data_analysis_misrouted_total", null, "Records of a keyed topic that were not in their key's partition, and went through the router.");
@@ -106,11 +109,24 @@ public sealed class NodeMetrics : IDisposable
 
     public void LateItems(string topic, int count) => lateItems.Add(count, Topic(topic));
 
-    public void GapSkipped(string topic, long count)
+    public void GapSkipped(string topic, GapReason reason, long count)
     {
-        gaps.Add(1, Topic(topic));
+        gaps.Add(1, Topic(topic), new("reason", reason switch
+        {
+            GapReason.Trimmed => "trimmed",
+            GapReason.Recreated => "recreated",
+            GapReason.BeyondEnd => "beyond_end",
+            _ => "operator",
+        }));
         gapRecords.Add(count, Topic(topic));
     }
+
+    /// <summary>The partition is not read until an operator decides.</summary>
+    public void PartitionStopped(TopicPartition partition) => stoppedPartitions[partition] = true;
+
+    public IReadOnlyCollection<TopicPartition> StoppedPartitions => stoppedPartitions.Keys.ToList();
+
+    public void PartitionStarted(TopicPartition partition) => stoppedPartitions.TryRemove(partition, out _);
 
     public void RecordsMissing(string topic, long count) => missingRecords.Add(count, Topic(topic));
 

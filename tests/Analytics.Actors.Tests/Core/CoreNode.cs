@@ -412,6 +412,8 @@ internal sealed class CoreNode
                             Router.CommitFinished(commit.Positions, true);
                         });
                         break;
+                    case StorePositions:
+                        break;
                     default:
                         throw new InvalidOperationException($"not expected in these tests: {effect}");
                 }
