@@ -76,12 +76,13 @@ internal sealed class LiveNode : IAsyncDisposable
     };
 
     /// <summary>The shipped topics, or some of them, with modules of the test.</summary>
-    public static PipelineConfiguration Pipeline(string modules, IReadOnlyCollection<string>? topics = null)
+    public static PipelineConfiguration Pipeline(string modules, IReadOnlyCollection<string>? topics = null, string outOfRange = "stop")
     {
         var json = PipelineFiles.DefaultJson();
         foreach (var (topic, _) in json["topics"]!.AsObject().ToList())
         {
             if (topics is not null && !topics.Contains(topic)) json["topics"]!.AsObject().Remove(topic);
+            else json["topics"]![topic]!["outOfRange"] = outOfRange;
         }
 
         json["modules"] = JsonNode.Parse(modules);

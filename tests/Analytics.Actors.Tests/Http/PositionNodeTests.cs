@@ -3,6 +3,7 @@ using System.Net;
 using System.Text;
 using System.Text.Json.Nodes;
 using Analytics.Actors.Core.Modules;
+using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Kafka.Embedded;
 using Analytics.Actors.Node.Cli;
 
@@ -69,6 +70,42 @@ public sealed class PositionNodeTests : IDisposable
     }
 
     [Fact]
+    public async Task With_policies_that_say_where_a_node_goes_on_by_itself_and_shows_the_gaps()
+    {
+        var pipeline = LiveNode.Pipeline("""{ "load_prediction": { "topics": ["SCHEDULE-DEVICE-METER"], "batch": "none" } }""", [Meter], "earliest");
+        using (var broker = LiveNode.StartBroker(pipeline))
+        await using (var node = NewNode(broker, pipeline))
+        {
+            await node.StartAsync();
+            await node.WaitReadyAsync();
+            await using var platform = new Platform(broker, pipeline);
+            for (var station = 0; station < 20; station++) await platform.SendAsync(Meter, $$"""{"stationId": "S{{station}}", "meterPower": 1}""");
+            await node.WaitAppliedAsync(Meter, 20);
+            await node.Host.StopAsync();
+        }
+
+        using var anew = LiveNode.StartBroker(pipeline);
+        await using (var platform = new Platform(anew, pipeline))
+        {
+            // More than before: only the record before the position tells that these are others.
+            for (var station = 0; station < 25; station++) await platform.SendAsync(Meter, $$"""{"stationId": "S{{station}}", "meterPower": 2}""");
+        }
+
+        var options = LiveNode.Options(anew.BootstrapServers, folder.FullName) with { InternalOutOfRange = new(OutOfRangeKind.Earliest) };
+        await using var second = new LiveNode(options, pipeline, new TestModule("load_prediction", (_, _) => ModuleResult.Nothing));
+        await second.StartAsync();
+        await second.WaitReadyAsync();
+        await second.WaitAppliedAsync(Meter, 25);
+        (await second.ReadAsync("/health"))["status"]!.GetValue<string>().ShouldBe("healthy");
+        (await Positions(second, Meter))[0]["gap"]!["reason"]!.GetValue<string>().ShouldStartWith("recreated");
+        (await Positions(second, "live.station-events")).ShouldAllBe(line => line["incarnation"]!.GetValue<int>() == 1 && line["gap"]!["to"]!.GetValue<long>() == 0);
+        var metrics = await second.ScrapeAsync();
+        metrics.Value("data_analysis_gaps_total", "topic", Meter, "reason", "recreated").ShouldBe(1);
+        metrics.Value("data_analysis_gaps_total", "topic", "live.station-events", "reason", "beyond_end").ShouldBe(LiveNode.Shards);
+        (await second.ReadAsync("/api/v1/problems"))["counts"]!["gap"]!.GetValue<long>().ShouldBe(LiveNode.Shards + 1);
+    }
+
+    [Fact]
     public async Task A_position_set_back_while_the_node_runs_has_records_processed_again_and_one_set_forward_skips()
     {
         var pipeline = LiveNode.Pipeline("""{ "load_prediction": { "topics": ["SCHEDULE-DEVICE-METER"], "batch": "none" } }""", [Meter]);
@@ -127,7 +164,7 @@ public sealed class PositionNodeTests : IDisposable
     private static async Task<IReadOnlyList<JsonNode>> Positions(LiveNode node, string topic) =>
         (await node.ReadAsync("/api/v1/positions")).AsArray().Where(line => line!["topic"]!.GetValue<string>() == topic).ToList()!;
 
-    private LiveNode NewNode(EmbeddedBroker broker, Core.Pipeline.PipelineConfiguration pipeline) =>
+    private LiveNode NewNode(EmbeddedBroker broker, PipelineConfiguration pipeline) =>
         new(broker, folder.FullName, pipeline, new TestModule("load_prediction", (_, _) => ModuleResult.Nothing));
 
     private static async Task<string> RunAsync(params string[] arguments)
