@@ -112,12 +112,12 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
         RoutedByTopic[record.Partition.Topic] = RoutedByTopic.GetValueOrDefault(record.Partition.Topic) + 1;
         sinceCommit++;
         var pieces = RecordPieces.Of(routed.Parts, shards.EnvelopeBytesMax - PieceOverhead);
-        var pending = source.Begin(record.Offset, pieces.Count + (routed.Manifest is null ? 0 : 1), RecordWitness.Of(record.TimestampMs, record.Value.Span));
-        if (routed.Manifest is { } announced)
+        var pending = source.Begin(record.Offset, pieces.Count + routed.Manifests.Count, RecordWitness.Of(record.TimestampMs, record.Value.Span));
+        foreach (var (shard, manifest) in routed.Manifests)
         {
-            announced.Manifest.PreviousOffset = source.LastAnnounced[announced.Shard];
-            source.LastAnnounced[announced.Shard] = record.Offset;
-            Enqueue(new TopicPartition(shards.BatchTopic, announced.Shard), new Piece(pending, null, announced.Manifest));
+            manifest.PreviousOffset = source.LastAnnounced[shard];
+            source.LastAnnounced[shard] = record.Offset;
+            Enqueue(new TopicPartition(shards.BatchTopic, shard), new Piece(pending, null, manifest));
         }
 
         foreach (var (shard, parts) in pieces)

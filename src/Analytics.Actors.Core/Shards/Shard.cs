@@ -71,7 +71,7 @@ public sealed class Shard
         BatchLog = new TopicPartition(settings.BatchTopic, Id.Value);
         Outputs = new ShardOutputs(Id, Epoch, settings);
         around = new StationSurroundings(settings.Pipeline, Outputs, StartCall);
-        Batches = new BatchRegister(settings.Pipeline, Outputs, Marks, BatchLog);
+        Batches = new BatchRegister(settings, Outputs, Marks, BatchLog);
         arrivals = new Arrivals(residents);
         keepsAll = settings.Pipeline.Topics.Values.Any(topic => topic is { Scope: TopicScope.Global, Triggers: true } && around.TriggeredBy(topic.Name).Count > 0);
         ShardRecovery.Load(this, recovered);
@@ -435,7 +435,7 @@ public sealed class Shard
 
             var items = new ReadOnlyMemory<byte>[part.Items.Count];
             for (var index = 0; index < items.Length; index++) items[index] = part.Items[index].Memory;
-            var arrival = new PartArrival(source, place, record.TimestampMs, items, record.Batches);
+            var arrival = new PartArrival(source, place, record.TimestampMs, items, part.Batches.Count == 0 ? record.Batches : [.. record.Batches, .. part.Batches]);
             var times = settings.ApplyTimes is { } chosen && part.Rejected is null ? chosen(source, place) : 1;
             for (var time = 0; time < times; time++) Apply(record, part, arrival, mark, nowMs);
         }
@@ -552,7 +552,7 @@ public sealed class Shard
             return;
         }
 
-        Batches.Open(manifest, source, nowMs);
+        Batches.Announce(manifest, source, nowMs);
     }
 
     // A sender names the offset that it sent before: one above the mark never came.

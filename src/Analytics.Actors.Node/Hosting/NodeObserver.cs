@@ -23,7 +23,7 @@ public sealed class NodeObserver : IDisposable
         Cached = new(4, "GlobalCached"), Applied = new(5, "GlobalApplied"), Records = new(6, "RecordsFetched"), Failed = new(7, "CallFailed"),
         Dead = new(8, "DeadLetter"), Missing = new(9, "RecordMissing"), Late = new(10, "AnswerLate"), Released = new(11, "ShardReleased"),
         Positioned = new(12, "SourcePositioned"), Stopped = new(13, "PartitionStopped"), Skipped = new(14, "Gap"), Ended = new(15, "LoopFailed"),
-        Grown = new(16, "NewPartition");
+        Grown = new(16, "NewPartition"), Revised = new(20, "BatchRevised"), Forgotten = new(21, "BatchForgotten");
 
     private readonly ILogger logger;
     private readonly TimeProvider time;
@@ -109,10 +109,20 @@ public sealed class NodeObserver : IDisposable
                     Tell("record-missing", "", $"shard {missing.Shard} never got offset {missing.Offset} of {missing.Source}");
                     logger.LogError(Missing, "RecordMissing: shard {Shard} never got offset {Offset} of {Source}", missing.Shard, missing.Offset, missing.Source);
                     break;
+                case BatchRevised revised:
+                    Counters.Revisions++;
+                    Metrics.BatchRevised();
+                    logger.LogDebug(Revised, "BatchRevised: {BatchId} of {Module}, revision {Revision} with {Results} stations", revised.BatchId, revised.Module, revised.Revision, revised.Results);
+                    break;
+                case BatchForgotten forgotten:
+                    Metrics.BatchForgotten();
+                    Tell("batch-forgotten", "", $"{forgotten.BatchId} of {forgotten.Module}: too many batches wait for late answers");
+                    logger.LogWarning(Forgotten, "BatchForgotten: {BatchId} of {Module} takes no late answers any more, too many younger batches wait for theirs", forgotten.BatchId, forgotten.Module);
+                    break;
                 case AnswerLate late:
                     Counters.LateAnswers++;
                     Metrics.BatchAnswersLate(1);
-                    logger.LogDebug(Late, "AnswerLate: {StationId} answered {BatchId} of {Module} after its end", late.Station, late.BatchId, late.Module);
+                    logger.LogDebug(Late, "AnswerLate: {StationId} answered {BatchId} of {Module} when it was no longer kept", late.Station, late.BatchId, late.Module);
                     break;
                 case OrderLate late:
                     Counters.LateOrders += late.Count;

@@ -27,7 +27,7 @@ public sealed class NodeMetrics : IDisposable
         [1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216, 67_108_864, 268_435_456];
 
     private readonly Meter meter = new("Analytics.Actors");
-    private readonly Counter<long> processed, errors, batchSuccess, batchTimeout, batchEmpty, batchLateAnswers, fetched, records, results,
+    private readonly Counter<long> processed, errors, batchSuccess, batchTimeout, batchEmpty, batchRevisions, batchForgotten, batchLateAnswers, fetched, records, results,
         deadLetters, gaps, gapRecords, missingRecords, misrouted, lateItems, dependencyInputs, checkpointFailures;
     private readonly Histogram<double> processingSeconds, availabilityRatio, callSeconds, produceSeconds, checkpointSeconds;
     private readonly Histogram<long> batchStations, checkpointBytes, checkpointShards;
@@ -53,6 +53,8 @@ public sealed class NodeMetrics : IDisposable
         batchSuccess = meter.CreateCounter<long>("batch_success_total", null, "Batches that completed and were uploaded.");
         batchTimeout = meter.CreateCounter<long>("batch_timeout_total", null, "Batches that ended by their deadline.");
         batchEmpty = meter.CreateCounter<long>("batch_empty_total", null, "Batches that ended without any result and so were not uploaded.");
+        batchRevisions = meter.CreateCounter<long>("batch_revisions_total", null, "Uploads of late answers, beyond the first one of their batch.");
+        batchForgotten = meter.CreateCounter<long>("batch_forgotten_total", null, "Batches no longer kept for late answers before their retention was over.");
         batchLateAnswers = meter.CreateCounter<long>("batch_late_answers_total", null, "Answers that came when their batch was no longer kept.");
         batchStations = Numbers("batch_station_count", "Stations with a result per completed batch.", StationBuckets);
 
@@ -86,7 +88,7 @@ public sealed class NodeMetrics : IDisposable
         meter.CreateObservableCounter("process_cpu_seconds_total", () => Environment.CpuUsage.TotalTime.TotalSeconds, null, "User and system CPU time of the process in seconds.");
 
         // A counter without labels is there from the beginning: a rate needs the zero before the first event.
-        foreach (var counter in new[] { processed, batchSuccess, batchTimeout, batchEmpty, batchLateAnswers }) counter.Add(0);
+        foreach (var counter in new[] { processed, batchSuccess, batchTimeout, batchEmpty, batchRevisions, batchForgotten, batchLateAnswers }) counter.Add(0);
     }
 
     /// <summary>The text of /metrics.</summary>
@@ -177,6 +179,12 @@ public sealed class NodeMetrics : IDisposable
 
     /// <summary>A batch ended without any result.</summary>
     public void BatchEmpty() => batchEmpty.Add(1);
+
+    /// <summary>Late answers of a batch went out as its next revision.</summary>
+    public void BatchRevised() => batchRevisions.Add(1);
+
+    /// <summary>A batch was let go before its retention was over, because too many are kept.</summary>
+    public void BatchForgotten() => batchForgotten.Add(1);
 
     public void BatchAnswersLate(int count) => batchLateAnswers.Add(count);
 

@@ -82,6 +82,9 @@ internal sealed class CoreNode
     public List<SeenCall> Calls { get; } = [];
     public List<string> Warnings { get; } = [];
 
+    /// <summary>Calls that wait for <see cref="Answer"/>, in the order of their beginning.</summary>
+    public IReadOnlyList<SeenCall> WaitingCalls => process!.Waiting;
+
     /// <summary>Every checkpoint as it was given to the store.</summary>
     public List<ShardCheckpoint> Checkpoints { get; } = [];
 
@@ -263,6 +266,8 @@ internal sealed class CoreNode
         private readonly HashSet<TopicPartition> pumping = [];
         private readonly List<SeenCall> waiting = [];
         private readonly IReadOnlySet<string> sourceTopics;
+
+        public IReadOnlyList<SeenCall> Waiting => waiting;
 
         public Process(CoreNode node)
         {
