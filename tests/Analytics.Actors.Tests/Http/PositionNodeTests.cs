@@ -41,10 +41,10 @@ public sealed class PositionNodeTests : IDisposable
         }
 
         await second.StartAsync();
+        JsonNode health = new JsonObject();
         await second.WaitUntilAsync("shards and the source are stopped", async () =>
-            (await second.ReadAsync("/health"))["problems"]!.AsArray().Count(problem => problem!.GetValue<string>().Contains("positions set")) > LiveNode.Shards);
-        var health = await second.ReadAsync("/health");
-        health["status"]!.GetValue<string>().ShouldBe("degraded");
+            (health = await second.ReadAsync("/health"))["status"]!.GetValue<string>() == "degraded"
+            && health["problems"]!.AsArray().Count(problem => problem!.GetValue<string>().Contains("positions set")) > LiveNode.Shards);
         health["consumer"]!.GetValue<string>().ShouldBe("partitions stopped");
         health["nodes"]![0]!["shards"]!.AsArray().ShouldAllBe(shard => shard!["phase"]!.GetValue<string>() == "stopped");
         (await second.GetAsync("/health/ready")).Status.ShouldBe(HttpStatusCode.ServiceUnavailable);
@@ -101,7 +101,9 @@ public sealed class PositionNodeTests : IDisposable
         (await Positions(second, "live.station-events")).ShouldAllBe(line => line["incarnation"]!.GetValue<int>() == 1 && line["gap"]!["to"]!.GetValue<long>() == 0);
         var metrics = await second.ScrapeAsync();
         metrics.Value("data_analysis_gaps_total", "topic", Meter, "reason", "recreated").ShouldBe(1);
-        metrics.Value("data_analysis_gaps_total", "topic", "live.station-events", "reason", "beyond_end").ShouldBe(LiveNode.Shards);
+        // Its own router may have written behind a shard's old position before the shard was checked: then the record tells.
+        metrics.Families["data_analysis_gaps_total"].Samples.Where(sample => sample.Labels["topic"] == "live.station-events")
+            .Sum(sample => sample.Labels["reason"] is "beyond_end" or "recreated" ? sample.Value : 0).ShouldBe(LiveNode.Shards);
         (await second.ReadAsync("/api/v1/problems"))["counts"]!["gap"]!.GetValue<long>().ShouldBe(LiveNode.Shards + 1);
     }
 
