@@ -136,7 +136,8 @@ public sealed partial class NodeMetricsTests(ITestOutputHelper output) : IDispos
         scraped.Value("data_analysis_checkpoint_bytes_sum").ShouldBe(70_000);
         scraped.Value("data_analysis_checkpoint_shards_sum").ShouldBe(16);
         scraped.Value("data_analysis_late_items_total", "topic", "SCHEDULE-CAR-ORDER").ShouldBe(2);
-        scraped.Value("data_analysis_gaps_total", "topic", "PARAM").ShouldBe(1);
+        scraped.Value("data_analysis_gaps_total", "topic", "PARAM", "reason", "recreated").ShouldBe(1);
+        scraped.Value("data_analysis_partition_stopped", "topic", "PARAM", "partition", "3").ShouldBe(1);
         scraped.Value("data_analysis_gap_records_total", "topic", "PARAM").ShouldBe(500);
         scraped.Value("data_analysis_missing_records_total", "topic", "PARAM").ShouldBe(1);
         scraped.Value("data_analysis_misrouted_total", "topic", "METER").ShouldBe(1);
