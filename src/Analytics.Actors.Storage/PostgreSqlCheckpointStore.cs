@@ -119,6 +119,9 @@ public sealed class PostgreSqlCheckpointStore : ICheckpointStore
         }
     }
 
+    /// <summary>A connection as the store uses it, for tests that look at its settings.</summary>
+    internal Task<T> WithConnection<T>(Func<NpgsqlConnection, Task<T>> work) => Use(others, work, CancellationToken.None);
+
     private async Task<(Epoch Epoch, bool ReleasedInOrder)> RaiseEpochAsync(NpgsqlConnection connection, ShardId shard, string owner)
     {
         await using var batch = connection.CreateBatch();
