@@ -52,8 +52,8 @@ internal static class SqliteShardReader
     }
 
     private static List<EntityState> ReadResidentEntities(SqliteSession session, ShardId shard) =>
-        session.Prepare("SELECT kind, key, state FROM entity WHERE shard = ?1 AND kind <> ?2 ORDER BY kind, key")
-            .Bind(1, shard.Value).Bind(2, (int)EntityKind.Window).Read(Entity);
+        session.Prepare("SELECT kind, key, state FROM entity WHERE shard = ?1 AND kind IN (?2, ?3) ORDER BY kind, key")
+            .Bind(1, shard.Value).Bind(2, (int)EntityKind.Batch).Bind(3, (int)EntityKind.Global).Read(Entity);
 
     private static EntityState Entity(SqliteStatement row) => new((EntityKind)row.Integer(0), row.Text(1), row.Blob(2));
 

@@ -141,7 +141,7 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
                 CheckpointNumber = number,
                 ReleasedInOrder = releasedInOrder,
                 ShardState = Copy(state),
-                Entities = [.. InOrder(entities.Where(row => row.Key.Kind != EntityKind.Window))],
+                Entities = [.. InOrder(entities.Where(row => row.Key.Kind is EntityKind.Batch or EntityKind.Global))],
                 Positions = [.. positions.Values.OrderBy(position => position.Partition)],
                 Marks = [.. marks.Values.OrderBy(mark => mark.Log).ThenBy(mark => mark.Source, Utf8Order.Instance)],
                 Outbox = [.. outbox.OrderBy(destination => destination.Key).SelectMany(destination => destination.Value.Values).Select(Copied)],
