@@ -13,7 +13,7 @@ namespace Analytics.Actors.Storage;
 /// shard is changed. Cancellation is heeded until an operation begins, never in its middle: no outcome is unknown because
 /// of it.
 /// </summary>
-public sealed class PostgreSqlCheckpointStore : ICheckpointStore
+public sealed class PostgreSqlCheckpointStore : ICheckpointStore, IStoreAdministration
 {
     private readonly PostgreSqlAddress address;
     private readonly PostgreSqlStoreOptions options;
@@ -100,6 +100,12 @@ public sealed class PostgreSqlCheckpointStore : ICheckpointStore
         RequireOpen();
         return await WriteRepeatable(connection => PostgreSqlSources.PinRulesAsync(connection, rules), cancellation).ConfigureAwait(false);
     }
+
+    public async ValueTask<StoreDescription> DescribeAsync(CancellationToken cancellation) =>
+        await Use(others, connection => PostgreSqlAdministration.DescribeAsync(connection, address.ToString()), cancellation).ConfigureAwait(false);
+
+    public async ValueTask<StoreRenewal> RenewAsync(bool force, CancellationToken cancellation) => await Use(
+        others, connection => Transaction(connection, () => PostgreSqlAdministration.RenewAsync(connection, address.ToString(), force)), cancellation).ConfigureAwait(false);
 
     /// <summary>Waits for the operations in progress, then closes the connections.</summary>
     public async ValueTask DisposeAsync()

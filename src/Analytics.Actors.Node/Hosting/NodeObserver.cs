@@ -21,7 +21,8 @@ public sealed class NodeObserver : IDisposable
     private static readonly EventId Opened = new(1, "BatchOpened"), Answer = new(2, "BatchAnswer"), TimedOut = new(3, "BatchTimedOut"),
         Cached = new(4, "GlobalCached"), Applied = new(5, "GlobalApplied"), Records = new(6, "RecordsFetched"), Failed = new(7, "CallFailed"),
         Dead = new(8, "DeadLetter"), Missing = new(9, "RecordMissing"), Late = new(10, "AnswerLate"), Released = new(11, "ShardReleased"),
-        Positioned = new(12, "SourcesPositioned"), Stopped = new(13, "PartitionStopped"), Skipped = new(14, "Gap"), Ended = new(15, "LoopFailed");
+        Positioned = new(12, "SourcesPositioned"), Stopped = new(13, "PartitionStopped"), Skipped = new(14, "Gap"), Ended = new(15, "LoopFailed"),
+        TakenBack = new(16, "OutputTakenBack");
 
     private readonly ILogger logger;
     private readonly TimeProvider time;
@@ -112,6 +113,9 @@ public sealed class NodeObserver : IDisposable
                     Counters.LateAnswers++;
                     Metrics.BatchAnswersLate(1);
                     logger.LogDebug(Late, "AnswerLate: {StationId} answered {BatchId} of {Module} after its end", late.Station, late.BatchId, late.Module);
+                    break;
+                case OutputTakenBack output:
+                    logger.LogInformation(TakenBack, "OutputTakenBack: {Origin} in {Topic} is from after the backup, shard {Shard} passes it over", output.Origin, output.Topic, output.Shard);
                     break;
                 case OrderLate late:
                     Counters.LateOrders += late.Count;

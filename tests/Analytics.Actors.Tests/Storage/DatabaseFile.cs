@@ -19,5 +19,15 @@ internal sealed class DatabaseFile : IDisposable
         return copy;
     }
 
+    /// <summary>Puts a copy in the place of the file, which nobody may have open; the log of the old one goes with it.</summary>
+    public void Restore(string copy)
+    {
+        foreach (var ending in (string[])["", "-wal", "-shm"])
+        {
+            File.Delete(Path + ending);
+            if (File.Exists(copy + ending)) File.Copy(copy + ending, Path + ending);
+        }
+    }
+
     public void Dispose() => directory.Delete(recursive: true);
 }
