@@ -15,9 +15,10 @@ namespace Analytics.Actors.Tests.CoreRules;
 /// A backup is taken while records, answers and uploads are under way, the system goes on, the disk is lost, and the backup
 /// takes its place. The logs still hold everything, so nothing may be missing in the end.
 /// </summary>
-public class RestoreTests
+[Collection(PostgreSqlTests.Name)]
+public class RestoreTests(PostgreSqlServer server)
 {
-    private const int Seeds = 25, Records = 14;
+    private const int Records = 14;
 
     private static readonly PipelineConfiguration Pipeline = PipelineFiles.Valid(With(
         """
@@ -25,14 +26,19 @@ public class RestoreTests
         "second": { "topics": [], "dependsOn": ["first"], "batch": { "kind": "record", "deadline": "1h" } }
         """));
 
-    [Fact]
-    public void A_backup_restored_and_renewed_loses_nothing_that_the_logs_hold_and_repeats_nothing_under_its_own_name()
+    /// <summary>Where the state is, how it is backed up and put back.</summary>
+    private sealed record Database(Func<ICheckpointStore> Connect, Func<string> Backup, Action<string> Restore);
+
+    [Theory]
+    [InlineData("sqlite", 25)]
+    [InlineData("postgresql", 5)]
+    public void A_backup_restored_and_renewed_loses_nothing_that_the_logs_hold_and_repeats_nothing_under_its_own_name(string kind, int seeds)
     {
         var (takenBack, answersOfBefore) = (0, 0);
-        for (var seed = 1; seed <= Seeds; seed++)
+        for (var seed = 1; seed <= seeds; seed++)
         {
             using var file = new DatabaseFile();
-            var node = RunWithRestore(file, seed, renewed: true);
+            var node = RunWithRestore(kind == "sqlite" ? OnDisk(file) : OnServer(), seed, renewed: true);
             var told = $"seed {seed}";
             var earlier = node.Settings.Earlier;
 
@@ -57,18 +63,18 @@ public class RestoreTests
             node.Close();
         }
 
-        takenBack.ShouldBeGreaterThan(50, "else nothing was lost by restoring");
-        answersOfBefore.ShouldBeGreaterThan(50, "else every answer was read before its backup");
+        takenBack.ShouldBeGreaterThan(2 * seeds, "else nothing was lost by restoring");
+        answersOfBefore.ShouldBeGreaterThan(2 * seeds, "else every answer was read before its backup");
     }
 
     [Fact]
     public void Without_the_renewal_readers_take_new_outputs_for_repeats()
     {
         var lost = 0;
-        for (var seed = 1; seed <= Seeds; seed++)
+        for (var seed = 1; seed <= 10; seed++)
         {
             using var file = new DatabaseFile();
-            var node = RunWithRestore(file, seed, renewed: false);
+            var node = RunWithRestore(OnDisk(file), seed, renewed: false);
             lost += Records - WithoutRepeats(node, "first").Select(upload => (string)upload["batch_id"]!).Distinct().Count();
             node.Close();
         }
@@ -76,24 +82,33 @@ public class RestoreTests
         lost.ShouldBeGreaterThan(0);
     }
 
-    /// <param name="file">Null: in memory, and nothing is restored.</param>
-    private static CoreNode RunWithRestore(DatabaseFile? file, int seed, bool renewed)
+    private static Database OnDisk(DatabaseFile file) => new(() => new SqliteCheckpointStore(file.Path), file.Backup, file.Restore);
+
+    private Database OnServer()
+    {
+        var schema = $"test_{Guid.NewGuid():n}";
+        var address = PostgreSqlAddress.Parse($"{server.Schema(schema)};Application Name={schema}");
+        return new Database(() => new PostgreSqlCheckpointStore(address), () => server.Dump(schema), dump => server.Restore(schema, dump));
+    }
+
+    /// <param name="database">Null: in memory, and nothing is restored.</param>
+    private static CoreNode RunWithRestore(Database? database, int seed, bool renewed)
     {
         var random = new Random(seed);
         var (backupAt, lostAt, backupSteps, lostSteps) = (random.Next(2, 6), random.Next(7, 11), random.Next(60), random.Next(60));
-        var node = new CoreNode(Pipeline, new CoreNodeOptions { Shards = 3, Seed = seed, OpenStore = file is null ? null : () => new SqliteCheckpointStore(file.Path) })
+        var node = new CoreNode(Pipeline, new CoreNodeOptions { Shards = 3, Seed = seed, OpenStore = database?.Connect })
             .Module("first", call => Result($$"""{"first":{{call.Input["value"]!.ToJsonString()}}}"""));
         var backup = "";
         for (var number = 0; number < Records; number++)
         {
             node.Write(Meters, Values(number, [.. Enumerable.Range(0, 1 + random.Next(4)).Select(_ => $"S{random.Next(9)}").Distinct()]));
             Steps(node, number == backupAt ? backupSteps : number == lostAt ? lostSteps : 40);
-            if (file is null) continue;
-            if (number == backupAt) backup = file.CopyAsAfterPowerLoss();
+            if (database is null) continue;
+            if (number == backupAt) backup = database.Backup();
             if (number != lostAt) continue;
             node.Close();
-            file.Restore(backup);
-            if (renewed) Renew(file.Path);
+            database.Restore(backup);
+            if (renewed) Renew(database.Connect());
             node.Start();
         }
 
@@ -102,10 +117,9 @@ public class RestoreTests
         return node;
     }
 
-    private static void Renew(string path)
+    private static void Renew(ICheckpointStore store)
     {
-        var store = new SqliteCheckpointStore(path);
-        store.RenewAsync(force: false, default).AsTask().GetAwaiter().GetResult();
+        ((IStoreAdministration)store).RenewAsync(force: false, default).AsTask().GetAwaiter().GetResult();
         store.DisposeAsync().AsTask().GetAwaiter().GetResult();
     }
 

@@ -1,3 +1,5 @@
+using Analytics.Actors.Storage;
+
 namespace Analytics.Actors.Tests.Storage;
 
 /// <summary>A directory of its own for one test's database file, removed afterwards.</summary>
@@ -16,6 +18,15 @@ internal sealed class DatabaseFile : IDisposable
         var copy = System.IO.Path.Combine(Directory.CreateDirectory(System.IO.Path.Combine(directory.FullName, Guid.NewGuid().ToString("n"))).FullName, "copy.db");
         File.Copy(Path, copy);
         if (File.Exists(Path + "-wal")) File.Copy(Path + "-wal", copy + "-wal");
+        return copy;
+    }
+
+    /// <summary>A backup as an operator makes it of a file in use.</summary>
+    public string Backup()
+    {
+        var copy = System.IO.Path.Combine(directory.FullName, $"{Guid.NewGuid():n}.db");
+        using var session = SqliteSession.Open(Path, new SqliteStoreOptions(), readOnly: false);
+        session.Run($"VACUUM INTO '{copy}'");
         return copy;
     }
 

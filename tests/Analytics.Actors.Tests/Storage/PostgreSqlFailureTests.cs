@@ -256,6 +256,18 @@ public sealed class PostgreSqlFailureTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Of_several_hosts_the_one_that_is_there_is_found()
+    {
+        var several = server.Schema(schema).Replace("Host=127.0.0.1;", $"Host=127.0.0.1:{PostgreSqlServer.FreePort()},127.0.0.1:{server.Port};", StringComparison.Ordinal);
+        foreach (var address in (string[])[several, several + ";Target Session Attributes=primary"])
+        {
+            await using var found = new PostgreSqlCheckpointStore(PostgreSqlAddress.Parse(address));
+            await found.OpenAsync("analytics", 4, default);
+            (await found.TakeOverAsync(Zero, "node", default)).CheckpointNumber.ShouldBe(1);
+        }
+    }
+
+    [Fact]
     public async Task A_database_that_does_not_exist_is_named_and_no_password_is()
     {
         await using var nowhere = new PostgreSqlCheckpointStore(PostgreSqlAddress.Parse($"postgres://postgres:hunter2@127.0.0.1:{server.Port}/nowhere?sslmode=disable"));
