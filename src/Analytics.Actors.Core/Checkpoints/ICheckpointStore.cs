@@ -64,7 +64,11 @@ public readonly record struct ChangedRule(string Name, string Stored, string Giv
 /// <summary>What a database says of itself.</summary>
 /// <param name="StoreId">Random, 12 hex digits, made with the database, renewed when a backup is restored.</param>
 /// <param name="SchemaVersion">The number of the last migration applied.</param>
-public sealed record StoreIdentity(string StoreId, int SchemaVersion);
+public sealed record StoreIdentity(string StoreId, int SchemaVersion)
+{
+    /// <summary>What the store remembers of the outputs that it wrote under the ids that it had before it was renewed.</summary>
+    public EarlierStores Earlier { get; init; } = EarlierStores.None;
+}
 
 /// <summary>What became of one checkpoint of a group commit.</summary>
 public enum CheckpointOutcome

@@ -1,3 +1,4 @@
+using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Pipeline;
 
 namespace Analytics.Actors.Core.Shards;
@@ -13,6 +14,9 @@ public sealed record ShardSettings
 
     /// <summary>Random id of the store, part of every origin.</summary>
     public required string StoreId { get; init; }
+
+    /// <summary>The ids that the store had before it was renewed.</summary>
+    public EarlierStores Earlier { get; init; } = EarlierStores.None;
 
     /// <summary>Partition counts of the topics that shards write to; a topic that is not named has one.</summary>
     public IReadOnlyDictionary<string, int> PartitionCounts { get; init; } = new Dictionary<string, int>();

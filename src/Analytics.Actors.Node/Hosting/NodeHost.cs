@@ -127,6 +127,7 @@ public sealed class NodeHost : IAsyncDisposable
             Group = options.Group,
             ShardCount = options.Shards,
             StoreId = StoreId,
+            Earlier = identity.Earlier,
             PartitionCounts = counts,
             RecordBytesMax = options.MaxRecordBytes,
             CallsMax = options.Limits.CallsInFlight,
