@@ -23,6 +23,7 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
     private readonly Dictionary<(string Station, SourcePartition Source), Place> appliedTo = [];
     private readonly List<(string Station, SourcePartition Source, Place Place)> applied = [];
     private readonly HashSet<string> storeIds = [];
+    private bool isRestored;
 
     /// <summary>The last value of METERS by station, that of the module first, and the last day of CALENDAR.</summary>
     public Dictionary<string, string> Meters { get; } = [];
@@ -44,13 +45,14 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
 
     public void Walk(Action<Finding> report)
     {
-        storeIds.UnionWith(cluster.Settings.EarlierStoreIds);
         long last = World.StartMs, beforeLast = World.StartMs;
         foreach (var entry in cluster.Store.Timeline.Where(entry => entry.Shard == shard))
         {
             if (entry is Committed committed)
             {
                 storeIds.Add(committed.StoreId);
+                // What a backup took back is written again.
+                isRestored = committed.StoreId == cluster.Settings.StoreId;
                 Compare(committed, report);
                 // It was taken after the one before had committed: what it tells happened after the one before that.
                 foreach (var happened in committed.Events) Events.Add((happened, beforeLast, committed.TimeMs));
@@ -122,14 +124,14 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
         foreach (var manifest in envelope.Manifests)
         {
             if (!Advance(cluster.Settings.BatchTopic, SourceKey(manifest.Topic, manifest.Incarnation, manifest.Partition), new Place(manifest.Offset, manifest.Index, 0))) continue;
-            if (Origin.TryParse(manifest.Origin, out var origin) && !Advance(cluster.Settings.BatchTopic, RunKey(manifest.Topic, origin), new Place(origin.Sequence, manifest.Index, 0))) continue;
+            if (Origin.TryParse(manifest.Origin, out var origin) && (IsTakenBack(origin, manifest.Topic) || !Advance(cluster.Settings.BatchTopic, RunKey(manifest.Topic, origin), new Place(origin.Sequence, manifest.Index, 0)))) continue;
             foreach (var module in manifest.Modules)
             {
                 if (!Opened.TryAdd((module, manifest.BatchId), manifest.Stations)) wrong($"batch {module} {manifest.BatchId} was announced twice", [manifest.BatchId]);
             }
         }
 
-        if (envelope.Answers.Count == 0 || !Origin.TryParse(envelope.Origin, out var from) || !storeIds.Contains(from.Store)) return;
+        if (envelope.Answers.Count == 0 || !Origin.TryParse(envelope.Origin, out var from) || !(storeIds.Contains(from.Store) || cluster.Settings.Earlier.Contains(from.Store)) || IsTakenBack(from, cluster.Settings.BatchTopic)) return;
         for (var index = 0; index < envelope.Answers.Count; index++)
         {
             if (Advance(cluster.Settings.BatchTopic, RunKey(cluster.Settings.BatchTopic, from), new Place(from.Sequence, index, 0))) Answers.Add((envelope.Answers[index], from.Store));
@@ -143,7 +145,7 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
         {
             var place = new Place(record.Offset, part.Index, part.Ordinal);
             if (!Advance(cluster.Settings.PartsTopic, SourceKey(record.Topic, record.Incarnation, record.Partition), place)) continue;
-            if (Origin.TryParse(record.Origin, out var origin) && !Advance(cluster.Settings.PartsTopic, RunKey(record.Topic, origin), new Place(origin.Sequence, part.Index, part.Ordinal))) continue;
+            if (Origin.TryParse(record.Origin, out var origin) && (IsTakenBack(origin, record.Topic) || !Advance(cluster.Settings.PartsTopic, RunKey(record.Topic, origin), new Place(origin.Sequence, part.Index, part.Ordinal)))) continue;
             if (part.Rejected is not null) continue;
             applied.Add((part.Station, source, place));
             if (!Applied.TryGetValue(source, out var places)) Applied.Add(source, places = []);
@@ -175,6 +177,8 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
 
         foreach (var batch in record.Batches) Debts.Add(new Debt(batch.Module, batch.BatchId, part.Station, saw));
     }
+
+    private bool IsTakenBack(Origin origin, string topic) => isRestored && cluster.Settings.Earlier.TookBack(origin, topic);
 
     private bool Advance(string topic, string source, Place place)
     {

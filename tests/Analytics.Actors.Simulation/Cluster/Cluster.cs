@@ -1,4 +1,5 @@
 using Analytics.Actors.Core;
+using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Core.Routing;
@@ -140,8 +141,10 @@ public sealed class Cluster
         World.After(300, () =>
         {
             var storeId = World.Random.NextInt64(1L << 48).ToString("x12", System.Globalization.CultureInfo.InvariantCulture);
-            if (!Bug.KeepsStoreId) Settings = Settings with { EarlierStoreIds = [.. Settings.EarlierStoreIds, Settings.StoreId], StoreId = storeId };
+            var earlier = Settings.StoreId;
+            if (!Bug.KeepsStoreId) Settings = Settings with { StoreId = storeId };
             Store.Restore(Settings.StoreId);
+            if (!Bug.KeepsStoreId) Settings = Settings with { Earlier = new EarlierStores(Store.EndsOf(earlier)) };
             World.Note($"the backup is restored, the store id is now {Settings.StoreId}");
             isRestoring = false;
         });

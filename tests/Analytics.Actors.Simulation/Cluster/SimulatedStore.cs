@@ -1,6 +1,7 @@
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Nodes;
+using Analytics.Actors.Core.Protocol;
 using Analytics.Actors.Core.Routing;
 using Analytics.Actors.Core.Shards;
 
@@ -61,6 +62,19 @@ public sealed class SimulatedStore
         fences.Clear();
         foreach (var entry in timeline) Replay(store, entry);
         Sources(backupSources);
+    }
+
+    /// <summary>How far the outputs go that the restored store remembers, as <c>analytics store renew</c> writes it down.</summary>
+    public IReadOnlyList<EarlierRun> EndsOf(string storeId)
+    {
+        List<EarlierRun> ends = [new(new OriginRun(storeId, new ShardId(0), "", 0), 0)];
+        foreach (var last in timeline.OfType<Committed>().GroupBy(entry => entry.Shard).Select(entries => entries.Last()))
+        {
+            foreach (var destination in ShardState.Parser.ParseFrom(last.Checkpoint.ShardState).Destinations)
+                ends.Add(new EarlierRun(new OriginRun(storeId, last.Shard, destination.Topic, destination.Partition), destination.NextSequence));
+        }
+
+        return ends;
     }
 
     public IReadOnlyList<ChangedRule> PinRules(IReadOnlyList<RoutingRule> rules) => Now(store.PinRulesAsync(rules, default));

@@ -51,7 +51,7 @@ public sealed record Faults
     {
         double Rate(double most) => random.Next(3) == 0 ? 0 : random.NextDouble() * most;
         int Every(int one, int fromMs, int toMs) => random.Next(one) == 0 ? random.Next(fromMs, toMs) : 0;
-        return new Faults
+        var drawn = new Faults
         {
             CrashAtEffect = Rate(0.002),
             FreezeEveryMs = Every(3, 2_000, 10_000),
@@ -82,5 +82,8 @@ public sealed record Faults
             RebalanceEveryMs = random.Next(2) == 0 ? 0 : random.Next(500, 4_000),
             LoseWithoutNotice = random.NextDouble(),
         };
+        // A topic that is made again between a backup and its restoration may get an incarnation that the lost future has
+        // used: that is a limit of the design.
+        return drawn.RestoresBackup ? drawn with { RecreateEveryMs = 0 } : drawn;
     }
 }
