@@ -35,7 +35,7 @@ public static class Simulator
             PassivateAfterMs = scenario.PassivateAfterMs,
             RetainedStationsMax = scenario.RetainedStationsMax,
             ArrivalsMax = scenario.ArrivalsMax,
-            PartitionCounts = new Dictionary<string, int> { [Workload.FirstOutput] = 2, [Workload.SecondOutput] = 1, [Workload.WatchOutput] = 1, ["sim.dead-letters"] = 2 },
+            PartitionCounts = new Dictionary<string, int> { [Workload.FirstOutput] = 2, [Workload.SecondOutput] = 1, [Workload.WatchOutput] = 1, [Workload.SpanOutput] = 2, ["sim.dead-letters"] = 2 },
         };
         var cluster = new Cluster(world, scenario, settings, faults, bug) { Sources = Workload.Sources };
         var workload = new Workload(world, cluster.Log, scenario.Stations);

@@ -98,6 +98,7 @@ public sealed class AnswerChecker(Cluster cluster, Workload workload, IReadOnlyL
         var complete = new HashSet<(string, string)>();
         foreach (var (happened, fromMs, toMs) in folds.SelectMany(fold => fold.Events))
         {
+            if (happened is BatchOpened { Module: Workload.Span } or BatchCompleted { Module: Workload.Span } or BatchTimedOut { Module: Workload.Span }) continue;
             switch (happened)
             {
                 case BatchOpened opened:

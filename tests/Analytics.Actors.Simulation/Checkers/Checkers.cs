@@ -108,6 +108,7 @@ public sealed class Checkers(Cluster cluster)
         var folds = Enumerable.Range(0, cluster.Settings.ShardCount).Select(shard => new ShardFold(cluster, new ShardId(shard))).ToList();
         foreach (var fold in folds) fold.Walk(Report);
         new AnswerChecker(cluster, workload, folds).Judge(isAtRest, Report);
+        new WindowChecker(cluster, folds).Judge(isAtRest, Report);
         new TimerChecker(cluster).Judge(Report);
         if (!isAtRest) return;
         Outboxes.Judge(Report);

@@ -34,6 +34,10 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
     public Dictionary<SourcePartition, List<Place>> Applied { get; } = [];
 
     public List<Debt> Debts { get; } = [];
+    /// <summary>The same for windows of event time, in which a station may owe several answers to one batch.</summary>
+    public List<Debt> WindowDebts { get; } = [];
+    public List<(Answer Answer, string Store)> WindowAnswers { get; } = [];
+
     /// <summary>Answers as they arrive, with the store under whose id they were sent.</summary>
     public List<(Answer Answer, string Store)> Answers { get; } = [];
     public Dictionary<(string Module, string BatchId), IReadOnlyList<string>> Opened { get; } = [];
@@ -134,7 +138,8 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
         if (envelope.Answers.Count == 0 || !Origin.TryParse(envelope.Origin, out var from) || !(storeIds.Contains(from.Store) || cluster.Settings.Earlier.Contains(from.Store)) || IsTakenBack(from, cluster.Settings.BatchTopic)) return;
         for (var index = 0; index < envelope.Answers.Count; index++)
         {
-            if (Advance(cluster.Settings.BatchTopic, RunKey(cluster.Settings.BatchTopic, from), new Place(from.Sequence, index, 0))) Answers.Add((envelope.Answers[index], from.Store));
+            if (!Advance(cluster.Settings.BatchTopic, RunKey(cluster.Settings.BatchTopic, from), new Place(from.Sequence, index, 0))) continue;
+            (envelope.Answers[index].HasWindowStartMs ? WindowAnswers : Answers).Add((envelope.Answers[index], from.Store));
         }
     }
 
@@ -175,6 +180,7 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
                 break;
         }
 
+        foreach (var batch in part.Batches) WindowDebts.Add(new Debt(batch.Module, batch.BatchId, part.Station, Meters.GetValueOrDefault(part.Station, "")));
         foreach (var batch in record.Batches) Debts.Add(new Debt(batch.Module, batch.BatchId, part.Station, saw));
     }
 

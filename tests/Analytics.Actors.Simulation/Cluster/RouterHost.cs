@@ -78,6 +78,9 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
 
     private bool TryPosition(TopicPartition partition, long? running, Reading reading)
     {
+        // The group does not take a position from who is not its member any more, and nothing is read before it has. A zombie
+        // that records a gap all the same would start an incarnation that the owner must follow: not simulated.
+        if (process.IsExpelled || cluster.RouterOf(partition) != process) return false;
         var log = cluster.Log;
         var row = cluster.Store.Sources([]).FirstOrDefault(row => row.Partition == partition);
         var topic = settings.Pipeline.Topics[partition.Topic];

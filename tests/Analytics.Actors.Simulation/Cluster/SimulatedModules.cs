@@ -47,7 +47,7 @@ public sealed class SimulatedModules(Cluster cluster)
         new(CallOutcomeKind.Result, JsonSerializer.SerializeToUtf8Bytes(new Dictionary<string, string> { [call.Module.Name + "_saw"] = Saw(call) }), "");
 
     private void Answer(SimulatedProcess process, ModuleCall call, CallOutcome outcome) =>
-        World.After(World.Between(1, 40), () =>
+        World.After(World.Chance(cluster.Faults.CallSlow) ? World.Between(100, 3_000) : World.Between(1, 40), () =>
         {
             cluster.Checkers.CallEnds(process, call);
             process.Tell(new CallReturned(call.Id, outcome, true));

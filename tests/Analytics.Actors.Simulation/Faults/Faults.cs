@@ -39,6 +39,7 @@ public sealed record Faults
     public double CallFails { get; init; }
     public double CallLate { get; init; }
     public double CallHangs { get; init; }
+    public double CallSlow { get; init; }
     public double CallSaysNothing { get; init; }
 
     // Ownership.
@@ -78,6 +79,7 @@ public sealed record Faults
             CallFails = Rate(0.05),
             CallLate = Rate(0.02),
             CallHangs = Rate(0.01),
+            CallSlow = Rate(0.05),
             CallSaysNothing = Rate(0.05),
             RebalanceEveryMs = random.Next(2) == 0 ? 0 : random.Next(500, 4_000),
             LoseWithoutNotice = random.NextDouble(),

@@ -14,8 +14,8 @@ public sealed record ExpectedRecord(
 /// <summary>A small pipeline that uses every kind of path, and numbered records for it.</summary>
 public sealed class Workload
 {
-    public const string Meters = "METERS", Orders = "ORDERS", Calendar = "CALENDAR", First = "first", Second = "second", Watch = "watch";
-    public const string FirstOutput = "MODULE-OUTPUT-FIRST", SecondOutput = "MODULE-OUTPUT-SECOND", WatchOutput = "MODULE-OUTPUT-WATCH";
+    public const string Meters = "METERS", Orders = "ORDERS", Calendar = "CALENDAR", First = "first", Second = "second", Watch = "watch", Span = "span";
+    public const string FirstOutput = "MODULE-OUTPUT-FIRST", SecondOutput = "MODULE-OUTPUT-SECOND", WatchOutput = "MODULE-OUTPUT-WATCH", SpanOutput = "MODULE-OUTPUT-SPAN";
 
     private const string PipelineText = """
         {
@@ -27,6 +27,7 @@ public sealed class Workload
           "modules": {
             "first": { "topics": ["METERS", "CALENDAR"], "requires": ["METERS"] },
             "second": { "topics": ["ORDERS"], "dependsOn": ["first"], "requires": "any", "coalesce": "COALESCE" },
+            "span": { "topics": ["METERS"], "batch": { "kind": "window", "length": "3s", "lateness": "500ms" } },
             "watch": { "topics": ["METERS"], "trigger": { "interval": "3s" }, "onIncomplete": "wait", "batch": "none" }
           }
         }
