@@ -156,9 +156,7 @@ public sealed class BatchRegister(PipelineConfiguration pipeline, ShardOutputs o
         LateAnswers++;
         outputs.Raise(new AnswerLate(outputs.Shard, answer.Module, answer.BatchId, answer.Station));
         if (answer.Outcome != Outcome.Result) return;
-        var bytes = answer.Result.Memory;
-        outputs.Reject(source, answer.Offset, 0, answer.Station,
-            new Rejection("late-answer", $"{answer.Module} answered after its batch {answer.BatchId} was over"),
-            bytes, bytes.Length, Checksum.Of(bytes.Span), nowMs);
+        var reason = new Rejection("late-answer", $"{answer.Module} answered after its batch {answer.BatchId} was over");
+        outputs.Reject(DeadLetter.Of(source, answer.Offset, 0, answer.Station, reason, answer.Result.Memory, nowMs));
     }
 }

@@ -23,6 +23,7 @@ internal static class ShardRecovery
         around.NextTriggerId = Math.Max(1, state.NextTrigger);
         shard.MissingRecords = state.MissingRecords;
         shard.Batches.LateAnswers = state.LateAnswers;
+        shard.Outputs.Letters.Restore(state.LastLetter, state.LastLetterMs);
         foreach (var destination in state.Destinations)
         {
             shard.Outputs.Outbox.Restore(new TopicPartition(destination.Topic, destination.Partition), destination.NextSequence);
@@ -57,6 +58,8 @@ internal static class ShardRecovery
             NextTrigger = around.NextTriggerId,
             MissingRecords = shard.MissingRecords,
             LateAnswers = shard.Batches.LateAnswers,
+            LastLetter = shard.Outputs.Letters.LastNumber,
+            LastLetterMs = shard.Outputs.Letters.LastTimeMs,
         };
         foreach (var (destination, next) in shard.Outputs.Outbox.NextSequences)
         {

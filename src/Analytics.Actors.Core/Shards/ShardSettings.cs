@@ -29,6 +29,12 @@ public sealed record ShardSettings
     /// <summary>Outbox bytes of a shard at which it stops reading.</summary>
     public long OutboxBytesMax { get; init; } = 16 * 1024 * 1024;
 
+    /// <summary>How long dead letters stay in the store, ms.</summary>
+    public long LettersKeptMs { get; init; } = 14L * 24 * 3_600_000;
+
+    /// <summary>How many of them stay there for each shard, the newest.</summary>
+    public int LettersKeptMax { get; init; } = 10_000;
+
     /// <summary>Every part applied is raised as an event (trace, tests, checkers), not only counted.</summary>
     public bool DetailedEvents { get; init; }
 
@@ -41,6 +47,9 @@ public sealed record ShardSettings
     public string PartsTopic => $"{Group}.station-events";
     public string BatchTopic => $"{Group}.batch-results";
     public string DeadLetterTopic => $"{Group}.dead-letters";
+
+    /// <summary>Dead letters on their way through the normal path again.</summary>
+    public string ReplayTopic => $"{Group}.replays";
 
     public int PartitionsOf(string topic) =>
         topic == BatchTopic ? ShardCount : PartitionCounts.TryGetValue(topic, out var count) ? count : 1;
