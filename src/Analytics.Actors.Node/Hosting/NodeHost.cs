@@ -74,6 +74,9 @@ public sealed class NodeHost : IAsyncDisposable
     public RouterLoop? Router { get; private set; }
     public ModulePool? Pool => pool;
 
+    /// <summary>Null until the node has started.</summary>
+    public DeadLetterDesk? DeadLetters { get; private set; }
+
     /// <summary>This node has the module's code; calls of an enabled one that it lacks are answered with an error.</summary>
     public bool IsInstalled(string module) => parts.Modules.ContainsKey(module);
 
@@ -124,6 +127,8 @@ public sealed class NodeHost : IAsyncDisposable
             PartitionCounts = counts,
             RecordBytesMax = options.MaxRecordBytes,
             CallsMax = options.Limits.CallsInFlight,
+            LettersKeptMs = (long)options.DeadLetters.Kept.TotalMilliseconds,
+            LettersKeptMax = options.DeadLetters.KeptPerShard,
             ApplyTimes = parts.ApplyTimes,
         };
         producer = new PartitionProducer(parts.Kafka, kafkaLog);
@@ -152,9 +157,10 @@ public sealed class NodeHost : IAsyncDisposable
                 CommitRetryDelayMs = (long)options.Commit.RetryDelay.TotalMilliseconds,
             },
             parts.Store, producer, Observer, topic => counts.TryGetValue(topic, out var count) ? count : null, options.Limits.MailboxBytes, parts.Time);
-        source = new RouterSource(parts.Kafka, $"{options.Group}.router", SourceTopics().Select(RouterTopic.Of), Router, kafkaLog, parts.Time);
+        source = new RouterSource(parts.Kafka, $"{options.Group}.router", SourceTopics().Select(RouterTopic.Of).Append(new RouterTopic(ShardSettings.ReplayTopic, new StartPosition(StartKind.Earliest), new OutOfRangePolicy(OutOfRangeKind.Stop))), Router, kafkaLog, parts.Time);
         Router.Start(source);
         ownership = new Ownership(parts.Kafka, options.Group, ShardSettings.PartsTopic, Shards, kafkaLog);
+        DeadLetters = new DeadLetterDesk(this, parts.Store, parts.Time, logger);
         Failure = Task.WhenAny(Shards.Completion, Router.Completion, data.Completion, source.Completion, ownership.Completion).Unwrap();
         logger.LogInformation("NodeStarted: {NodeId} of {Group}, store {StoreId}, {Shards} shards", options.NodeId, options.Group, StoreId, options.Shards);
     }
@@ -196,6 +202,7 @@ public sealed class NodeHost : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await StopAsync().ConfigureAwait(false);
+        DeadLetters?.Dispose();
         Observer.Dispose();
     }
 
@@ -231,7 +238,7 @@ public sealed class NodeHost : IAsyncDisposable
     }
 
     private bool IsWritten(string topic) =>
-        topic == $"{options.Group}.dead-letters" || parts.Pipeline.Modules.Values.Any(module => module.Enabled && module.OutputTopic == topic);
+        topic == $"{options.Group}.dead-letters" || topic == $"{options.Group}.replays" || parts.Pipeline.Modules.Values.Any(module => module.Enabled && module.OutputTopic == topic);
 
     private async Task<Dictionary<string, int>> PrepareTopicsAsync(CancellationToken cancellation)
     {
@@ -239,7 +246,7 @@ public sealed class NodeHost : IAsyncDisposable
         await admin!.EnsureInternalTopicAsync($"{group}.station-events", options.Shards, cancellation).ConfigureAwait(false);
         await admin.EnsureInternalTopicAsync($"{group}.batch-results", options.Shards, cancellation).ConfigureAwait(false);
         var counts = new Dictionary<string, int>(StringComparer.Ordinal);
-        var writes = parts.Pipeline.Modules.Values.Select(module => module.OutputTopic).Append($"{group}.dead-letters").Where(IsWritten);
+        var writes = parts.Pipeline.Modules.Values.Select(module => module.OutputTopic).Append($"{group}.dead-letters").Append($"{group}.replays").Where(IsWritten);
         foreach (var topic in writes)
         {
             counts[topic] = await admin.GetPartitionCountAsync(topic).ConfigureAwait(false)

@@ -21,7 +21,8 @@ public sealed class NodeObserver : IDisposable
     private static readonly EventId Opened = new(1, "BatchOpened"), Answer = new(2, "BatchAnswer"), TimedOut = new(3, "BatchTimedOut"),
         Cached = new(4, "GlobalCached"), Applied = new(5, "GlobalApplied"), Records = new(6, "RecordsFetched"), Failed = new(7, "CallFailed"),
         Dead = new(8, "DeadLetter"), Missing = new(9, "RecordMissing"), Late = new(10, "AnswerLate"), Released = new(11, "ShardReleased"),
-        Positioned = new(12, "SourcesPositioned"), Stopped = new(13, "PartitionStopped"), Skipped = new(14, "Gap"), Ended = new(15, "LoopFailed");
+        Positioned = new(12, "SourcesPositioned"), Stopped = new(13, "PartitionStopped"), Skipped = new(14, "Gap"), Ended = new(15, "LoopFailed"),
+        Closed = new(20, "DeadLetterClosed");
 
     private readonly ILogger logger;
     private readonly TimeProvider time;
@@ -101,6 +102,9 @@ public sealed class NodeObserver : IDisposable
                     Metrics.DeadLettered(dead.Letter.Source.Topic, dead.Letter.Reason.Code);
                     Tell("dead-letter", dead.Letter.Station, $"{dead.Letter.Source} offset {dead.Letter.Offset} item {dead.Letter.Index}: {dead.Letter.Reason}");
                     logger.LogInformation(Dead, "DeadLetter: {Source} offset {Offset} item {Index}: {Reason}", dead.Letter.Source, dead.Letter.Offset, dead.Letter.Index, dead.Letter.Reason);
+                    break;
+                case DeadLetterClosed closed:
+                    logger.LogInformation(Closed, "DeadLetterClosed: {Letter} {State} by {By}", closed.Letter, closed.State, closed.By);
                     break;
                 case RecordMissing missing:
                     Counters.Missing++;
