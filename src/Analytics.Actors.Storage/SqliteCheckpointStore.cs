@@ -20,6 +20,7 @@ public sealed class SqliteCheckpointStore : ICheckpointStore
     private readonly SemaphoreSlim reading;
     private readonly ConcurrentBag<SqliteSession> idleReaders = [];
     private SqliteSession? writer;
+    private string storeId = "";
     private int shardCount;
     private bool disposed;
 
@@ -38,6 +39,7 @@ public sealed class SqliteCheckpointStore : ICheckpointStore
         ArgumentOutOfRangeException.ThrowIfLessThan(shardCount, 1);
         var identity = await WriteRepeatable(session => SqliteSchema.Open(session, path, group, shardCount), cancellation).ConfigureAwait(false);
         this.shardCount = shardCount;
+        storeId = identity.StoreId;
         return identity;
     }
 
@@ -65,6 +67,12 @@ public sealed class SqliteCheckpointStore : ICheckpointStore
     {
         RequireShard(shard);
         return await Read(session => SqliteShardReader.ReadEntities(session, shard, kind, keys), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<EntityState>> ReadPageAsync(ShardId shard, EntityKind kind, string? after, int limit, CancellationToken cancellation)
+    {
+        RequireShard(shard);
+        return await Read(session => SqliteShardReader.ReadPage(session, shard, kind, after, limit), cancellation).ConfigureAwait(false);
     }
 
     public async ValueTask<IReadOnlyList<SourceState>> UpdateSourcesAsync(IReadOnlyList<SourceState> changed, CancellationToken cancellation)
@@ -145,8 +153,9 @@ public sealed class SqliteCheckpointStore : ICheckpointStore
     /// <summary>The settings and hooks of the writing connection, for tests that make it fail.</summary>
     internal Task<T> WithWriter<T>(Func<SqliteSession, T> work) => Write(work, CancellationToken.None);
 
-    private static (Epoch Epoch, bool ReleasedInOrder) RaiseEpoch(SqliteSession session, ShardId shard, string owner)
+    private (Epoch Epoch, bool ReleasedInOrder) RaiseEpoch(SqliteSession session, ShardId shard, string owner)
     {
+        StoreRefusals.RequireSameStore(path, storeId, session.Prepare("SELECT store_id FROM store").Read(row => row.Text(0)).Single());
         var released = session.Prepare("SELECT released FROM shard WHERE shard = ?1").Bind(1, shard.Value).Read(row => row.Integer(0)).Single();
         var epoch = session.Prepare("UPDATE shard SET epoch = epoch + 1, owner = ?2, released = 0 WHERE shard = ?1 RETURNING epoch")
             .Bind(1, shard.Value).Bind(2, owner).Read(row => row.Integer(0)).Single();

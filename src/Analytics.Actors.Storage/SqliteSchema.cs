@@ -27,12 +27,7 @@ internal static class SqliteSchema
             .Prepare("SELECT version, name, applied_by FROM schema_version ORDER BY version DESC LIMIT 1")
             .Read(row => (Version: row.Integer(0), Name: row.Text(1), By: row.Text(2)))
             .FirstOrDefault();
-        if (applied.Version > Migrations.Latest)
-        {
-            throw new StoreRefusedException(
-                $"{path} has schema version {applied.Version} ('{applied.Name}', made by {applied.By}); "
-                + $"{Migrations.Binary} knows versions up to {Migrations.Latest}. Run {applied.By} or newer.");
-        }
+        StoreRefusals.RequireKnownVersion(path, applied.Version, applied.Name, applied.By);
         foreach (var migration in Migrations.All)
         {
             if (migration.Number <= applied.Version) continue;
@@ -58,18 +53,7 @@ internal static class SqliteSchema
             }
             return new StoreIdentity(storeId, Migrations.Latest);
         }
-        if (pinned[0].ShardCount != shardCount)
-        {
-            throw new StoreRefusedException(
-                $"{path} was made for {pinned[0].ShardCount} shards and is opened with {shardCount}. The shard count of a store "
-                + $"never changes: set it to {pinned[0].ShardCount}, or begin with a new database.");
-        }
-        if (pinned[0].Group != group)
-        {
-            throw new StoreRefusedException(
-                $"{path} belongs to the group '{pinned[0].Group}' and is opened by the group '{group}'. A store belongs to one "
-                + $"group: set the group to '{pinned[0].Group}', or give this group a database of its own.");
-        }
+        StoreRefusals.RequireSamePins(path, pinned[0].Group, pinned[0].ShardCount, group, shardCount);
         return new StoreIdentity(pinned[0].StoreId, Migrations.Latest);
     }
 }

@@ -42,9 +42,18 @@ internal static class SqliteShardReader
         return found;
     }
 
+    public static List<EntityState> ReadPage(SqliteSession session, ShardId shard, EntityKind kind, string? after, int limit)
+    {
+        // Every key comes after "", but for itself: the first page has a statement of its own.
+        var page = after is null
+            ? session.Prepare("SELECT kind, key, state FROM entity WHERE shard = ?1 AND kind = ?2 ORDER BY key LIMIT ?3")
+            : session.Prepare("SELECT kind, key, state FROM entity WHERE shard = ?1 AND kind = ?2 AND key > ?4 ORDER BY key LIMIT ?3").Bind(4, after);
+        return page.Bind(1, shard.Value).Bind(2, (int)kind).Bind(3, limit).Read(Entity);
+    }
+
     private static List<EntityState> ReadResidentEntities(SqliteSession session, ShardId shard) =>
-        session.Prepare("SELECT kind, key, state FROM entity WHERE shard = ?1 AND kind <> ?2 ORDER BY kind, key")
-            .Bind(1, shard.Value).Bind(2, (int)EntityKind.Window).Read(Entity);
+        session.Prepare("SELECT kind, key, state FROM entity WHERE shard = ?1 AND kind IN (?2, ?3) ORDER BY kind, key")
+            .Bind(1, shard.Value).Bind(2, (int)EntityKind.Batch).Bind(3, (int)EntityKind.Global).Read(Entity);
 
     private static EntityState Entity(SqliteStatement row) => new((EntityKind)row.Integer(0), row.Text(1), row.Blob(2));
 

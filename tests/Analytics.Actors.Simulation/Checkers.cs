@@ -15,12 +15,14 @@ public sealed class Checkers
 
     public long PartsApplied { get; private set; }
     public long BatchesTimedOut { get; private set; }
+    public long Passivated { get; private set; }
     public int Uploads { get; private set; }
 
     public void Observe(ShardEvent happened)
     {
         if (happened is PartApplied) PartsApplied++;
         if (happened is BatchTimedOut) BatchesTimedOut++;
+        if (happened is StationsPassivated passivated) Passivated += passivated.Count;
         if (happened is RecordMissing missing) findings.Add($"a router skipped a record: {missing}");
     }
 
@@ -28,7 +30,7 @@ public sealed class Checkers
     public IReadOnlyList<string> Judge(Cluster cluster, Workload workload)
     {
         var shards = Enumerable.Range(0, cluster.Settings.ShardCount)
-            .Select(shard => cluster.TakeOver(new ShardId(shard), "checker")).ToList();
+            .Select(shard => cluster.TakeOver(new ShardId(shard), "checker", whole: true)).ToList();
         CheckApplied(cluster, workload, shards);
         CheckWindows(cluster, workload, shards);
         CheckUploads(cluster, workload);

@@ -100,9 +100,13 @@ public sealed class Cluster
         return outcomes;
     }
 
-    public RecoveredShard TakeOver(ShardId shard, string owner)
+    /// <summary>Reads rows for a shard's owner, who may have been fenced since.</summary>
+    public NodeMessage Load(ShardLoad load) => Store.LoadAsync(load, default).AsTask().GetAwaiter().GetResult();
+
+    /// <param name="whole">With stations and windows, as the checkers want them.</param>
+    public RecoveredShard TakeOver(ShardId shard, string owner, bool whole = false)
     {
-        var recovered = Store.TakeOverWholeAsync(shard, owner, default).AsTask().GetAwaiter().GetResult();
+        var recovered = (whole ? Store.TakeOverWholeAsync(shard, owner, default) : Store.TakeOverAsync(shard, owner, default)).AsTask().GetAwaiter().GetResult();
         fences[shard] = (recovered.Epoch, recovered.CheckpointNumber);
         return recovered;
     }

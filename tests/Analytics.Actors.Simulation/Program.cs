@@ -14,13 +14,14 @@ if (bug is null)
     return 2;
 }
 
-long parts = 0, uploads = 0, timedOut = 0;
+long parts = 0, uploads = 0, timedOut = 0, passivated = 0;
 for (var seed = first; seed < first + seeds; seed++)
 {
     var result = Simulator.Run(seed, bug, nodes);
     parts += result.Checkers.PartsApplied;
     uploads += result.Checkers.Uploads;
     timedOut += result.Checkers.BatchesTimedOut;
+    passivated += result.Checkers.Passivated;
     if (result.Verdict == Verdict.Right)
     {
         if (seeds == 1) Console.WriteLine($"seed {seed}: right, trace {result.TraceHash:x16}, {result.Faults}");
@@ -34,7 +35,7 @@ for (var seed = first; seed < first + seeds; seed++)
     return (int)result.Verdict;
 }
 
-Console.WriteLine($"{seeds} seeds from {first}: right ({parts} parts applied, {uploads} uploads, {timedOut} batches by deadline)");
+Console.WriteLine($"{seeds} seeds from {first}: right ({parts} parts applied, {uploads} uploads, {timedOut} batches by deadline, {passivated} stations passivated)");
 return 0;
 
 int Option(string name, int otherwise) =>

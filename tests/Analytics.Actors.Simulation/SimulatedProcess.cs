@@ -68,6 +68,7 @@ public sealed class SimulatedProcess
             {
                 if (shard.IsDirty || shard.IsCommitting) yield return $"{Name}: shard {shard.Id} has something to commit";
                 if (shard.Outputs.Outbox.Count > 0) yield return $"{Name}: shard {shard.Id} has {shard.Outputs.Outbox.Count} outputs to send";
+                if (shard.ArrivalCount > 0 || !shard.IsScanned) yield return $"{Name}: shard {shard.Id} waits for stations";
                 if (shard.RunningCalls > 0) yield return $"{Name}: shard {shard.Id} has {shard.RunningCalls} calls running";
                 if (shard.Batches.Batches.Count > 0) yield return $"{Name}: shard {shard.Id} has {shard.Batches.Batches.Count} batches";
                 if (shard.Stations.Values.Sum(station => station.TriggerCount) is > 0 and var owed) yield return $"{Name}: shard {shard.Id} owes {owed} calls";
@@ -216,6 +217,9 @@ public sealed class SimulatedProcess
             case TakeOver takeOver:
                 World.After(World.Between(1, 30), () => TakeOverShard(takeOver.Shard));
                 break;
+            case ShardLoad load:
+                World.After(World.Between(1, 30), () => LoadRows(load));
+                break;
             case StartReading start:
                 reading[start.Partition] = (start.Next, false);
                 World.After(World.Between(1, 10), () => ReadLog(start.Partition, reading.GetValueOrDefault(start.Partition)));
@@ -277,6 +281,13 @@ public sealed class SimulatedProcess
         var recovered = cluster.TakeOver(shard, Name);
         World.Note($"{Name} takes over shard {shard} in epoch {recovered.Epoch}, checkpoint {recovered.CheckpointNumber}");
         World.After(World.Between(1, 50), () => Tell(new ShardTakenOver(recovered)));
+    }
+
+    private void LoadRows(ShardLoad load)
+    {
+        if (!IsAlive) return;
+        NodeMessage loaded = World.Chance(cluster.Faults.TakeOverFails) ? new LoadFailed(load, "simulated") : cluster.Load(load);
+        World.After(World.Between(1, 20), () => Tell(loaded));
     }
 
     // A new reading of a partition supersedes the old loop: it goes on only while the entry is the one it left.

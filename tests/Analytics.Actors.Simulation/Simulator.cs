@@ -24,6 +24,9 @@ public static class Simulator
             ShardCount = world.Random.Next(2, 5),
             StoreId = "5eed5eed5eed",
             DetailedEvents = true,
+            // So few that stations are passivated and loaded all the time.
+            StationsMax = world.Random.Next(2) == 0 ? 10_000 : world.Random.Next(1, 4),
+            PassivateAfterMs = 5_000,
             PartitionCounts = new Dictionary<string, int> { [Workload.FirstOutput] = 2, [Workload.SecondOutput] = 1, ["sim.dead-letters"] = 2 },
         };
         var cluster = new Cluster(world, settings, faults, bug, nodes) { Sources = Workload.Sources };

@@ -36,6 +36,12 @@ public interface ICheckpointStore : IDeadLetterStore, IAsyncDisposable
     ValueTask<IReadOnlyList<EntityState>> ReadEntitiesAsync(ShardId shard, EntityKind kind, IReadOnlyList<string>? keys, CancellationToken cancellation);
 
     /// <summary>
+    /// A page of a shard's entities of one kind: at most <paramref name="limit"/> of those whose key comes after
+    /// <paramref name="after"/> in the order of UTF-8 bytes (null: from the first one).
+    /// </summary>
+    ValueTask<IReadOnlyList<EntityState>> ReadPageAsync(ShardId shard, EntityKind kind, string? after, int limit, CancellationToken cancellation);
+
+    /// <summary>
     /// What is known of each source partition (partition count pinned per topic, incarnation, gaps), and the change of one:
     /// see <see cref="SourceState"/>. Upserts and returns all stored rows, by topic and partition; an empty list only reads.
     /// A stored incarnation never falls: a change that names a lower one is left out, and the answer tells.
@@ -171,8 +177,8 @@ public sealed record RecoveredShard
     public required byte[] ShardState { get; init; }
 
     /// <summary>
-    /// Stations, batches and globals, by kind and key: what the owner must have at once, for triggers and deadlines.
-    /// Windows are most of the bytes and are read when their station is activated.
+    /// Batches and globals, by kind and key: what the owner must have at once. Stations and their windows are read when
+    /// they are needed, so that a takeover takes as long with many of them as with few.
     /// </summary>
     public required IReadOnlyList<EntityState> Entities { get; init; }
     public required IReadOnlyList<PartitionPosition> Positions { get; init; }
@@ -201,13 +207,30 @@ public sealed class StoreRefusedException(string message) : Exception(message);
 public static class CheckpointStoreExtensions
 {
     /// <summary>
-    /// Takes a shard over with its windows. They are read after the epoch was raised and committed, so no earlier owner
-    /// can change them any more.
+    /// Takes a shard over with all of its state, for checks and reports. Stations and windows are read after the epoch was
+    /// raised and committed, so no earlier owner can change them any more.
     /// </summary>
     public static async ValueTask<RecoveredShard> TakeOverWholeAsync(this ICheckpointStore store, ShardId shard, string owner, CancellationToken cancellation)
     {
         var recovered = await store.TakeOverAsync(shard, owner, cancellation).ConfigureAwait(false);
+        var stations = await store.ReadEntitiesAsync(shard, EntityKind.Station, null, cancellation).ConfigureAwait(false);
         var windows = await store.ReadEntitiesAsync(shard, EntityKind.Window, null, cancellation).ConfigureAwait(false);
-        return recovered with { Entities = [.. recovered.Entities, .. windows] };
+        return recovered with { Entities = [.. stations, .. windows, .. recovered.Entities] };
+    }
+
+    /// <summary>Reads what a load asks for, and makes the message that reports it.</summary>
+    public static async ValueTask<Nodes.NodeMessage> LoadAsync(this ICheckpointStore store, Nodes.ShardLoad load, CancellationToken cancellation)
+    {
+        switch (load)
+        {
+            case Nodes.LoadStations ids:
+                var stations = await store.ReadEntitiesAsync(load.Shard, EntityKind.Station, ids.Stations, cancellation).ConfigureAwait(false);
+                var windows = await store.ReadEntitiesAsync(load.Shard, EntityKind.Window, ids.WindowKeys, cancellation).ConfigureAwait(false);
+                return new Nodes.StationsLoaded(ids, [.. stations, .. windows]);
+            case Nodes.LoadPage page:
+                return new Nodes.PageLoaded(page, await store.ReadPageAsync(load.Shard, page.Kind, page.After, page.Limit, cancellation).ConfigureAwait(false));
+            default:
+                throw new ArgumentOutOfRangeException(nameof(load), load, "not a load");
+        }
     }
 }

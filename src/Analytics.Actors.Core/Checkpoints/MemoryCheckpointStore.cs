@@ -62,6 +62,12 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
         lock (gate) return ValueTask.FromResult<IReadOnlyList<EntityState>>(Find(shard).ReadEntities(kind, keys));
     }
 
+    public ValueTask<IReadOnlyList<EntityState>> ReadPageAsync(ShardId shard, EntityKind kind, string? after, int limit, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        lock (gate) return ValueTask.FromResult<IReadOnlyList<EntityState>>(Find(shard).ReadPage(kind, after, limit));
+    }
+
     public ValueTask<IReadOnlyList<SourceState>> UpdateSourcesAsync(IReadOnlyList<SourceState> changed, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
@@ -178,7 +184,7 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
                 CheckpointNumber = number,
                 ReleasedInOrder = releasedInOrder,
                 ShardState = Copy(state),
-                Entities = [.. InOrder(entities.Where(row => row.Key.Kind != EntityKind.Window))],
+                Entities = [.. InOrder(entities.Where(row => row.Key.Kind is EntityKind.Batch or EntityKind.Global))],
                 Positions = [.. positions.Values.OrderBy(position => position.Partition)],
                 Marks = [.. marks.Values.OrderBy(mark => mark.Log).ThenBy(mark => mark.Source, Utf8Order.Instance)],
                 Outbox = [.. outbox.OrderBy(destination => destination.Key).SelectMany(destination => destination.Value.Values).Select(Copied)],
@@ -248,6 +254,9 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
                 if (entities.TryGetValue((kind, key), out var state)) found.Add(new EntityState(kind, key, Copy(state)));
             return found;
         }
+
+        public List<EntityState> ReadPage(EntityKind kind, string? after, int limit) =>
+            [.. InOrder(entities.Where(row => row.Key.Kind == kind && (after is null || Utf8Order.Instance.Compare(row.Key.Key, after) > 0))).Take(limit)];
 
         private bool IsFenced(ShardCheckpoint checkpoint) => checkpoint.Epoch.Value != epoch || checkpoint.Number != number + 1;
 

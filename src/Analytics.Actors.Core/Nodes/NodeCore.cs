@@ -100,7 +100,7 @@ public sealed class NodeCore(NodeSettings settings)
             {
                 if (slot.Phase is ShardPhase.Waiting or ShardPhase.Releasing) due = Earlier(due, slot.DueMs);
                 if (slot.Shard is not { } shard) continue;
-                if (slot.Phase == ShardPhase.Running) due = Earlier(due, shard.NextDueMs);
+                if (slot.Phase == ShardPhase.Running) due = Earlier(Earlier(due, shard.NextDueMs), slot.LoadAgainMs);
                 if (committing is null && shard.IsDirty) due = Earlier(due, CommitDueMs(shard));
             }
 
@@ -128,6 +128,9 @@ public sealed class NodeCore(NodeSettings settings)
             case ShardsLost lost: Lose(lost.Shards, effects); break;
             case ShardTakenOver taken: Start(taken.Recovered, nowMs, effects); break;
             case TakeOverFailed failed: TakeOverLater(failed, nowMs, effects); break;
+            case StationsLoaded loaded: SlotOf(loaded.Load)?.Shard!.StationsLoaded(loaded.Load.Stations, loaded.Rows, nowMs); break;
+            case PageLoaded loaded: SlotOf(loaded.Load)?.Shard!.PageLoaded(loaded.Load.Kind, loaded.Load.After, loaded.Rows, nowMs); break;
+            case LoadFailed failed: LoadAgainLater(failed, nowMs, effects); break;
             case StopRequested:
                 isStopping = true;
                 Revoke(slots.Keys.ToList(), nowMs, effects);
@@ -220,6 +223,18 @@ public sealed class NodeCore(NodeSettings settings)
         foreach (var record in read.Records) slot.Shard.Receive(record, nowMs);
     }
 
+    // The slot that a load was ordered for; null where the shard has been given up since, or is about to be.
+    private Slot? SlotOf(ShardLoad load) =>
+        slots.TryGetValue(load.Shard, out var slot) && slot.Phase == ShardPhase.Running && slot.Shard!.Epoch == load.Epoch ? slot : null;
+
+    private void LoadAgainLater(LoadFailed failed, long nowMs, List<NodeEffect> effects)
+    {
+        if (SlotOf(failed.Load) is not { } slot) return;
+        effects.Add(new Warn($"stations of shard {slot.Id} could not be read, it is tried again: {failed.Reason}"));
+        slot.FailedLoads.Add(failed.Load);
+        slot.LoadAgainMs ??= nowMs + random.Next(settings.RetryPauseMinMs, settings.RetryPauseMaxMs);
+    }
+
     private void Sent(OutputsSent sent)
     {
         if (Find(sent.Shard) is { } shard && shard.Epoch == sent.Epoch) shard.Outputs.Outbox.Acknowledged(sent.Destination, sent.UpToSequence);
@@ -236,6 +251,13 @@ public sealed class NodeCore(NodeSettings settings)
         foreach (var slot in slots.Values.ToList())
         {
             if (slot.Phase == ShardPhase.Running && slot.Shard!.NextDueMs <= nowMs) slot.Shard.TimePassed(nowMs);
+            if (slot.Phase == ShardPhase.Running && slot.LoadAgainMs <= nowMs)
+            {
+                slot.LoadAgainMs = null;
+                effects.AddRange(slot.FailedLoads);
+                slot.FailedLoads.Clear();
+            }
+
             if (slot.Phase != ShardPhase.Waiting || slot.DueMs > nowMs) continue;
             slot.Phase = ShardPhase.TakingOver;
             effects.Add(new TakeOver(slot.Id));
@@ -267,6 +289,7 @@ public sealed class NodeCore(NodeSettings settings)
             }
 
             shard.Outputs.Calls.Clear();
+            shard.TakeLoads(effects);
             shard.Outputs.Outbox.TakeSendable(sendable);
             if (sendable.Count == 0) continue;
             effects.Add(new SendOutputs(slot.Id, shard.Epoch, sendable.ToArray()));
@@ -382,6 +405,8 @@ public sealed class NodeCore(NodeSettings settings)
         lastEvents.AddRange(shard.Outputs.Events);
         slot.Shard = null;
         slot.IsPaused = false;
+        slot.FailedLoads.Clear();
+        slot.LoadAgainMs = null;
     }
 
     private void StopReadingOf(Slot slot, List<NodeEffect> effects)
@@ -416,5 +441,9 @@ public sealed class NodeCore(NodeSettings settings)
         public Shard? Shard { get; set; }
         public long DueMs { get; set; }
         public bool IsPaused { get; set; }
+
+        /// <summary>Loads that failed, and when they are ordered again, ms.</summary>
+        public List<ShardLoad> FailedLoads { get; } = [];
+        public long? LoadAgainMs { get; set; }
     }
 }

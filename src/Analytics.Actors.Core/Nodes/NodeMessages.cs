@@ -25,6 +25,15 @@ public sealed record ShardTakenOver(RecoveredShard Recovered) : NodeMessage;
 /// <summary>A takeover came to nothing; it is tried again after a pause.</summary>
 public sealed record TakeOverFailed(ShardId Shard, string Reason) : NodeMessage;
 
+/// <summary>The rows of the stations that <see cref="LoadStations"/> named; those without rows do not exist yet.</summary>
+public sealed record StationsLoaded(LoadStations Load, IReadOnlyList<EntityState> Rows) : NodeMessage;
+
+/// <summary>The page that <see cref="LoadPage"/> named.</summary>
+public sealed record PageLoaded(LoadPage Load, IReadOnlyList<EntityState> Rows) : NodeMessage;
+
+/// <summary>The store could not be read; the same load is ordered again after a pause.</summary>
+public sealed record LoadFailed(ShardLoad Load, string Reason) : NodeMessage;
+
 /// <summary>Records of one data partition, in order.</summary>
 public sealed record RecordsRead(TopicPartition Partition, IReadOnlyList<LogRecord> Records) : NodeMessage;
 
@@ -64,6 +73,15 @@ public abstract record NodeEffect;
 
 /// <summary>Raise the shard's epoch in the store, then read its state; report with ShardTakenOver or TakeOverFailed.</summary>
 public sealed record TakeOver(ShardId Shard) : NodeEffect;
+
+/// <summary>Read something of a shard's state in the background; report with LoadFailed where that does not work.</summary>
+public abstract record ShardLoad(ShardId Shard, Epoch Epoch) : NodeEffect;
+
+/// <summary>Read the rows of these stations and of their windows; report with StationsLoaded.</summary>
+public sealed record LoadStations(ShardId Shard, Epoch Epoch, IReadOnlyList<string> Stations, IReadOnlyList<string> WindowKeys) : ShardLoad(Shard, Epoch);
+
+/// <summary>Read a page of the shard's rows of one kind, those after a key; report with PageLoaded.</summary>
+public sealed record LoadPage(ShardId Shard, Epoch Epoch, EntityKind Kind, string? After, int Limit) : ShardLoad(Shard, Epoch);
 
 /// <summary>Read this partition from this offset on.</summary>
 public sealed record StartReading(TopicPartition Partition, long Next) : NodeEffect;

@@ -1,4 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
 using Analytics.Actors.Core.Batches;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Pipeline;
@@ -23,13 +22,19 @@ public readonly record struct LogRecord(TopicPartition Partition, long Offset, l
 /// </remarks>
 public sealed class Shard
 {
-    private readonly Dictionary<string, Station> stations = new(StringComparer.Ordinal);
+    private readonly ResidentStations residents = new();
+    private readonly Arrivals arrivals;
+    private readonly StationScan scan;
     private readonly HashSet<Station> dirtyStations = [];
     private readonly HashSet<string> dirtyGlobals = new(StringComparer.Ordinal);
-    private readonly PriorityQueue<Station, long> timers = new();
-    private readonly Dictionary<Station, long> scheduled = [];
+    // Timers of stations by id: those of passivated ones too.
+    private readonly PriorityQueue<string, long> timers = new();
+    private readonly Dictionary<string, long> scheduled = new(StringComparer.Ordinal);
     private readonly Dictionary<TopicPartition, PartitionPosition> positions = [];
     private readonly HashSet<TopicPartition> dirtyPositions = [];
+
+    // The next offset to take of each partition: ahead of the position while records wait.
+    private readonly Dictionary<TopicPartition, long> received = [];
     private readonly List<EntityState> emptied = [];
     private readonly List<ModuleCall> withheld = [];
     private readonly HashSet<CallId> running = [];
@@ -38,19 +43,26 @@ public sealed class Shard
     private readonly StationSurroundings around;
     private readonly ShardSettings settings;
     private readonly bool isCareful;
+
+    // A global topic calls modules, of every station: none may be passivated.
+    private readonly bool keepsAll;
     private long checkpointNumber;
+    private long committedNumber;
     private (long Number, IReadOnlyList<OutboxEntry> Entries, int Withheld)? committing;
     private long sweptMs;
 
     /// <summary>How often windows are searched for what is past its ttl, ms. Calls look for themselves.</summary>
     private const long SweepIntervalMs = 60_000;
 
+    /// <summary>Stations that one order to load names.</summary>
+    private const int LoadMost = 500;
+
     public Shard(ShardSettings settings, RecoveredShard recovered, long nowMs)
     {
         this.settings = settings;
         Id = recovered.Shard;
         Epoch = recovered.Epoch;
-        checkpointNumber = recovered.CheckpointNumber;
+        checkpointNumber = committedNumber = recovered.CheckpointNumber;
         sweptMs = nowMs;
         // After a crash a call begins only when the checkpoint with its attempt has committed: else a module that takes
         // the process down would do so for ever, uncounted.
@@ -60,7 +72,11 @@ public sealed class Shard
         Outputs = new ShardOutputs(Id, Epoch, settings);
         around = new StationSurroundings(settings.Pipeline, Outputs, StartCall);
         Batches = new BatchRegister(settings.Pipeline, Outputs, Marks, BatchLog);
-        ShardRecovery.Load(this, recovered, nowMs);
+        arrivals = new Arrivals(residents);
+        keepsAll = settings.Pipeline.Topics.Values.Any(topic => topic is { Scope: TopicScope.Global, Triggers: true } && around.TriggeredBy(topic.Name).Count > 0);
+        ShardRecovery.Load(this, recovered);
+        IsCounting = ShardRecovery.IsOfFirstVersion(recovered);
+        scan = new StationScan(recovered.CheckpointNumber == 0, keepsAll || IsCounting);
     }
 
     public ShardId Id { get; }
@@ -72,7 +88,22 @@ public sealed class Shard
     public ShardOutputs Outputs { get; }
     public Marks Marks { get; } = new();
     public BatchRegister Batches { get; }
-    public IReadOnlyDictionary<string, Station> Stations => stations;
+
+    /// <summary>The stations in memory.</summary>
+    public IReadOnlyDictionary<string, Station> Stations => residents.Stations;
+
+    /// <summary>The stations that exist, in memory or as rows.</summary>
+    public long StationCount { get; internal set; }
+
+    /// <summary>The stations of a state of the first version have not all been counted yet.</summary>
+    internal bool IsCounting { get; private set; }
+
+    /// <summary>Records that wait for stations to be loaded.</summary>
+    public int ArrivalCount => arrivals.Count;
+
+    /// <summary>Every station that owes a call has been loaded since the takeover.</summary>
+    public bool IsScanned => scan.IsDone;
+
     public IReadOnlyDictionary<string, TopicWindow> Globals => around.Globals;
     public IReadOnlyDictionary<TopicPartition, PartitionPosition> Positions => positions;
 
@@ -106,7 +137,8 @@ public sealed class Shard
     public Dictionary<string, long> AppliedByTopic { get; } = new(StringComparer.Ordinal);
 
     /// <summary>The shard has as much in hand as it may: reading pauses.</summary>
-    public bool IsFull => around.OwedCount >= settings.CallsMax || Outputs.Outbox.Bytes >= settings.OutboxBytesMax;
+    public bool IsFull => around.OwedCount >= settings.CallsMax || Outputs.Outbox.Bytes >= settings.OutboxBytesMax
+        || arrivals.Count >= settings.ArrivalsMax || arrivals.Bytes >= settings.ArrivalBytesMax;
 
     /// <summary>When the shard next wants to hear of time, ms; null: never.</summary>
     public long? NextDueMs
@@ -120,16 +152,86 @@ public sealed class Shard
         }
     }
 
-    /// <summary>A record of one of the shard's data partitions.</summary>
+    /// <summary>
+    /// A record of one of the shard's data partitions. One of stations that are not in memory waits for them, and all
+    /// later ones of its partition with it.
+    /// </summary>
     public void Receive(in LogRecord record, long nowMs)
     {
-        var next = positions.TryGetValue(record.Partition, out var position) ? position.Next : 0;
         // The reader was told to begin at the stored position; an echo from before a seek changes nothing.
-        if (record.Offset < next) return;
-        if (record.Partition == PartsLog) ReceiveParts(record, nowMs);
-        else if (record.Partition == BatchLog) ReceiveBatches(record, nowMs);
-        positions[record.Partition] = new PartitionPosition(record.Partition, record.Offset + 1, record.TimestampMs, Checksum.Of(record.Value.Span));
-        dirtyPositions.Add(record.Partition);
+        if (record.Offset < received.GetValueOrDefault(record.Partition)) return;
+        received[record.Partition] = record.Offset + 1;
+        if (record.Partition == PartsLog)
+        {
+            var arrival = Arrival.Of(record);
+            if (arrivals.Count > 0 || !IsReady(arrival)) arrivals.Enqueue(arrival);
+            else ReceiveParts(arrival, nowMs);
+        }
+        else
+        {
+            if (record.Partition == BatchLog) ReceiveBatches(record, nowMs);
+            Advance(record);
+        }
+    }
+
+    /// <summary>What the store is to be asked for: stations that are needed, and the next page to look through.</summary>
+    public void TakeLoads(List<Nodes.NodeEffect> effects)
+    {
+        if (around.IsClosed) return;
+        if (residents.HasLoads)
+        {
+            foreach (var stations in residents.TakeLoads().Chunk(LoadMost))
+            {
+                effects.Add(new Nodes.LoadStations(Id, Epoch, stations, StationRows.WindowKeys(stations, settings.Pipeline)));
+            }
+        }
+
+        if (scan.TakePage() is var (kind, after)) effects.Add(new Nodes.LoadPage(Id, Epoch, kind, after, StationScan.PageSize));
+    }
+
+    /// <summary>Stations have been read; those without rows are new. What waited for them goes on.</summary>
+    public void StationsLoaded(IReadOnlyList<string> stations, IReadOnlyList<EntityState> rows, long nowMs)
+    {
+        var byStation = rows.ToLookup(row => row.Kind == EntityKind.Window ? StationRows.StationOf(row.Key) : row.Key, StringComparer.Ordinal);
+        foreach (var id in stations)
+        {
+            if (!residents.EndLoad(id)) continue;
+            scan.Loaded(id);
+            var station = new Station(id, around);
+            residents.Add(station, nowMs);
+            if (byStation.Contains(id))
+            {
+                StationRows.Load(station, byStation[id], around);
+                if (IsCounting) StationCount++;
+                station.IsCounted = true;
+                station.Resume(nowMs);
+            }
+
+            AfterStation(station);
+        }
+
+        GoOn(nowMs);
+    }
+
+    /// <summary>A page of rows that the new owner looks through has been read.</summary>
+    public void PageLoaded(EntityKind kind, string? after, IReadOnlyList<EntityState> rows, long nowMs)
+    {
+        List<string> load = [];
+        List<(string Station, long DueMs)> wake = [];
+        scan.Page(kind, after, rows, nowMs, load, wake);
+        foreach (var id in load)
+        {
+            if (residents.IsResident(id)) continue;
+            scan.Await(id);
+            residents.Load(id);
+        }
+
+        foreach (var (id, due) in wake)
+        {
+            if (!residents.IsResident(id)) Schedule(id, due);
+        }
+
+        GoOn(nowMs);
     }
 
     /// <summary>A module call ended.</summary>
@@ -173,15 +275,7 @@ public sealed class Shard
     /// <summary>Time has come to <paramref name="nowMs"/>.</summary>
     public void TimePassed(long nowMs)
     {
-        while (timers.TryPeek(out var station, out var due) && due <= nowMs)
-        {
-            timers.Dequeue();
-            if (!scheduled.TryGetValue(station, out var wanted) || wanted != due) continue;
-            scheduled.Remove(station);
-            station.TimePassed(nowMs);
-            AfterStation(station);
-        }
-
+        FireTimers(nowMs);
         Batches.TimePassed(nowMs);
         if (nowMs - sweptMs >= SweepIntervalMs) Sweep(nowMs);
     }
@@ -193,6 +287,9 @@ public sealed class Shard
     public void StopCalls()
     {
         around.IsClosed = true;
+        // What waits for stations is read again by the next owner.
+        arrivals.Clear();
+        residents.Close();
         foreach (var call in withheld) running.Remove(call.Id);
         withheld.Clear();
         if (committing is { } taken) committing = (taken.Number, taken.Entries, 0);
@@ -205,7 +302,9 @@ public sealed class Shard
         if (committing is not null) throw new InvalidOperationException($"A checkpoint of shard {Id} is under way.");
         if (release) InterruptCalls();
         Outputs.PackAnswers(nowMs);
-        var entities = ShardRecovery.SaveChanged(dirtyStations, dirtyGlobals, around, emptied);
+        checkpointNumber++;
+        foreach (var station in dirtyStations) station.SavedIn = checkpointNumber;
+        var entities = StationRows.SaveChanged(dirtyStations, dirtyGlobals, around, emptied);
         Batches.TakeChanged(entities);
         dirtyStations.Clear();
         dirtyGlobals.Clear();
@@ -218,8 +317,8 @@ public sealed class Shard
         {
             Shard = Id,
             Epoch = Epoch,
-            Number = ++checkpointNumber,
-            ShardState = ShardRecovery.SaveShard(this, around),
+            Number = checkpointNumber,
+            ShardState = ShardRecovery.SaveShard(this),
             Entities = entities,
             Positions = changed,
             Marks = Marks.TakeChanged(),
@@ -228,7 +327,8 @@ public sealed class Shard
             LettersAdded = Outputs.Letters.TakeAdded(),
             LettersChanged = Outputs.Letters.TakeChanged(),
             LettersExpired = expired,
-            Release = release,
+            // A careful owner that has not seen every owed call hands its care on.
+            Release = release && (scan.IsDone || !isCareful),
         };
         committing = (checkpoint.Number, added, withheld.Count);
         return checkpoint;
@@ -239,42 +339,82 @@ public sealed class Shard
     {
         if (committing is not { } taken || taken.Number != number) return;
         committing = null;
+        committedNumber = number;
         Outputs.Outbox.Committed(taken.Entries);
         for (var index = 0; index < taken.Withheld; index++) Outputs.Calls.Add(withheld[index]);
         withheld.RemoveRange(0, taken.Withheld);
+        if (residents.Stations.Count > settings.StationsMax) Passivate(long.MinValue);
     }
-
-    internal long NextTriggerId => around.NextTriggerId;
 
     internal StationSurroundings Around => around;
 
-    internal Station StationOf(string id)
+    internal void Restore(PartitionPosition position)
     {
-        if (!stations.TryGetValue(id, out var station)) stations.Add(id, station = new Station(id, around));
-        return station;
+        positions[position.Partition] = position;
+        received[position.Partition] = position.Next;
     }
 
-    internal void Restore(PartitionPosition position) => positions[position.Partition] = position;
-
-    internal void AfterStation(Station station)
+    private void AfterStation(Station station)
     {
         if (station.IsDirty) dirtyStations.Add(station);
-        if (station.NextDueMs is { } due)
+        if (station.NextDueMs is { } due) Schedule(station.Id, due);
+        else scheduled.Remove(station.Id);
+    }
+
+    private void Schedule(string station, long dueMs)
+    {
+        if (scheduled.TryGetValue(station, out var known) && known == dueMs) return;
+        scheduled[station] = dueMs;
+        timers.Enqueue(station, dueMs);
+    }
+
+    private void FireTimers(long nowMs)
+    {
+        while (timers.TryPeek(out var id, out var due) && due <= nowMs)
         {
-            if (scheduled.TryGetValue(station, out var known) && known == due) return;
-            scheduled[station] = due;
-            timers.Enqueue(station, due);
-        }
-        else
-        {
-            scheduled.Remove(station);
+            timers.Dequeue();
+            if (!scheduled.TryGetValue(id, out var wanted) || wanted != due) continue;
+            scheduled.Remove(id);
+            if (residents.Find(id) is { } station)
+            {
+                residents.Use(station, nowMs);
+                station.TimePassed(nowMs);
+                AfterStation(station);
+            }
+            else if (!around.IsClosed)
+            {
+                // It sees what is due when it is here.
+                residents.Load(id);
+            }
         }
     }
 
-    private void ReceiveParts(in LogRecord record, long nowMs)
+    private bool IsReady(Arrival arrival) =>
+        (!arrival.IsGlobal || scan.IsDone) && arrival.Stations.All(residents.IsResident);
+
+    // Stations have come: first what was due to them, then the records that waited for them.
+    private void GoOn(long nowMs)
     {
-        if (!TryParse(PartsEnvelope.Parser, record, nowMs, out var envelope)) return;
-        foreach (var parts in envelope.Records) ReceiveRecord(parts, nowMs);
+        if (scan.IsDone) IsCounting = false;
+        FireTimers(nowMs);
+        while (arrivals.TryPeek(out var arrival) && IsReady(arrival))
+        {
+            ReceiveParts(arrival, nowMs);
+            arrivals.Dequeue();
+        }
+    }
+
+    private void Advance(in LogRecord record)
+    {
+        positions[record.Partition] = new PartitionPosition(record.Partition, record.Offset + 1, record.TimestampMs, Checksum.Of(record.Value.Span));
+        dirtyPositions.Add(record.Partition);
+    }
+
+    private void ReceiveParts(Arrival arrival, long nowMs)
+    {
+        if (arrival.Envelope is null) RejectEnvelope(arrival.Record, arrival.Failure, nowMs);
+        else foreach (var parts in arrival.Envelope.Records) ReceiveRecord(parts, nowMs);
+        Advance(arrival.Record);
     }
 
     private void ReceiveRecord(RecordParts record, long nowMs)
@@ -341,7 +481,14 @@ public sealed class Shard
         }
         else
         {
-            var station = StationOf(part.Station);
+            var station = residents.Find(part.Station)!;
+            if (!station.IsCounted)
+            {
+                station.IsCounted = true;
+                StationCount++;
+            }
+
+            residents.Use(station, nowMs);
             station.Apply(topic, arrival, nowMs);
             AfterStation(station);
         }
@@ -369,8 +516,8 @@ public sealed class Shard
         if (!change.Changed) return;
         dirtyGlobals.Add(topic.Name);
         Outputs.Raise(new GlobalCached(Id, topic.Name));
-        if (stations.Count > 0) Outputs.Raise(new GlobalApplied(Id, topic.Name, stations.Count));
-        foreach (var station in stations.Values)
+        if (StationCount > 0) Outputs.Raise(new GlobalApplied(Id, topic.Name, (int)StationCount));
+        foreach (var station in residents.Stations.Values)
         {
             if (!topic.Triggers && station.TriggerCount == 0) continue;
             station.GlobalChanged(topic, nowMs);
@@ -380,7 +527,17 @@ public sealed class Shard
 
     private void ReceiveBatches(in LogRecord record, long nowMs)
     {
-        if (!TryParse(BatchEnvelope.Parser, record, nowMs, out var envelope)) return;
+        BatchEnvelope envelope;
+        try
+        {
+            envelope = BatchEnvelope.Parser.ParseFrom(record.Value.Span);
+        }
+        catch (InvalidProtocolBufferException failure)
+        {
+            RejectEnvelope(record, failure.Message, nowMs);
+            return;
+        }
+
         foreach (var manifest in envelope.Manifests) ReceiveManifest(manifest, nowMs);
         if (envelope.Answers.Count == 0) return;
         if (!Origin.TryParse(envelope.Origin, out var origin) || origin.Store != settings.StoreId)
@@ -421,21 +578,6 @@ public sealed class Shard
         Outputs.Raise(new RecordMissing(Id, source, previousOffset));
     }
 
-    private bool TryParse<T>(MessageParser<T> parser, in LogRecord record, long nowMs, [NotNullWhen(true)] out T? envelope) where T : class, IMessage<T>
-    {
-        envelope = null;
-        try
-        {
-            envelope = parser.ParseFrom(record.Value.Span);
-            return true;
-        }
-        catch (InvalidProtocolBufferException failure)
-        {
-            RejectEnvelope(record, failure.Message, nowMs);
-            return false;
-        }
-    }
-
     private void RejectEnvelope(in LogRecord record, string detail, long nowMs) =>
         Outputs.Reject(DeadLetter.Of(
             new SourcePartition(record.Partition.Topic, 0, record.Partition.Partition), record.Offset, 0, "", new Rejection("bad-envelope", detail), record.Value, nowMs));
@@ -451,7 +593,7 @@ public sealed class Shard
 
     private void InterruptCalls()
     {
-        foreach (var station in stations.Values)
+        foreach (var station in residents.Stations.Values)
         {
             if (station.TriggerCount == 0) continue;
             station.Interrupt();
@@ -466,15 +608,25 @@ public sealed class Shard
     {
         sweptMs = nowMs;
         Outputs.Letters.TimePassed(nowMs);
-        foreach (var station in stations.Values.ToList())
+        foreach (var station in residents.Stations.Values.ToList())
         {
             station.Expire(nowMs);
             AfterStation(station);
             if (!station.IsEmpty) continue;
-            stations.Remove(station.Id);
-            scheduled.Remove(station);
+            residents.Remove(station);
+            scheduled.Remove(station.Id);
             dirtyStations.Remove(station);
-            ShardRecovery.Delete(station, emptied);
+            if (station.IsCounted) StationCount--;
+            StationRows.Delete(station, emptied);
         }
+
+        Passivate(nowMs - settings.PassivateAfterMs);
+    }
+
+    private void Passivate(long idleSinceMs)
+    {
+        if (keepsAll || !scan.IsDone) return;
+        var count = residents.Passivate(settings.StationsMax, idleSinceMs, committedNumber);
+        if (count > 0) Outputs.Raise(new StationsPassivated(Id, count));
     }
 }

@@ -22,6 +22,9 @@ public sealed record DeadLettered(ShardId Shard, DeadLetter Letter) : ShardEvent
 /// <summary>A dead letter was replayed or discarded, by whom.</summary>
 public sealed record DeadLetterClosed(ShardId Shard, DeadLetterId Letter, Checkpoints.DeadLetterState State, string By) : ShardEvent(Shard);
 
+/// <summary>So many stations left memory; their rows say all of them.</summary>
+public sealed record StationsPassivated(ShardId Shard, int Count) : ShardEvent(Shard);
+
 /// <summary>A module call ended; Outcome is result, nothing, error or timeout.</summary>
 /// <param name="IsFinal">The answer; false: an error that is tried again.</param>
 /// <param name="InputMs">When the trigger had its input, ms: what this call has waited and taken since, with all attempts.</param>

@@ -35,6 +35,16 @@ public sealed record ShardSettings
     /// <summary>How many of them stay there for each shard, the newest.</summary>
     public int LettersKeptMax { get; init; } = 10_000;
 
+    /// <summary>Stations that a shard keeps in memory; those used longest ago are passivated. Those that owe a call stay all the same.</summary>
+    public int StationsMax { get; init; } = 10_000;
+
+    /// <summary>A station that nothing has needed for so long is passivated, ms.</summary>
+    public long PassivateAfterMs { get; init; } = 600_000;
+
+    /// <summary>Records that may wait for stations to be loaded before the shard stops reading, and their bytes.</summary>
+    public int ArrivalsMax { get; init; } = 10_000;
+    public long ArrivalBytesMax { get; init; } = 16 * 1024 * 1024;
+
     /// <summary>Every part applied is raised as an event (trace, tests, checkers), not only counted.</summary>
     public bool DetailedEvents { get; init; }
 

@@ -64,11 +64,33 @@ public sealed class Station
     /// <summary>Calls owed: waiting, queued or running.</summary>
     public int TriggerCount => queues.Values.Sum(queue => queue.Count);
 
-    public bool IsDirty => CoreIsDirty || dirtyWindows.Count > 0;
+    public bool IsDirty => CoreIsDirty || dirtyWindows.Count > 0 || !WakeIsSaved;
 
     internal bool CoreIsDirty { get; set; }
 
     internal bool WasSaved { get; set; }
+
+    /// <summary>When its row says that the station wants to be in memory, ms; null: never.</summary>
+    internal long? SavedWakeMs { get; set; }
+
+    /// <summary>A new owner would wake the station in time. Waking it too early does no harm.</summary>
+    internal bool WakeIsSaved => NextDueMs is { } due ? SavedWakeMs <= due : SavedWakeMs is null;
+
+    /// <summary>The shard's checkpoint that holds its last change.</summary>
+    internal long SavedIn { get; set; }
+
+    /// <summary>When a record, timer or call last needed the station, ms.</summary>
+    internal long LastUsedMs { get; set; }
+
+    /// <summary>Its place among the stations in memory.</summary>
+    internal LinkedListNode<Station>? Order { get; set; }
+
+    /// <summary>The shard has counted it among the stations that exist.</summary>
+    internal bool IsCounted { get; set; }
+
+    /// <summary>Its rows say all of it, and nothing is owed or under way: it may leave memory.</summary>
+    internal bool IsAtRest => !IsDirty && waitingForSecond.Count == 0 && queues.Values.All(queue => queue is { Count: 0, IsStuck: false })
+        && windows.Values.All(window => window is not SecondsWindow { SilenceDueMs: not null });
 
     internal IReadOnlyCollection<string> DirtyWindows => dirtyWindows;
 

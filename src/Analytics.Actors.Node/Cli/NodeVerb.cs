@@ -4,7 +4,6 @@ using Analytics.Actors.Node.Hosting;
 using Analytics.Actors.Node.Http;
 using Analytics.Actors.Node.Logging;
 using Analytics.Actors.Node.Modules;
-using Analytics.Actors.Storage;
 using Microsoft.Extensions.Logging;
 
 namespace Analytics.Actors.Node.Cli;
@@ -19,14 +18,13 @@ internal static class NodeVerb
         var pipeline = Files.Pipeline(options.Pipeline);
         var problems = ConfigCheck.Compare(options.Pipeline, pipeline, options);
         if (problems.Count > 0) throw new BadArgumentsException(string.Join(Environment.NewLine, problems));
-        if (options.Store.Path is not { } path) throw new BadArgumentsException("store.url: PostgreSQL is not supported yet; use store.path for a SQLite file");
 
         using var logging = LoggingSetup.Create(options.Log);
         var logger = logging.CreateLogger("Analytics.Actors.Node");
         logger.LogInformation("effective configuration:\n{Configuration}", options.Describe());
         var kafka = options.ToKafkaClientOptions();
         var catalog = ModuleCatalog.WithBuiltIns(pipeline.CodeTables);
-        await using var store = new SqliteCheckpointStore(path);
+        await using var store = options.Store.Connect();
         await using var node = new NodeHost(options, new NodeParts
         {
             Pipeline = pipeline,

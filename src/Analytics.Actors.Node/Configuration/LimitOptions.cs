@@ -5,10 +5,10 @@ namespace Analytics.Actors.Node.Configuration;
 /// <summary>Bounds of memory. Reaching one pauses consumption; nothing grows instead.</summary>
 public sealed record LimitOptions
 {
-    /// <summary>Messages waiting in one shard's mailbox.</summary>
+    /// <summary>Records of one shard that wait for stations to be read from the database.</summary>
     public int MailboxMessages { get; init; } = 10_000;
 
-    /// <summary>Bytes waiting in one shard's mailbox.</summary>
+    /// <summary>Bytes waiting in the node's mailbox, and in one shard for stations to be read.</summary>
     public long MailboxBytes { get; init; } = 64L * 1024 * 1024;
 
     /// <summary>Module calls of one shard that have not come back yet.</summary>
@@ -17,8 +17,11 @@ public sealed record LimitOptions
     /// <summary>Kilobytes that a Kafka consumer may fetch ahead (librdkafka's queued.max.messages.kbytes).</summary>
     public int QueuedMaxMessagesKbytes { get; init; } = 65_536;
 
-    /// <summary>Stations and batches that one shard keeps in memory; the others wait in the database.</summary>
+    /// <summary>Stations that one shard keeps in memory; the others wait in the database.</summary>
     public int Entities { get; init; } = 10_000;
+
+    /// <summary>A station that nothing has needed for so long leaves memory.</summary>
+    public TimeSpan PassivateAfter { get; init; } = TimeSpan.FromMinutes(10);
 
     internal static LimitOptions Read(ConfigurationObject section, int recordBytesMax)
     {
@@ -31,6 +34,7 @@ public sealed record LimitOptions
             CallsInFlight = (int)(section.Find("callsInFlight")?.Integer(1, 1_000_000) ?? defaults.CallsInFlight),
             QueuedMaxMessagesKbytes = (int)(section.Find("queuedMaxMessagesKbytes")?.Integer(1, 2_097_151) ?? defaults.QueuedMaxMessagesKbytes),
             Entities = (int)(section.Find("entities")?.Integer(1, 100_000_000) ?? defaults.Entities),
+            PassivateAfter = section.Find("passivateAfterSeconds")?.Integer(1, 31_536_000) is { } seconds ? TimeSpan.FromSeconds(seconds) : defaults.PassivateAfter,
         };
         if (options.MailboxBytes < recordBytesMax)
         {
@@ -48,5 +52,6 @@ public sealed record LimitOptions
         ("limits.callsInFlight", NodeOptions.Text(CallsInFlight)),
         ("limits.queuedMaxMessagesKbytes", NodeOptions.Text(QueuedMaxMessagesKbytes)),
         ("limits.entities", NodeOptions.Text(Entities)),
+        ("limits.passivateAfterSeconds", NodeOptions.Text((long)PassivateAfter.TotalSeconds)),
     ];
 }

@@ -1,4 +1,6 @@
+using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Storage;
 
 namespace Analytics.Actors.Node.Configuration;
 
@@ -10,6 +12,9 @@ public sealed record StoreOptions
 
     /// <summary>postgres://user:password@host:port/database, or a connection string with Host=...; null for SQLite.</summary>
     public string? Url { get; init; }
+
+    /// <summary>The store that these options name, not opened yet.</summary>
+    public ICheckpointStore Connect() => Path is not null ? new SqliteCheckpointStore(Path) : new PostgreSqlCheckpointStore(PostgreSqlAddress.Parse(Url!));
 
     private const string UrlForm = "sqlite:FILE, postgres://USER:PASSWORD@HOST:PORT/DATABASE (special characters percent-encoded), or a connection string with Host=...";
     private static readonly string[] SqlitePrefixes = ["sqlite:///", "sqlite://", "sqlite:"];
@@ -47,13 +52,20 @@ public sealed record StoreOptions
             }
         }
 
-        if (IsPostgresUrl(text) || IsConnectionString(text)) return new StoreOptions { Url = text };
-        value.Refuse($"must be {UrlForm}");
-        return new StoreOptions();
+        try
+        {
+            _ = PostgreSqlAddress.Parse(text);
+            return new StoreOptions { Url = text };
+        }
+        catch (FormatException wrong)
+        {
+            value.Refuse($"{wrong.Message}; it must be {UrlForm}");
+            return new StoreOptions();
+        }
     }
 
     private static bool IsPostgresUrl(string text) =>
-        Uri.TryCreate(text, UriKind.Absolute, out var uri) && uri.Scheme is "postgres" or "postgresql" && uri.Host.Length > 0;
+        Uri.TryCreate(text, UriKind.Absolute, out var uri) && uri.Scheme is "postgres" or "postgresql";
 
     private static bool IsConnectionString(string text)
     {

@@ -41,7 +41,7 @@ public sealed class DemoView(NodeHost node, DemoLedger ledger, PipelineConfigura
         if (node.Shards is { } shards)
         {
             (stations, open) = await shards.Ask(core => (
-                core.Running.Sum(shard => shard.Stations.Count),
+                (int)core.Running.Sum(shard => shard.StationCount),
                 core.Running.SelectMany(shard => shard.Batches.Batches.Keys).GroupBy(key => key.Module).ToDictionary(group => group.Key, group => group.LongCount()))).ConfigureAwait(false);
         }
 

@@ -129,6 +129,10 @@ public sealed class NodeHost : IAsyncDisposable
             CallsMax = options.Limits.CallsInFlight,
             LettersKeptMs = (long)options.DeadLetters.Kept.TotalMilliseconds,
             LettersKeptMax = options.DeadLetters.KeptPerShard,
+            StationsMax = options.Limits.Entities,
+            PassivateAfterMs = (long)options.Limits.PassivateAfter.TotalMilliseconds,
+            ArrivalsMax = options.Limits.MailboxMessages,
+            ArrivalBytesMax = options.Limits.MailboxBytes,
             ApplyTimes = parts.ApplyTimes,
         };
         producer = new PartitionProducer(parts.Kafka, kafkaLog);
@@ -228,6 +232,14 @@ public sealed class NodeHost : IAsyncDisposable
             .ToList()).ConfigureAwait(false);
         var ends = await Task.WhenAll(positions.Select(position => reader.GetHighWatermark(position.Log))).ConfigureAwait(false);
         return positions.Select((position, index) => (position.Log, position.Next, ends[index])).ToList();
+    }
+
+    /// <summary>The rows of one station and of its windows, as the last checkpoint left them.</summary>
+    public async Task<IReadOnlyList<EntityState>> ReadStationAsync(ShardId shard, string station)
+    {
+        var own = await parts.Store.ReadEntitiesAsync(shard, EntityKind.Station, [station], CancellationToken.None).ConfigureAwait(false);
+        var windows = await parts.Store.ReadEntitiesAsync(shard, EntityKind.Window, StationRows.WindowKeys([station], parts.Pipeline), CancellationToken.None).ConfigureAwait(false);
+        return [.. own, .. windows];
     }
 
     private IEnumerable<TopicConfiguration> SourceTopics()

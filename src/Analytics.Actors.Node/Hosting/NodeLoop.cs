@@ -222,6 +222,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
             case SendOutputs send: lanes.Send(send); break;
             case Commit commit: _ = CommitAsync(commit.Checkpoints); break;
             case TakeOver takeOver: _ = TakeOverAsync(takeOver.Shard); break;
+            case ShardLoad load: _ = LoadAsync(load); break;
             case StartReading start: _ = data!.Assign(start.Partition, start.Next); break;
             case StopReading stop: _ = data!.Unassign(stop.Partition); break;
             case PauseReading pause: _ = pause.Pause ? data!.Pause(pause.Partition) : data!.Resume(pause.Partition); break;
@@ -263,7 +264,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         await Task.Yield();
         try
         {
-            var recovered = await store.TakeOverWholeAsync(shard, owner, CancellationToken.None).ConfigureAwait(false);
+            var recovered = await store.TakeOverAsync(shard, owner, CancellationToken.None).ConfigureAwait(false);
             observer.TookOver(shard, null);
             mailbox.Post(new ShardTakenOver(recovered));
         }
@@ -271,6 +272,19 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         {
             observer.TookOver(shard, failure.Message);
             mailbox.Post(new TakeOverFailed(shard, failure.Message));
+        }
+    }
+
+    private async Task LoadAsync(ShardLoad load)
+    {
+        await Task.Yield();
+        try
+        {
+            mailbox.Post(await store.LoadAsync(load, CancellationToken.None).ConfigureAwait(false));
+        }
+        catch (Exception failure)
+        {
+            mailbox.Post(new LoadFailed(load, failure.Message));
         }
     }
 

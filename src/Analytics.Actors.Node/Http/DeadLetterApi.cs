@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Analytics.Actors.Core;
@@ -133,8 +134,14 @@ internal static class DeadLetterApi
             var other => throw Wrong($"state: value \"{other}\": must be open, replayed, discarded or all"),
         });
 
-    private static string? Named(Func<string, string?> given, string name) =>
-        given(name) is not { } text ? null : text.Length is > 0 and <= TextMost ? text : throw Wrong($"{name}: must be 1 to {TextMost} characters");
+    private static string? Named(Func<string, string?> given, string name)
+    {
+        if (given(name) is not { } text) return null;
+        if (text.Length is 0 or > TextMost) throw Wrong($"{name}: must be 1 to {TextMost} characters");
+        // Half a surrogate pair is no text of any letter; only a station's id may have control characters.
+        var isText = Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text)) == text && (name == "station" || !text.Any(char.IsControl));
+        return isText ? text : throw Wrong($"{name}: has characters that it cannot have");
+    }
 
     /// <summary>A time with a zone (else UTC), or a span before now, as ms since 1970 UTC.</summary>
     private static long? Time(Func<string, string?> given, string name)

@@ -1,6 +1,8 @@
 using System.Text;
 using System.Text.Json.Nodes;
+using Analytics.Actors.Core;
 using Analytics.Actors.Core.Nodes;
+using Analytics.Actors.Core.Records;
 using Analytics.Actors.Node.Hosting;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -79,9 +81,18 @@ public static class NodeApi
     private static async Task<IResult> StationAsync(NodeHost node, string id)
     {
         if (id.Length == 0) throw new RequestRefusedException(StatusCodes.Status400BadRequest, "id: name a station, as /api/v1/stations/ID or /api/v1/station?id=ID");
-        return await AskAsync(node, core => StationViews.Capture(core, id)) is { } found
+        var station = await AskAsync(node, core => StationViews.Capture(core, id)) ?? await Answered(node, () => StoredStationAsync(node, id));
+        return station is { } found
             ? JsonResponses.Json(StationViews.Station(node, found))
             : JsonResponses.Error(StatusCodes.Status404NotFound, $"no station '{id}' on this node");
+    }
+
+    // One that waits in the database; only its shard's owner can say that it has not changed since.
+    private static async Task<CapturedStation?> StoredStationAsync(NodeHost node, string id)
+    {
+        var shard = new ShardId(Murmur2.Partition(id, node.Options.Shards));
+        var epoch = await node.Shards!.Ask(core => core.Find(shard)?.Epoch);
+        return epoch is { } owned ? StationViews.Restore(node, id, shard, owned, await node.ReadStationAsync(shard, id)) : null;
     }
 
     private static async Task<JsonNode> StationsAsync(NodeHost node, HttpRequest request)
@@ -95,7 +106,7 @@ public static class NodeApi
             all.AddRange(await AskAsync(node, core => StationViews.Lines(core, shard)));
         }
 
-        return StationViews.Stations(all, after, limit);
+        return StationViews.Stations(all, await AskAsync(node, core => core.Running.Sum(shard => shard.StationCount)), after, limit);
     }
 
     private static Task<JsonArray> ListAsync(NodeHost node, HttpRequest request, Func<NodeCore, int, JsonArray> view)

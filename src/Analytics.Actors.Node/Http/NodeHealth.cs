@@ -103,7 +103,7 @@ internal static class NodeHealth
         {
             var view = await shards.Ask(core => new LoopView(
                 core.Phases.Select(slot => (slot.Shard, slot.Phase, core.Find(slot.Shard)?.Epoch)).ToList(),
-                core.Running.Sum(shard => shard.Stations.Count))).WaitAsync(AnswerLimit).ConfigureAwait(false);
+                (int)core.Running.Sum(shard => shard.StationCount))).WaitAsync(AnswerLimit).ConfigureAwait(false);
             return (view, "running");
         }
         catch (TimeoutException)

@@ -1,6 +1,8 @@
 using System.Text.Json.Nodes;
 using Analytics.Actors.Core;
+using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Nodes;
+using Analytics.Actors.Core.Shards;
 using Analytics.Actors.Core.Windows;
 using Analytics.Actors.Node.Hosting;
 
@@ -13,7 +15,7 @@ internal readonly record struct StationLine(string Id, int Shard, int Topics, lo
 internal sealed record CapturedWindow(string Topic, bool IsEmpty, long Bytes, long? NewestMs, InputFragment? Fragment, string? Failure);
 
 /// <summary>A station as it was.</summary>
-internal sealed record CapturedStation(string Id, ShardId Shard, Epoch Epoch, int CallsOwed, IReadOnlyList<CapturedWindow> Windows);
+internal sealed record CapturedStation(string Id, ShardId Shard, Epoch Epoch, bool IsInMemory, int CallsOwed, IReadOnlyList<CapturedWindow> Windows);
 
 /// <summary>
 /// Stations, taken from the loop as little as possible and written outside it: a station's windows may be large, and there
@@ -27,13 +29,13 @@ internal static class StationViews
         : [];
 
     /// <summary>The stations after that id, in order of their ids' characters; <c>next</c> is what to ask for after the last one.</summary>
-    public static JsonObject Stations(List<StationLine> all, string after, int limit)
+    public static JsonObject Stations(List<StationLine> all, long count, string after, int limit)
     {
         var wanted = all.Where(line => string.CompareOrdinal(line.Id, after) > 0).OrderBy(line => line.Id, StringComparer.Ordinal).Take(limit + 1).ToList();
         var shown = wanted.Take(limit).ToList();
         return new JsonObject
         {
-            ["station_count"] = all.Count,
+            ["station_count"] = count,
             ["stations"] = new JsonArray([.. shown.Select(line => (JsonNode)new JsonObject
             {
                 ["station"] = line.Id,
@@ -52,7 +54,16 @@ internal static class StationViews
         var shard = core.Running.FirstOrDefault(candidate => candidate.Stations.ContainsKey(id));
         if (shard is null) return null;
         var station = shard.Stations[id];
-        return new CapturedStation(id, shard.Id, shard.Epoch, station.TriggerCount, station.Windows.Values.Select(Capture).ToList());
+        return new CapturedStation(id, shard.Id, shard.Epoch, true, station.TriggerCount, station.Windows.Values.Select(Capture).ToList());
+    }
+
+    /// <summary>A station that is not in memory, as the store has it; null where there is none.</summary>
+    public static CapturedStation? Restore(NodeHost node, string id, ShardId shard, Epoch epoch, IReadOnlyList<EntityState> rows)
+    {
+        var windows = rows.Where(row => row.Kind == EntityKind.Window)
+            .Select(row => StationRows.LoadWindow(row, node.Pipeline)).OfType<TopicWindow>().Select(Capture).ToList();
+        // A station that owes a call is loaded by its shard soon after a takeover.
+        return rows.Count == 0 ? null : new CapturedStation(id, shard, epoch, false, 0, windows);
     }
 
     public static JsonObject Station(NodeHost node, CapturedStation station)
@@ -84,6 +95,7 @@ internal static class StationViews
             ["node"] = node.Options.NodeId,
             ["shard"] = station.Shard.Value,
             ["epoch"] = station.Epoch.Value,
+            ["in_memory"] = station.IsInMemory,
             ["calls_owed"] = station.CallsOwed,
             ["windows"] = windows,
         };

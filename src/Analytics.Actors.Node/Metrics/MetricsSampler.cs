@@ -60,7 +60,7 @@ public sealed class MetricsSampler(NodeHost node) : IDisposable
         {
             metrics.ShardOwned(id, epoch);
             var (stations, bytes) = await shards.Ask(core => core.Find(id) is { } shard
-                ? (shard.Stations.Count, shard.Stations.Values.SelectMany(station => station.Windows.Values).Concat(shard.Globals.Values)
+                ? ((int)shard.StationCount, shard.Stations.Values.SelectMany(station => station.Windows.Values).Concat(shard.Globals.Values)
                     .GroupBy(window => window.Topic.Name).ToDictionary(topic => topic.Key, topic => topic.Sum(window => window.SizeBytes), StringComparer.Ordinal))
                 : (0, [])).WaitAsync(ending).ConfigureAwait(false);
             metrics.Stations(id, stations);

@@ -137,8 +137,12 @@ public sealed class TraceRunner
         switch (effect)
         {
             case TakeOver takeOver:
-                var recovered = store.TakeOverWholeAsync(takeOver.Shard, "trace", default).AsTask().GetAwaiter().GetResult();
+                var recovered = store.TakeOverAsync(takeOver.Shard, "trace", default).AsTask().GetAwaiter().GetResult();
                 work.Enqueue(() => Tell(new ShardTakenOver(recovered)));
+                break;
+            case ShardLoad load:
+                var loaded = store.LoadAsync(load, default).AsTask().GetAwaiter().GetResult();
+                work.Enqueue(() => Tell(loaded));
                 break;
             case StartReading start:
                 reading.Add(start.Partition);

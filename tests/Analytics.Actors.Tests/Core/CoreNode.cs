@@ -420,8 +420,15 @@ internal sealed class CoreNode
                 case TakeOver takeOver:
                     Do("store", () =>
                     {
-                        var recovered = node.store.TakeOverWholeAsync(takeOver.Shard, "node", default).AsTask().GetAwaiter().GetResult();
+                        var recovered = node.store.TakeOverAsync(takeOver.Shard, "node", default).AsTask().GetAwaiter().GetResult();
                         Do("store", () => Tell(new ShardTakenOver(recovered)));
+                    });
+                    break;
+                case ShardLoad load:
+                    Do("store", () =>
+                    {
+                        var loaded = node.store.LoadAsync(load, default).AsTask().GetAwaiter().GetResult();
+                        Do("load", () => Tell(loaded));
                     });
                     break;
                 case StartReading start:

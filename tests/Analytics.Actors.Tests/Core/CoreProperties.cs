@@ -45,6 +45,13 @@ public class CoreProperties
     }).Check(Config(60));
 
     [Fact]
+    public void The_number_of_stations_in_memory_changes_neither_the_state_nor_the_uploads() => Prop.ForAll(Scenarios, scenario =>
+    {
+        var calm = Run(scenario, 4, null, []);
+        Run(scenario, 4, null, [scenario.Crash, scenario.Crash + scenario.Again], 1).ShouldBe(calm, $"crash at step {scenario.Crash} and {scenario.Again} steps later");
+    }).Check(Config(60));
+
+    [Fact]
     public void Any_order_of_events_with_crashes_completes_every_batch_once_with_every_station() => Prop.ForAll(Scenarios, scenario =>
     {
         var node = Execute(scenario, 3, scenario.Seed, [scenario.Crash, scenario.Crash + scenario.Again]);
@@ -121,9 +128,9 @@ public class CoreProperties
         }
     }).Check(Config(40));
 
-    private static Outcome Run(Scenario scenario, int shards, int? seed, HashSet<int> crashes)
+    private static Outcome Run(Scenario scenario, int shards, int? seed, HashSet<int> crashes, int stationsMax = 10_000)
     {
-        var node = Execute(scenario, shards, seed, crashes);
+        var node = Execute(scenario, shards, seed, crashes, stationsMax);
         var uploads = new StringBuilder();
         foreach (var upload in node.Uploads("first").OrderBy(upload => (string)upload["batch_id"]!, StringComparer.Ordinal)) uploads.Append(Content(upload)).Append('\n');
         // Their batch is named by the first one's origin, which depends on shards and on what was packed together.
@@ -143,9 +150,12 @@ public class CoreProperties
         return new Outcome(uploads.ToString(), state.ToString());
     }
 
-    private static CoreNode Execute(Scenario scenario, int shards, int? seed, HashSet<int> crashes)
+    private static CoreNode Execute(Scenario scenario, int shards, int? seed, HashSet<int> crashes, int stationsMax = 10_000)
     {
-        var node = Modules(new CoreNode(Pipeline, new CoreNodeOptions { Shards = shards, Seed = seed, CrashAtSteps = crashes }));
+        var node = Modules(new CoreNode(Pipeline, new CoreNodeOptions
+        {
+            Shards = shards, Seed = seed, CrashAtSteps = crashes, Adjust = settings => settings with { StationsMax = stationsMax },
+        }));
         for (var number = 0; number < scenario.Records.Length; number++)
         {
             var record = scenario.Records[number];

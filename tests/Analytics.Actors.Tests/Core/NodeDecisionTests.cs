@@ -18,6 +18,7 @@ public class NodeDecisionTests
     private readonly MemoryCheckpointStore store = new("c0decafe0123");
     private readonly NodeCore core;
     private readonly List<NodeEffect> effects = [];
+    private bool loadsAtOnce = true;
 
     public NodeDecisionTests()
     {
@@ -37,6 +38,55 @@ public class NodeDecisionTests
         Handle(new ShardTakenOver(TakeOver(One)));
         Take<StartReading>().ShouldBe([new StartReading(new TopicPartition(settings.PartsTopic, 1), 0), new StartReading(new TopicPartition(settings.BatchTopic, 1), 0)]);
         core.Running.Single().Id.ShouldBe(One);
+    }
+
+    [Fact]
+    public void A_record_waits_until_its_station_is_loaded_and_later_ones_wait_behind_it()
+    {
+        Run(Zero);
+        loadsAtOnce = false;
+        Read(Zero, 0);
+        Read(Zero, 1);
+        var load = Take<ShardLoad>().Single().ShouldBeOfType<LoadStations>();
+        load.Stations.ShouldBe(["S0"]);
+        var shard = core.Find(Zero)!;
+        shard.ArrivalCount.ShouldBe(2);
+        shard.Positions[shard.PartsLog].Next.ShouldBe(1, "only what was processed counts");
+        Handle(Load(load));
+        shard.ArrivalCount.ShouldBe(0);
+        shard.Positions[shard.PartsLog].Next.ShouldBe(3);
+        shard.StationCount.ShouldBe(1);
+    }
+
+    [Fact]
+    public void A_station_that_could_not_be_read_is_read_again_after_a_pause()
+    {
+        Run(Zero);
+        loadsAtOnce = false;
+        Read(Zero, 0);
+        var load = Take<LoadStations>().Single();
+        Handle(new LoadFailed(load, "the store is away"));
+        Take<Warn>().Single().Text.ShouldContain("the store is away");
+        Take<ShardLoad>().ShouldBeEmpty();
+        core.NextDueMs!.Value.ShouldBeInRange(Now, Now + 2_000);
+        Handle(new TimePassed(), Now + 2_000);
+        Take<ShardLoad>().Single().ShouldBe(load);
+        Handle(Load(load), Now + 2_000);
+        core.Find(Zero)!.ArrivalCount.ShouldBe(0);
+    }
+
+    [Fact]
+    public void What_was_loaded_for_an_earlier_epoch_changes_nothing()
+    {
+        Run(Zero);
+        loadsAtOnce = false;
+        Read(Zero, 0);
+        var load = Take<LoadStations>().Single();
+        Handle(new ShardsLost([Zero]));
+        Handle(new ShardsAssigned([Zero]));
+        Handle(new ShardTakenOver(TakeOver(Zero)));
+        Handle(Load(load));
+        core.Find(Zero)!.Stations.ShouldBeEmpty();
     }
 
     [Fact]
@@ -203,7 +253,7 @@ public class NodeDecisionTests
         // The next owner makes the call that was not begun; nothing is waited for.
         Finish(Now + 100);
         Take<ReleaseShard>().ShouldBe([new ReleaseShard(Zero, true)]);
-        StationState.Parser.ParseFrom(TakeOver(Zero).Entities.Single(entity => entity.Kind == EntityKind.Station).State!).Triggers.Single().Attempts.ShouldBe(0);
+        StationState.Parser.ParseFrom(TakeOverWhole(Zero).Entities.Single(entity => entity.Kind == EntityKind.Station).State!).Triggers.Single().Attempts.ShouldBe(0);
     }
 
     [Fact]
@@ -220,7 +270,7 @@ public class NodeDecisionTests
         Finish(Now + 5_000);
         Take<ReleaseShard>().ShouldBe([new ReleaseShard(Zero, true)]);
         Take<AbandonShard>().Single().Shard.ShouldBe(Zero);
-        StationState.Parser.ParseFrom(TakeOver(Zero).Entities.Single(entity => entity.Kind == EntityKind.Station).State!).Triggers.Single().Attempts.ShouldBe(0, "an orderly stop is no attempt");
+        StationState.Parser.ParseFrom(TakeOverWhole(Zero).Entities.Single(entity => entity.Kind == EntityKind.Station).State!).Triggers.Single().Attempts.ShouldBe(0, "an orderly stop is no attempt");
     }
 
     [Fact]
@@ -285,6 +335,12 @@ public class NodeDecisionTests
     {
         core.Handle(message, nowMs, effects);
         core.Settle(nowMs, effects);
+        // What shards want to read they get at once, unless the test is about that.
+        while (loadsAtOnce && Take<ShardLoad>() is { } loads && loads.Any())
+        {
+            foreach (var load in loads) core.Handle(Load(load), nowMs, effects);
+            core.Settle(nowMs, effects);
+        }
     }
 
     private IEnumerable<T> Take<T>() where T : NodeEffect
@@ -294,7 +350,11 @@ public class NodeDecisionTests
         return taken;
     }
 
-    private RecoveredShard TakeOver(ShardId shard) => store.TakeOverWholeAsync(shard, "node", default).AsTask().GetAwaiter().GetResult();
+    private NodeMessage Load(ShardLoad load) => store.LoadAsync(load, default).AsTask().GetAwaiter().GetResult();
+
+    private RecoveredShard TakeOver(ShardId shard) => store.TakeOverAsync(shard, "node", default).AsTask().GetAwaiter().GetResult();
+
+    private RecoveredShard TakeOverWhole(ShardId shard) => store.TakeOverWholeAsync(shard, "node", default).AsTask().GetAwaiter().GetResult();
 
     private IReadOnlyList<CheckpointOutcome> Store(IReadOnlyList<ShardCheckpoint> checkpoints) => store.CommitAsync(checkpoints, default).AsTask().GetAwaiter().GetResult();
 

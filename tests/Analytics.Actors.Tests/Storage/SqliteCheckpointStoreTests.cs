@@ -65,7 +65,7 @@ public sealed class SqliteFailureTests : IAsyncLifetime
         var found = await TakeOverCopy(copy);
         found.CheckpointNumber.ShouldBe(1);
         found.Entities.Select(entity => entity.Key).ShouldBe(["before"]);
-        (await store.TakeOverAsync(Zero, "node", default)).Entities.Count.ShouldBe(201);
+        (await store.TakeOverWholeAsync(Zero, "node", default)).Entities.Count.ShouldBe(201);
     }
 
     [Fact]
@@ -87,7 +87,7 @@ public sealed class SqliteFailureTests : IAsyncLifetime
         await FailNextCommit(store);
         await Should.ThrowAsync<CommitOutcomeUnknownException>(async () => await store.CommitAsync([Checkpoint(epoch, 1, [Station("a", 10)])], default));
 
-        var again = await store.TakeOverAsync(Zero, "node", default);
+        var again = await store.TakeOverWholeAsync(Zero, "node", default);
         again.Epoch.ShouldBe(new Epoch(epoch.Value + 1));
         again.Entities.Count.ShouldBe((int)again.CheckpointNumber);
         (await store.CommitAsync([Checkpoint(again.Epoch, again.CheckpointNumber + 1, [Station("b", 10)])], default)).ShouldBe([CheckpointOutcome.Committed]);
@@ -205,7 +205,7 @@ public sealed class SqliteFailureTests : IAsyncLifetime
         return store;
     }
 
-    private async Task<RecoveredShard> TakeOverCopy(string path) => await (await Open(path)).TakeOverAsync(Zero, "after the crash", default);
+    private async Task<RecoveredShard> TakeOverCopy(string path) => await (await Open(path)).TakeOverWholeAsync(Zero, "after the crash", default);
 
     /// <summary>SQLite asks this hook inside COMMIT; its "no" makes COMMIT itself fail.</summary>
     private static Task<bool> FailNextCommit(SqliteCheckpointStore store) => store.WithWriter(session =>
