@@ -16,7 +16,7 @@ internal static class PostgreSqlShardReader
     {
         await using var batch = connection.CreateBatch();
         batch.Add("SELECT checkpoint, state FROM shard WHERE shard = $1", shard.Value);
-        batch.Add("SELECT kind, key, state FROM entity WHERE shard = $1 AND kind <> $2 ORDER BY kind, key", shard.Value, (short)EntityKind.Window);
+        batch.Add("SELECT kind, key, state FROM entity WHERE shard = $1 AND kind IN ($2, $3) ORDER BY kind, key", shard.Value, (short)EntityKind.Batch, (short)EntityKind.Global);
         batch.Add("SELECT topic, partition, next_offset, last_timestamp_ms, last_checksum FROM position WHERE shard = $1 ORDER BY topic, partition", shard.Value);
         batch.Add(
             """
