@@ -306,9 +306,12 @@ public class DeadLetterTests
         }
     }
 
+    /// <summary>What the store holds of the station, as a list.</summary>
     private static string Values(CoreNode node, string station)
     {
-        var shape = node.Core.Running.Single(shard => shard.Stations.ContainsKey(station)).Stations[station].Windows[Meters].Shape()!;
+        var shard = new ShardId(Murmur2.Partition(station, node.Settings.ShardCount));
+        var row = node.Store.ReadEntitiesAsync(shard, EntityKind.Window, [$"{station}\u001f{Meters}"], default).AsTask().GetAwaiter().GetResult().Single();
+        var shape = TopicWindows.Load(node.Settings.Pipeline.Topics[Meters], node.Settings.Pipeline.TimeZone, row.State).Shape()!;
         var value = JsonNode.Parse(shape.ToJsonObject())!["value"]!;
         return value is JsonArray ? value.ToJsonString() : $"[{value.ToJsonString()}]";
     }
