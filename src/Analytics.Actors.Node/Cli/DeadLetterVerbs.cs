@@ -5,23 +5,27 @@ namespace Analytics.Actors.Node.Cli;
 /// <summary>The command line of <c>dead-letters</c>.</summary>
 internal static class DeadLetterVerbs
 {
-    public static Command Command() => new("dead-letters", """
-        what could not be decoded, routed or applied: look at it, send it through the normal path again, or close it
-
-        Examples:
-          analytics dead-letters list --reason wrong-type --since 2h
-          analytics dead-letters show 3-17
-          analytics dead-letters replay 3-17 3-18
-          analytics dead-letters replay --topic SCHEDULE-DEVICE-METER --reason wrong-type
-          analytics dead-letters discard --until 2025-11-04T00:00:00+08:00 --by anna
-
-        A letter's id is its shard and its number there. list and show work at any node; replay and discard at the node
-        that owns the shard, and say which that is.
-        """)
+    public static Command Command()
     {
-        List(), Show(), Order("replay", "sends letters through the normal path again, as new records, in order per station"),
-        Order("discard", "closes letters without doing anything; they can still be read"),
-    };
+        var command = new Command("dead-letters", "what could not be decoded, routed or applied: look at it, send it through the normal path again, or close it")
+        {
+            List(), Show(), Order("replay", "sends letters through the normal path again, as new records, in order per station"),
+            Order("discard", "closes letters without doing anything; they can still be read"),
+        };
+        HelpWithExamples.AddTo(command, """
+            Examples:
+              analytics dead-letters list --reason wrong-type --since 2h
+              analytics dead-letters show 3-17
+              analytics dead-letters replay 3-17 3-18
+              analytics dead-letters replay --topic SCHEDULE-DEVICE-METER --reason wrong-type
+              analytics dead-letters discard --until 2025-11-04T00:00:00+08:00 --by anna
+
+            A letter's id is its shard and its number there. list and show work at any node; replay and discard at the node
+            that owns the shard, and say which that is. Only what holds a source record, or an item of one, can be replayed;
+            show says so.
+            """);
+        return command;
+    }
 
     private static Command List()
     {
