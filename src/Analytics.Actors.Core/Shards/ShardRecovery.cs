@@ -20,6 +20,7 @@ internal static class ShardRecovery
         shard.MissingRecords = state.MissingRecords;
         shard.Batches.LateAnswers = state.LateAnswers;
         shard.Outputs.Letters.Restore(state.LastLetter, state.LastLetterMs);
+        foreach (var clock in state.WindowClocks) shard.Batches.Restore(clock);
         shard.StationCount = state.Stations;
         foreach (var destination in state.Destinations)
         {
@@ -27,6 +28,7 @@ internal static class ShardRecovery
         }
 
         foreach (var position in recovered.Positions) shard.Restore(position);
+        foreach (var position in recovered.Moved) shard.Move(position);
         foreach (var mark in recovered.Marks) shard.Marks.Restore(mark);
         foreach (var entry in recovered.Outbox) shard.Outputs.Outbox.Restore(entry);
         foreach (var entity in recovered.Entities)
@@ -50,6 +52,7 @@ internal static class ShardRecovery
             LastLetter = shard.Outputs.Letters.LastNumber,
             LastLetterMs = shard.Outputs.Letters.LastTimeMs,
         };
+        state.WindowClocks.AddRange(shard.Batches.SaveClocks());
         // While the stations of a first version are still being counted, the next owner has to begin anew.
         if (!shard.IsCounting) state.Stations = shard.StationCount;
         foreach (var (destination, next) in shard.Outputs.Outbox.NextSequences)

@@ -35,6 +35,12 @@ public sealed record ShardSettings
     /// <summary>How many of them stay there for each shard, the newest.</summary>
     public int LettersKeptMax { get; init; } = 10_000;
 
+    /// <summary>
+    /// Stations that a shard keeps for late answers, over all batches that ended. Beyond it the oldest of them are no
+    /// longer kept, however long their module's retention; the newest one always is.
+    /// </summary>
+    public int RetainedStationsMax { get; init; } = 100_000;
+
     /// <summary>Stations that a shard keeps in memory; those used longest ago are passivated. Those that owe a call stay all the same.</summary>
     public int StationsMax { get; init; } = 10_000;
 

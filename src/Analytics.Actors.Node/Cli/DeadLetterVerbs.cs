@@ -55,7 +55,7 @@ internal static class DeadLetterVerbs
         var ids = new Argument<string[]>("ID") { Description = "such as 3-17; or give a filter: all open letters that it means", Arity = ArgumentArity.ZeroOrMore };
         var filter = new FilterOptions("1000");
         var all = new Option<bool>("--all") { Description = "all open letters" };
-        var by = new Option<string>("--by") { Description = "who orders it, for the log and the letter", DefaultValueFactory = _ => Environment.UserName };
+        var by = new Option<string>("--by") { Description = "who orders it, for the log and the letter", DefaultValueFactory = _ => $"{Environment.UserName}@{Environment.MachineName}" };
         var (address, json) = (Address(), Json());
         var command = new Command(what, says) { ids, all, by, address, json };
         filter.AddTo(command);

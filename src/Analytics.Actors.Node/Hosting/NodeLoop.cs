@@ -33,6 +33,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     private readonly Thread thread;
     private DataConsumer? data;
     private ModulePool? pool;
+    private ShardPositioner? positions;
     private IReadOnlyList<(object Item, long Bytes)> batch = [];
     private bool isStarted;
     private volatile bool isEnding;
@@ -55,10 +56,11 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
 
     public int MailboxCount => mailbox.Count;
 
-    public void Start(DataConsumer consumer, ModulePool modules)
+    public void Start(DataConsumer consumer, ModulePool modules, ShardPositioner positioner)
     {
         data = consumer;
         pool = modules;
+        positions = positioner;
         isStarted = true;
         thread.Start();
     }
@@ -120,10 +122,12 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         }
     }
 
-    // The internal logs keep longer than any outage: a position outside them means that data is gone. The shard stops,
-    // loudly, and the others go on.
-    void IRecordSink.OnOutOfRange(TopicPartition partition, long position) =>
-        observer.PartitionStopped(partition, $"position {position} is outside the log; its shard reads nothing of it until an operator decides (positions set)");
+    // The takeover that follows checks the position, and says what to do.
+    void IRecordSink.OnOutOfRange(TopicPartition partition, long position)
+    {
+        observer.Warned($"position {position} is outside {partition}: its shard is taken over anew, and its positions are checked");
+        mailbox.Post(new PositionsChanged([new ShardId(partition.Partition)]));
+    }
 
     Task IOwnershipListener.AssignedAsync(IReadOnlyList<int> partitions)
     {
@@ -266,12 +270,25 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         {
             var recovered = await store.TakeOverAsync(shard, owner, CancellationToken.None).ConfigureAwait(false);
             observer.TookOver(shard, null);
-            mailbox.Post(new ShardTakenOver(recovered));
+            await CheckPositionsAsync(recovered).ConfigureAwait(false);
         }
         catch (Exception failure)
         {
             observer.TookOver(shard, failure.Message);
             mailbox.Post(new TakeOverFailed(shard, failure.Message));
+        }
+    }
+
+    private async Task CheckPositionsAsync(RecoveredShard recovered)
+    {
+        try
+        {
+            var (shard, refusal) = await positions!.CheckAsync(recovered).ConfigureAwait(false);
+            mailbox.Post(refusal is null ? new ShardTakenOver(shard) : new ShardRefused(shard.Shard, refusal));
+        }
+        catch (BrokerUnavailableException failure)
+        {
+            mailbox.Post(new TakeOverFailed(recovered.Shard, failure.Message));
         }
     }
 
@@ -290,6 +307,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
 
     private void Release(ReleaseShard release)
     {
+        foreach (var log in positions!.LogsOf(release.Shard)) observer.PartitionRead(log);
         observer.ShardReleased(release.Shard, release.InOrder);
         lock (releases)
         {
