@@ -12,6 +12,7 @@ public static class DeadLetterReplay
         if (letter.Form == RejectedForm.Internal || letter.Reason.Code == "bad-replay") return $"a letter \"{letter.Reason.Code}\" holds no source record: {Purpose(letter.Reason.Code)}";
         if (letter.Form == RejectedForm.Element)
             return "it holds one element of a list whose other elements were applied; replayed alone it would take their place. Have the source send the list again";
+        if (letter.Reason.Code == "too-large") return "it stands for all items of a station, of which it holds the first. Have the source send them in several records, or raise maxRecordBytes";
         if (letter.IsCut)
             return string.Create(CultureInfo.InvariantCulture, $"only {letter.Bytes.Length} of its {letter.Length} bytes are kept. Have the source send the record again ({letter.Source} offset {letter.Offset})");
         if (!pipeline.Topics.TryGetValue(letter.Source.Topic, out var topic))

@@ -73,6 +73,21 @@ public class DeadLetterTests
     }
 
     [Fact]
+    public void A_replay_opens_a_window_of_event_time_of_its_own()
+    {
+        static string Windowed(string topic) => topic.Replace("""{ "topics": ["METERS"] }""", """{ "topics": ["METERS"], "batch": { "kind": "window", "length": "1h", "deadline": "2s" } }""");
+        var node = new CoreNode(Windowed(Numbers));
+        node.Produce(Meters, """[{"stationId":"S1","value":1},{"stationId":"S2","value":"text"}]""");
+        node.Advance(10_000);
+        node.Restart(PipelineFiles.Valid(Windowed(Anything)));
+        Order(node);
+        node.Advance(10_000);
+        var uploads = node.Uploads("m");
+        uploads.Select(upload => ((string)upload["batch_id"]!).Split(':')[0]).ShouldBe([Meters, Group + ".replays"]);
+        BatchTests.Stations(uploads[1]).ShouldBe(["S2"]);
+    }
+
+    [Fact]
     public void A_whole_record_is_taken_apart_again()
     {
         var node = new CoreNode(Numbers);
@@ -220,6 +235,8 @@ public class DeadLetterTests
     [InlineData(RejectedForm.Internal, "upload-too-large", Meters, "maxRecordBytes")]
     [InlineData(RejectedForm.Internal, "bad-envelope", Meters, "internal topic")]
     [InlineData(RejectedForm.Element, "wrong-type", Meters, "would take their place")]
+    [InlineData(RejectedForm.Item, "too-large", Meters, "in several records")]
+    [InlineData(RejectedForm.Record, "bad-replay", Meters, "internal topic")]
     [InlineData(RejectedForm.Record, "not-json", "GONE", "does not declare its topic GONE")]
     [InlineData(RejectedForm.Item, "bad-time", "GRID", "replaces the station's window")]
     [InlineData(RejectedForm.Record, "wrong-envelope", "GRID", null)]
