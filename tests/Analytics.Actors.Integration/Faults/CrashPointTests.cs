@@ -16,7 +16,7 @@ namespace Analytics.Actors.Integration.Faults;
 public class CrashPointTests(PostgreSqlServer server, ITestOutputHelper output)
 {
     /// <summary>Brokers and nodes that run side by side.</summary>
-    private const int AtOnce = 4;
+    private const int AtOnce = 6;
 
     private static readonly TimeSpan CrashLimit = TimeSpan.FromSeconds(90);
 
@@ -80,16 +80,14 @@ public class CrashPointTests(PostgreSqlServer server, ITestOutputHelper output)
             var node = cluster.StartNode("node-1", IsOfStart(point) ? null : crashAt);
             if (IsOfStart(point))
             {
-                // A start finds nothing to do before there is something: so the second one dies, which finds owed calls.
-                await cluster.SettledAsync(CrashLimit, node);
-                await feed.MoreAsync(20);
+                // A start finds nothing to do before there is something: so the second one dies, which finds checkpoints.
+                await cluster.UploadedAsync(30, CrashLimit);
                 await node.EndAsync(Signal.Kill);
                 cluster.StartNode("node-1", crashAt);
             }
             else if (point.StartsWith("handover.", StringComparison.Ordinal))
             {
-                await cluster.SettledAsync(CrashLimit, node);
-                await feed.MoreAsync(20);
+                await cluster.UploadedAsync(30, CrashLimit);
                 node.Process.Send(Signal.Terminate);
             }
 

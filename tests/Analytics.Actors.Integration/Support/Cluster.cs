@@ -109,6 +109,10 @@ internal sealed partial class Cluster : IAsyncDisposable
             limit, () => $"all shards run on {string.Join(", ", on.Select(node => node.Name))}, of which\n{string.Join('\n', on.Select(node => $"{node.Name} {node.Process.State()}"))}");
     }
 
+    /// <summary>Waits until so many uploads of the last module are out: records have gone all the way.</summary>
+    public Task UploadedAsync(int uploads, TimeSpan limit) => Wait.UntilAsync(
+        () => Reader.Records.Count(record => record.Topic == Guidance) >= uploads, limit, () => $"{uploads} uploads to {Guidance}; {State()}");
+
     public Task BrokerDownAsync(int number) => broker.AskAsync($"down {Text(number)}", line => line == $"broker {Text(number)} is down", StartLimit);
 
     public Task BrokerUpAsync(int number) => broker.AskAsync($"up {Text(number)}", line => line == $"broker {Text(number)} is up", StartLimit);
