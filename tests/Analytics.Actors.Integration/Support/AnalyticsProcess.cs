@@ -99,7 +99,7 @@ internal sealed partial class AnalyticsProcess : IDisposable
 
     public void Send(Signal signal)
     {
-        if (Kill(process.Id, (int)signal) != 0) throw new InvalidOperationException($"signal {signal} could not be sent: error {Marshal.GetLastPInvokeError()}");
+        if (Kill(process.Id, (int)signal) != 0) throw new InvalidOperationException($"signal {signal} could not be sent: error {Marshal.GetLastPInvokeError()}; 'analytics {arguments}' {State()}");
     }
 
     /// <summary>Waits for the end, with all of the output read; the exit code.</summary>

@@ -85,7 +85,7 @@ internal sealed partial class Cluster : IAsyncDisposable
         string[] settings =
         [
             $"group={Group}", $"nodeId={name}", $"pipeline={Pipeline}", $"shards={Text(Shards)}", store(name), $"kafka.bootstrapServers={Bootstrap}",
-            "http.port=0", "metrics.port=0", "log.format=json", "stopDeadlineSeconds=20", "commitIntervalSeconds=1",
+            "http.port=0", "metrics.port=0", "log.format=json", "log.level=INFO", "stopDeadlineSeconds=20", "commitIntervalSeconds=1",
             // An embedded broker answers an empty fetch only after this wait, and notices a member that is gone by its session.
             "kafka.consumer.fetch.wait.max.ms=5", "kafka.consumer.session.timeout.ms=4000", "kafka.consumer.heartbeat.interval.ms=500",
         ];
