@@ -18,14 +18,3 @@ public readonly record struct PartitionOffset(TopicPartition Partition, long Nex
 {
     public override string ToString() => $"{Partition}@{Next}";
 }
-
-/// <summary>The offsets that a partition's log holds.</summary>
-/// <param name="Low">The first offset.</param>
-/// <param name="High">One above the last offset: where the next record goes.</param>
-public readonly record struct LogRange(long Low, long High)
-{
-    /// <summary>Reading can go on at this position: the end itself is inside.</summary>
-    public bool Contains(long position) => position >= Low && position <= High;
-
-    public override string ToString() => $"{Low} to {High}";
-}

@@ -1,4 +1,5 @@
 using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Positions;
 using Confluent.Kafka;
 using TopicPartition = Analytics.Actors.Core.TopicPartition;
 
@@ -53,16 +54,6 @@ internal sealed class OffsetLookup(KafkaClientOptions options, ClientLogger logg
         if (FirstNotOlder(reader, partition, range.High - 1, range.High, timestampMs) is null) return range.High;
         return FirstNotOlder(reader, partition, range.Low, range.High, timestampMs) ?? range.High;
     }
-
-    /// <summary>Where the policy goes on; null: it stops.</summary>
-    public long? Resume(IConsumer<byte[]?, byte[]?> consumer, TopicPartition partition, OutOfRangePolicy policy, LogRange range) => policy.Kind switch
-    {
-        OutOfRangeKind.Stop => null,
-        OutOfRangeKind.Earliest => range.Low,
-        OutOfRangeKind.Latest => range.High,
-        OutOfRangeKind.Timestamp => ForTime(consumer, partition, policy.TimestampMs),
-        _ => throw new ArgumentOutOfRangeException(nameof(policy), policy.Kind, "no such policy"),
-    };
 
     public IConsumer<byte[]?, byte[]?> NewReader(string group) =>
         ClientConversions.NewConsumer(options.ForReader("lookup", group), logger).Build();

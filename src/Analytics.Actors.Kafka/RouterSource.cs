@@ -1,4 +1,6 @@
+using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Positions;
 using Confluent.Kafka;
 using TopicPartition = Analytics.Actors.Core.TopicPartition;
 
@@ -12,12 +14,6 @@ public sealed record RouterTopic(string Name, StartPosition Start, OutOfRangePol
     public static RouterTopic Of(TopicConfiguration topic) => new(topic.Name, topic.Start, topic.OutOfRange);
 }
 
-/// <summary>A position that its partition's log does not hold (trimmed, or a recreated topic).</summary>
-/// <param name="Position">Where reading should have gone on.</param>
-/// <param name="Log">What the log holds instead.</param>
-/// <param name="Proposed">Where the topic's policy would go on; null: it says stop.</param>
-public sealed record OutOfRangePosition(TopicPartition Partition, long Position, LogRange Log, long? Proposed);
-
 /// <summary>Takes what the router's source reads. Called on its poll thread, one call after another.</summary>
 public interface IRouterListener
 {
@@ -25,17 +21,11 @@ public interface IRouterListener
     void OnRecords(IReadOnlyList<FetchedRecord> records);
 
     /// <summary>
-    /// These partitions are ours and are read from these offsets on, all of them committed. Called before their first
-    /// record, and again for a partition that goes on elsewhere after it was out of range. An empty list: a rebalance
+    /// These partitions are ours, and are read from these offsets on, all of them committed, or are stopped. Called before
+    /// their first record, and again for a partition that goes on elsewhere or is stopped later. An empty list: a rebalance
     /// has given this member nothing new.
     /// </summary>
-    void OnPositioned(IReadOnlyList<PartitionOffset> positions);
-
-    /// <summary>
-    /// A position is outside its log; the partition is not read until the task has ended. Its result is the offset to go
-    /// on at, null to stop the partition. A failed task (its gap could not be recorded) is asked for again.
-    /// </summary>
-    Task<long?> OnOutOfRangeAsync(OutOfRangePosition outOfRange);
+    void OnPositioned(IReadOnlyList<SourcePlace> places);
 
     /// <summary>These partitions go to another router once the task has ended or the limit has passed; until then they can be committed.</summary>
     Task OnRevokedAsync(IReadOnlyList<TopicPartition> partitions);
@@ -55,12 +45,12 @@ public sealed record CommitOutcome(string? Error, bool Retriable, IReadOnlyList<
 
 /// <summary>
 /// The router's consumer: a cooperative group over the source topics, whose committed offsets are the truth about what
-/// was routed. A partition without a committed offset begins where its topic says, and that beginning is committed before
-/// the first record is read, so that a crash does not move it. Topics that do not exist yet join when they appear.
+/// was routed. Before a partition is read its position is checked (<see cref="PositionCheck"/>), and where it begins or goes
+/// on elsewhere, that is recorded and committed before the first record is read, so that a crash does not move it. Topics
+/// that do not exist yet join when they appear.
 /// </summary>
 public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
 {
-    private static readonly TimeSpan LookupTimeout = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan PositionRetry = TimeSpan.FromMilliseconds(500);
 
     private readonly IConsumer<byte[]?, byte[]?> consumer;
@@ -68,7 +58,8 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     private readonly ClientLogger logger;
     private readonly IRouterListener listener;
     private readonly Dictionary<string, RouterTopic> topics;
-    private readonly OffsetLookup lookup;
+    private readonly PositionLookup lookup;
+    private readonly SourcePositioner positioner;
     private readonly TimeSpan revokeLimit;
     private readonly TimeProvider time;
     private readonly SemaphoreSlim committing = new(1, 1);
@@ -79,13 +70,15 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     // All below is the poll thread's own.
     private readonly Dictionary<TopicPartition, SourcePartitionState> assigned = [];
     private readonly List<TopicPartition> held = [];
-    private readonly List<PartitionOffset> justPositioned = [];
+    private readonly List<SourcePlace> justPositioned = [];
+    private int positioning;
     private bool announce;
     private SourcePartitionState? latest;
 
     /// <param name="group">The router's group.</param>
+    /// <param name="store">Remembers lives, positions and gaps of source partitions.</param>
     public RouterSource(
-        KafkaClientOptions options, string group, IEnumerable<RouterTopic> topics, IRouterListener listener,
+        KafkaClientOptions options, string group, IEnumerable<RouterTopic> topics, ICheckpointStore store, IRouterListener listener,
         ClientLog? log = null, TimeProvider? time = null)
     {
         this.listener = listener;
@@ -94,7 +87,8 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         if (this.topics.Count == 0) throw new ArgumentException("A router needs at least one source topic.", nameof(topics));
         revokeLimit = options.RevokeLimit;
         logger = new ClientLogger("router", log);
-        lookup = new OffsetLookup(options, logger, LookupTimeout);
+        lookup = new PositionLookup(options, group, log);
+        positioner = new SourcePositioner(lookup, store, this.topics, this.time);
         consumer = ClientConversions.NewConsumer(options.ForConsumer("router", group), logger)
             .SetPartitionsAssignedHandler((_, partitions) => OnAssigned(partitions))
             .SetPartitionsRevokedHandler((_, partitions) => OnRevoked(partitions))
@@ -114,6 +108,16 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         if (!assigned.TryGetValue(partition, out var state) || state.Paused) return;
         state.Paused = true;
         if (state.Next is not null) consumer.Pause([partition.ToClient()]);
+    });
+
+    /// <summary>Looks for the partition's position anew, as at its assignment: the store has another one.</summary>
+    public Task Reposition(TopicPartition partition) => loop.Post($"positioning {partition}", () =>
+    {
+        if (!assigned.TryGetValue(partition, out var state) || state.IsPositioning) return;
+        state.Next = null;
+        state.OutOfRange = false;
+        if (consumer.Assignment.Contains(partition.ToClient())) consumer.Pause([partition.ToClient()]);
+        Position([(state, null)]);
     });
 
     /// <summary>Delivery goes on after the last record delivered.</summary>
@@ -170,7 +174,11 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     }
 
     /// <summary>Leaves the group: everything assigned is revoked first, with its limit.</summary>
-    public async ValueTask DisposeAsync() => await loop.StopAsync().ConfigureAwait(false);
+    public async ValueTask DisposeAsync()
+    {
+        await loop.StopAsync().ConfigureAwait(false);
+        lookup.Dispose();
+    }
 
     private CommitOutcome Commit(IReadOnlyList<PartitionOffset> positions)
     {
@@ -206,73 +214,10 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         lock (owned) owned.UnionWith(given);
         announce = true;
 
-        var positions = TryPosition(given);
-        foreach (var partition in given)
-        {
-            // What could not be positioned in time is held, and positioned from the loop. Its unset offset means the
-            // committed one to the client, and an error where there is none: never a wrong place.
-            if (!positions.ContainsKey(partition)) held.Add(partition);
-        }
-
-        foreach (var (partition, next) in positions)
-        {
-            assigned[partition].Next = next;
-            justPositioned.Add(new PartitionOffset(partition, next));
-        }
-
-        return given.ConvertAll(partition => new TopicPartitionOffset(
-            partition.ToClient(), positions.TryGetValue(partition, out var next) ? next : Offset.Unset));
-    }
-
-    /// <summary>
-    /// Committed offsets, and for partitions without one their topic's start, committed. Leaves out what did not work:
-    /// one broker that is away does not keep the partitions of the others.
-    /// </summary>
-    private Dictionary<TopicPartition, long> TryPosition(IReadOnlyCollection<TopicPartition> partitions)
-    {
-        Dictionary<TopicPartition, long> positions;
-        try
-        {
-            positions = lookup.Committed(consumer, partitions);
-        }
-        catch (KafkaException failed)
-        {
-            logger.Warning($"committed offsets are not known yet: {failed.Error.Reason}");
-            return [];
-        }
-
-        var fresh = new List<PartitionOffset>();
-        var starts = new StartLookup(lookup, logger);
-        foreach (var partition in partitions)
-        {
-            if (positions.ContainsKey(partition)) continue;
-            try
-            {
-                fresh.Add(new PartitionOffset(partition, starts.Find(consumer, partition, topics[partition.Topic].Start, partitions)));
-            }
-            catch (KafkaException failed)
-            {
-                logger.Warning($"the start of {partition} is not known yet: {failed.Error.Reason}");
-                // Each further partition could cost a timeout of its own while the rebalance waits.
-                break;
-            }
-        }
-
-        if (fresh.Count == 0) return positions;
-        var outcome = Commit(fresh);
-        if (!outcome.Committed)
-        {
-            logger.Warning($"the start of {fresh.Count} partitions is not committed yet: {outcome.Error}");
-            return positions;
-        }
-
-        foreach (var (partition, next) in fresh)
-        {
-            logger.Information($"{partition} starts at {next} ({topics[partition.Topic].Start.Kind})");
-            positions[partition] = next;
-        }
-
-        return positions;
+        // None is read before its position was checked: that takes questions, for which a rebalance does not wait. An unset
+        // offset means the committed one to the client, and an error where there is none: never a wrong place.
+        held.AddRange(given);
+        return given.ConvertAll(partition => new TopicPartitionOffset(partition.ToClient(), Offset.Unset));
     }
 
     private void OnRevoked(List<TopicPartitionOffset> partitions)
@@ -333,10 +278,11 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         var partition = error.ConsumerRecord.TopicPartition.ToCore();
         if (error.Error.Code == ErrorCode.Local_AutoOffsetReset && assigned.TryGetValue(partition, out var state))
         {
-            // Without a position of ours it only says that there is no committed offset: the held partition's retry finds one.
-            if (state.Next is not { } position) return;
+            // Without a position of ours it only says that there is no committed offset.
+            if (state.Next is not { } position || state.OutOfRange) return;
             state.OutOfRange = true;
-            AskOutOfRange(state, position);
+            logger.Warning($"position {position} of {partition} is outside its log");
+            Position([(state, position)]);
             return;
         }
 
@@ -347,43 +293,104 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     {
         AnnouncePositioned();
         if (held.Count == 0) return;
-        var waiting = held.ToArray();
+        var waiting = held.Where(assigned.ContainsKey).ToList();
         held.Clear();
         consumer.Pause(waiting.Select(partition => partition.ToClient()));
-        Later("positioning", () => PositionHeld(waiting));
+        Position(waiting.ConvertAll(partition => (assigned[partition], (long?)null)));
     }
 
-    // The client takes the positions up when the handler has returned; the listener hears of them then, before their
-    // first record.
+    // The listener hears of positions before their first record.
     private void AnnouncePositioned()
     {
         if (!announce) return;
         announce = false;
-        if (held.Count > 0 && justPositioned.Count == 0) return;
+        if (justPositioned.Count == 0 && (held.Count > 0 || positioning > 0)) return;
         loop.DeliverPending();
-        var positions = justPositioned.ToArray();
+        var places = justPositioned.ToArray();
         justPositioned.Clear();
-        foreach (var position in positions)
-        {
-            if (assigned[position.Partition].Paused) consumer.Pause([position.Partition.ToClient()]);
-        }
-
-        listener.OnPositioned(positions);
+        listener.OnPositioned(places);
     }
 
-    private void PositionHeld(TopicPartition[] waiting)
+    /// <summary>Finds positions on another thread, and takes them up on this one; what is not known yet is asked for again.</summary>
+    private void Position(IReadOnlyList<(SourcePartitionState State, long? Running)> partitions)
     {
-        var still = waiting.Where(partition => assigned.TryGetValue(partition, out var state) && state.Next is null).ToArray();
-        if (still.Length == 0) return;
-        var positions = TryPosition(still);
-        foreach (var (partition, next) in positions) MoveTo(assigned[partition], next);
-        held.AddRange(still.Where(partition => !positions.ContainsKey(partition)));
+        if (partitions.Count == 0) return;
+        positioning++;
+        foreach (var (state, _) in partitions) state.IsPositioning = true;
+        Task.Run(() => positioner.FindAsync(partitions.ToDictionary(partition => partition.State.Partition, partition => partition.Running)))
+            .ContinueWith(
+                found => loop.Post("positioning", () =>
+                {
+                    positioning--;
+                    if (!found.IsCompletedSuccessfully) logger.Warning($"positions are not known yet: {found.Exception?.InnerException?.Message ?? "cancelled"}");
+                    TakeUp(partitions, found.IsCompletedSuccessfully ? found.Result : []);
+                }),
+                CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+    }
+
+    private void TakeUp(IReadOnlyList<(SourcePartitionState State, long? Running)> asked, IReadOnlyList<SourcePlace> places)
+    {
+        var current = asked.Where(partition => IsCurrent(partition.State)).ToList();
+        var found = places.ToDictionary(place => place.Partition);
+        // A new beginning is committed before its first record is read.
+        var moves = current.Where(partition => found.TryGetValue(partition.State.Partition, out var place) && place is { Next: not null, IsNewToGroup: true })
+            .Select(partition => new PartitionOffset(partition.State.Partition, found[partition.State.Partition].Next!.Value)).ToList();
+        var outcome = CommitAfterOthers(moves);
+        if (!outcome.Committed) logger.Warning($"the beginnings of {moves.Count} partitions are not committed yet: {outcome.Error}");
+
+        List<(SourcePartitionState, long?)> again = [];
+        foreach (var (state, running) in current)
+        {
+            if (!found.TryGetValue(state.Partition, out var place) || (place.IsNewToGroup && !outcome.Committed))
+            {
+                again.Add((state, running));
+                continue;
+            }
+
+            state.IsPositioning = false;
+            if (place.Next is null)
+            {
+                state.OutOfRange = true;
+                logger.Error($"{state.Partition} is stopped at {place.State.GapFrom}: {place.State.GapReason}");
+                justPositioned.Add(place);
+                announce = true;
+            }
+            else
+            {
+                MoveTo(state, place);
+            }
+        }
+
+        announce |= asked.Count > 0;
+        if (again.Count == 0) return;
+        // Counted as under way meanwhile, so that the listener is not told that nothing is missing.
+        positioning++;
+        Later("positioning", () =>
+        {
+            positioning--;
+            Position(again.Where(partition => IsCurrent(partition.Item1)).ToList());
+        });
+    }
+
+    // A commit that is under way may hold an older position of the same partition: it must not land later.
+    private CommitOutcome CommitAfterOthers(IReadOnlyList<PartitionOffset> positions)
+    {
+        if (positions.Count == 0) return new CommitOutcome(null, false, []);
+        if (!committing.Wait(revokeLimit)) return new CommitOutcome("another commit is under way", true, []);
+        try
+        {
+            return Commit(positions);
+        }
+        finally
+        {
+            committing.Release();
+        }
     }
 
     /// <summary>Goes on reading an assigned partition at an offset that is committed.</summary>
-    private void MoveTo(SourcePartitionState state, long next)
+    private void MoveTo(SourcePartitionState state, SourcePlace place)
     {
-        var position = new PartitionOffset(state.Partition, next);
+        var position = new PartitionOffset(state.Partition, place.Next!.Value);
         try
         {
             TakeUp(position);
@@ -394,14 +401,14 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
             logger.Warning($"{position} cannot be taken up yet: {failed.Error.Reason}");
             Later("taking up a position", () =>
             {
-                if (IsCurrent(state)) MoveTo(state, next);
+                if (IsCurrent(state)) MoveTo(state, place);
             });
             return;
         }
 
-        state.Next = next;
+        state.Next = position.Next;
         state.OutOfRange = false;
-        justPositioned.Add(position);
+        justPositioned.Add(place);
         announce = true;
     }
 
@@ -416,59 +423,6 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         if (consumer.Assignment.Contains(partition)) consumer.IncrementalUnassign([partition]);
         consumer.IncrementalAssign([position.ToClient()]);
         consumer.Resume([partition]);
-    }
-
-    private void AskOutOfRange(SourcePartitionState state, long position)
-    {
-        OutOfRangePosition outOfRange;
-        try
-        {
-            var range = lookup.Range(consumer, state.Partition);
-            var proposed = lookup.Resume(consumer, state.Partition, topics[state.Partition.Topic].OutOfRange, range);
-            outOfRange = new OutOfRangePosition(state.Partition, position, range, proposed);
-        }
-        catch (KafkaException failed)
-        {
-            logger.Warning($"position {position} of {state.Partition} is outside its log, which cannot be asked yet: {failed.Error.Reason}");
-            AskAgainLater();
-            return;
-        }
-
-        logger.Warning($"position {position} of {state.Partition} is outside its log, {outOfRange.Log}");
-        listener.OnOutOfRangeAsync(outOfRange).ContinueWith(
-            answer =>
-            {
-                if (answer.IsCompletedSuccessfully) _ = loop.Post($"moving {state.Partition}", () => OnAnswer(answer.Result));
-                else
-                {
-                    logger.Error($"no decision on {state.Partition}: {answer.Exception?.InnerException?.Message ?? "cancelled"}");
-                    AskAgainLater();
-                }
-            },
-            CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
-
-        void AskAgainLater() => Later("asking for a position", () =>
-        {
-            if (IsCurrent(state)) AskOutOfRange(state, position);
-        });
-
-        void OnAnswer(long? next)
-        {
-            if (!IsCurrent(state)) return;
-            if (next is null)
-            {
-                logger.Error($"{state.Partition} is stopped: position {position} is outside its log, {outOfRange.Log}");
-                return;
-            }
-
-            var outcome = Commit([new PartitionOffset(state.Partition, next.Value)]);
-            if (outcome.Committed) MoveTo(state, next.Value);
-            else
-            {
-                logger.Warning($"position {next} of {state.Partition} is not committed yet: {outcome.Error}");
-                Later("committing a position", () => OnAnswer(next));
-            }
-        }
     }
 
     private bool IsCurrent(SourcePartitionState state) => assigned.TryGetValue(state.Partition, out var now) && ReferenceEquals(now, state);
@@ -488,5 +442,8 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
 
         /// <summary>The position is outside the log, and what follows is not decided (or it was decided to stop).</summary>
         public bool OutOfRange { get; set; }
+
+        /// <summary>Its position is being looked for.</summary>
+        public bool IsPositioning { get; set; }
     }
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Analytics.Actors.Core.Positions;
 using Confluent.Kafka;
 using Confluent.Kafka.Admin;
 using TopicPartition = Analytics.Actors.Core.TopicPartition;

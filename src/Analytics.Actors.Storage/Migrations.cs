@@ -174,6 +174,24 @@ internal static class Migrations
                     rule  text NOT NULL
                 )
                 """),
+        new(4, "positions",
+            // The committed position of a source partition with the record before it, as a shard's positions have them.
+            Sqlite: """
+                ALTER TABLE source ADD COLUMN next_offset INTEGER NOT NULL DEFAULT -1;
+                ALTER TABLE source ADD COLUMN last_timestamp_ms INTEGER NOT NULL DEFAULT -1;
+                ALTER TABLE source ADD COLUMN last_checksum INTEGER NOT NULL DEFAULT 0;
+                ALTER TABLE source ADD COLUMN is_wanted INTEGER NOT NULL DEFAULT 0;
+                ALTER TABLE source ADD COLUMN gap_at_ms INTEGER NOT NULL DEFAULT -1;
+                ALTER TABLE position ADD COLUMN incarnation INTEGER NOT NULL DEFAULT 0;
+                """,
+            PostgreSql: """
+                ALTER TABLE source ADD COLUMN next_offset bigint NOT NULL DEFAULT -1;
+                ALTER TABLE source ADD COLUMN last_timestamp_ms bigint NOT NULL DEFAULT -1;
+                ALTER TABLE source ADD COLUMN last_checksum bigint NOT NULL DEFAULT 0;
+                ALTER TABLE source ADD COLUMN is_wanted boolean NOT NULL DEFAULT false;
+                ALTER TABLE source ADD COLUMN gap_at_ms bigint NOT NULL DEFAULT -1;
+                ALTER TABLE position ADD COLUMN incarnation integer NOT NULL DEFAULT 0;
+                """),
     ];
 
     /// <summary>The schema version that this binary reads and writes.</summary>

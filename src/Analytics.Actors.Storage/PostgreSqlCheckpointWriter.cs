@@ -108,12 +108,14 @@ internal static class PostgreSqlCheckpointWriter
         if (rows.Count == 0) return;
         batch.Add(
             """
-            INSERT INTO position (shard, topic, partition, next_offset, last_timestamp_ms, last_checksum) SELECT * FROM unnest($1, $2, $3, $4, $5, $6)
+            INSERT INTO position (shard, topic, partition, next_offset, last_timestamp_ms, last_checksum, incarnation)
+            SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7)
             ON CONFLICT (shard, topic, partition) DO UPDATE SET next_offset = excluded.next_offset,
-                last_timestamp_ms = excluded.last_timestamp_ms, last_checksum = excluded.last_checksum
+                last_timestamp_ms = excluded.last_timestamp_ms, last_checksum = excluded.last_checksum, incarnation = excluded.incarnation
             """,
             rows.Select(row => row.Shard).ToList(), rows.Select(row => row.Position.Partition.Topic).ToList(), rows.Select(row => row.Position.Partition.Partition).ToList(),
-            rows.Select(row => row.Position.Next).ToList(), rows.Select(row => row.Position.LastTimestampMs).ToList(), rows.Select(row => (long)row.Position.LastChecksum).ToList());
+            rows.Select(row => row.Position.Next).ToList(), rows.Select(row => row.Position.LastTimestampMs).ToList(), rows.Select(row => (long)row.Position.LastChecksum).ToList(),
+            rows.Select(row => row.Position.Incarnation).ToList());
     }
 
     private static void AddMarks(NpgsqlBatch batch, IReadOnlyList<ShardCheckpoint> checkpoints)

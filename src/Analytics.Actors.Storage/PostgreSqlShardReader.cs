@@ -17,7 +17,7 @@ internal static class PostgreSqlShardReader
         await using var batch = connection.CreateBatch();
         batch.Add("SELECT checkpoint, state FROM shard WHERE shard = $1", shard.Value);
         batch.Add("SELECT kind, key, state FROM entity WHERE shard = $1 AND kind IN ($2, $3) ORDER BY kind, key", shard.Value, (short)EntityKind.Batch, (short)EntityKind.Global);
-        batch.Add("SELECT topic, partition, next_offset, last_timestamp_ms, last_checksum FROM position WHERE shard = $1 ORDER BY topic, partition", shard.Value);
+        batch.Add("SELECT topic, partition, next_offset, last_timestamp_ms, last_checksum, incarnation FROM position WHERE shard = $1 ORDER BY topic, partition", shard.Value);
         batch.Add(
             """
             SELECT log_topic, log_partition, source, highest_offset, highest_index, highest_ordinal, applied_count, applied_hash
@@ -40,7 +40,7 @@ internal static class PostgreSqlShardReader
             ReleasedInOrder = releasedInOrder,
             ShardState = state,
             Entities = await reader.NextRowsAsync(Entity).ConfigureAwait(false),
-            Positions = await reader.NextRowsAsync(row => new PartitionPosition(Partition(row), row.GetInt64(2), row.GetInt64(3), (uint)row.GetInt64(4))).ConfigureAwait(false),
+            Positions = await reader.NextRowsAsync(row => new PartitionPosition(Partition(row), row.GetInt64(2), row.GetInt64(3), (uint)row.GetInt64(4), row.GetInt32(5))).ConfigureAwait(false),
             Marks = await reader.NextRowsAsync(row => new MarkState(
                 Partition(row), row.GetString(2), new Place(row.GetInt64(3), row.GetInt32(4), row.GetInt32(5)),
                 row.GetInt64(6), unchecked((ulong)row.GetInt64(7)))).ConfigureAwait(false),

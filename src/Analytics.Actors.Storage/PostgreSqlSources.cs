@@ -8,8 +8,7 @@ namespace Analytics.Actors.Storage;
 internal static class PostgreSqlSources
 {
     /// <summary>
-    /// Writes the changed ones. An incarnation only rises: a node that has not yet heard of a recreated topic would
-    /// otherwise put the old one back, and marks would swallow new records. In one order everywhere, so that two nodes
+    /// Writes the changed ones, by the rule of <see cref="SourceState.MayReplace"/>. In one order everywhere, so that two nodes
     /// never wait for each other's rows.
     /// </summary>
     public static async Task UpsertAsync(NpgsqlConnection connection, IReadOnlyList<SourceState> changed)
@@ -19,23 +18,38 @@ internal static class PostgreSqlSources
         {
             batch.Add(
                 """
-                INSERT INTO source (topic, partition, partition_count, incarnation, gap_from, gap_to, gap_reason)
-                VALUES ($1, $2, $3, $4, $5, $6, $7)
+                INSERT INTO source (topic, partition, partition_count, incarnation, gap_from, gap_to, gap_reason, gap_at_ms,
+                    next_offset, last_timestamp_ms, last_checksum, is_wanted)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
                 ON CONFLICT (topic, partition) DO UPDATE SET partition_count = excluded.partition_count, incarnation = excluded.incarnation,
-                    gap_from = excluded.gap_from, gap_to = excluded.gap_to, gap_reason = excluded.gap_reason
-                WHERE excluded.incarnation >= source.incarnation
+                    gap_from = excluded.gap_from, gap_to = excluded.gap_to, gap_reason = excluded.gap_reason, gap_at_ms = excluded.gap_at_ms,
+                    next_offset = excluded.next_offset, last_timestamp_ms = excluded.last_timestamp_ms,
+                    last_checksum = excluded.last_checksum, is_wanted = excluded.is_wanted
+                WHERE excluded.incarnation > source.incarnation OR (excluded.incarnation = source.incarnation AND NOT excluded.is_wanted)
                 """,
-                source.Partition.Topic, source.Partition.Partition, source.PartitionCount, source.Incarnation, source.GapFrom, source.GapTo, source.GapReason);
+                source.Partition.Topic, source.Partition.Partition, source.PartitionCount, source.Incarnation, source.GapFrom, source.GapTo, source.GapReason, source.GapAtMs,
+                source.Next, source.LastTimestampMs, (long)source.LastChecksum, source.IsWanted);
         }
 
         await batch.ExecuteNonQueryAsync(CancellationToken.None).ConfigureAwait(false);
     }
 
     public static async Task<IReadOnlyList<SourceState>> ReadAllAsync(NpgsqlConnection connection) => await connection.QueryAsync(
-        "SELECT topic, partition, partition_count, incarnation, gap_from, gap_to, gap_reason FROM source ORDER BY topic, partition",
+        """
+        SELECT topic, partition, partition_count, incarnation, gap_from, gap_to, gap_reason, gap_at_ms,
+            next_offset, last_timestamp_ms, last_checksum, is_wanted
+        FROM source ORDER BY topic, partition
+        """,
         row => new SourceState(
             new TopicPartition(row.GetString(0), row.GetInt32(1)), row.GetInt32(2), row.GetInt32(3),
-            row.GetInt64(4), row.GetInt64(5), row.GetString(6))).ConfigureAwait(false);
+            row.GetInt64(4), row.GetInt64(5), row.GetString(6))
+        {
+            GapAtMs = row.GetInt64(7),
+            Next = row.GetInt64(8),
+            LastTimestampMs = row.GetInt64(9),
+            LastChecksum = (uint)row.GetInt64(10),
+            IsWanted = row.GetBoolean(11),
+        }).ConfigureAwait(false);
 
     public static async Task<IReadOnlyList<ChangedRule>> PinRulesAsync(NpgsqlConnection connection, IReadOnlyList<RoutingRule> rules)
     {

@@ -50,15 +50,16 @@ internal static class SqliteCheckpointWriter
     private static void WritePositions(SqliteSession session, ShardCheckpoint checkpoint)
     {
         var upsert = session.Prepare("""
-            INSERT INTO position (shard, topic, partition, next_offset, last_timestamp_ms, last_checksum)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-            ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset,
-                last_timestamp_ms = excluded.last_timestamp_ms, last_checksum = excluded.last_checksum
+            INSERT INTO position (shard, topic, partition, next_offset, last_timestamp_ms, last_checksum, incarnation)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+            ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset, last_timestamp_ms = excluded.last_timestamp_ms,
+                last_checksum = excluded.last_checksum, incarnation = excluded.incarnation
             """);
         foreach (var position in checkpoint.Positions)
         {
             upsert.Bind(1, checkpoint.Shard.Value).Bind(2, position.Partition.Topic).Bind(3, position.Partition.Partition)
-                .Bind(4, position.Next).Bind(5, position.LastTimestampMs).Bind(6, position.LastChecksum).Execute();
+                .Bind(4, position.Next).Bind(5, position.LastTimestampMs).Bind(6, position.LastChecksum)
+                .Bind(7, position.Incarnation).Execute();
         }
     }
 

@@ -59,11 +59,11 @@ internal static class SqliteShardReader
 
     private static List<PartitionPosition> ReadPositions(SqliteSession session, ShardId shard) =>
         session.Prepare("""
-            SELECT topic, partition, next_offset, last_timestamp_ms, last_checksum
+            SELECT topic, partition, next_offset, last_timestamp_ms, last_checksum, incarnation
             FROM position WHERE shard = ?1 ORDER BY topic, partition
             """)
             .Bind(1, shard.Value)
-            .Read(row => new PartitionPosition(Partition(row), row.Integer(2), row.Integer(3), (uint)row.Integer(4)));
+            .Read(row => new PartitionPosition(Partition(row), row.Integer(2), row.Integer(3), (uint)row.Integer(4), (int)row.Integer(5)));
 
     private static List<MarkState> ReadMarks(SqliteSession session, ShardId shard) =>
         session.Prepare("""

@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Protocol;
 using Analytics.Actors.Core.Records;
 using Analytics.Actors.Core.Shards;
 using Analytics.Actors.Core.Windows;
@@ -17,6 +18,9 @@ public sealed class Checkers
     public long BatchesTimedOut { get; private set; }
     public long Passivated { get; private set; }
     public int Uploads { get; private set; }
+
+    /// <summary>Uploads beyond the first one of their batch.</summary>
+    public int Revisions { get; private set; }
 
     public void Observe(ShardEvent happened)
     {
@@ -37,7 +41,8 @@ public sealed class Checkers
         CheckDeadLetters(cluster, workload);
         foreach (var shard in shards)
         {
-            foreach (var batch in shard.Entities.Where(entity => entity.Kind == EntityKind.Batch))
+            // One that is over may be kept for late answers.
+            foreach (var batch in shard.Entities.Where(entity => entity.Kind == EntityKind.Batch && BatchState.Parser.ParseFrom(entity.State).EndedMs == 0))
             {
                 findings.Add($"batch {batch.Key.Replace('\u001f', ' ')} of shard {shard.Shard} never ended");
             }
@@ -109,24 +114,31 @@ public sealed class Checkers
             .ToDictionary(record => $"{record.Partition.Topic}:{record.Partition.Partition}:{record.Offset}");
         foreach (var topic in new[] { Workload.FirstOutput, Workload.SecondOutput })
         {
-            var seen = new HashSet<string>();
+            var told = new Dictionary<string, (int Revision, HashSet<string> Stations)>();
             foreach (var (_, record, root) in DistinctUploads(cluster, topic))
             {
                 Uploads++;
                 var batch = root.GetProperty("batch_id").GetString()!;
-                if (!seen.Add(batch)) findings.Add($"two different uploads of {topic} for batch {batch}");
-                if (topic == Workload.FirstOutput && meters.TryGetValue(batch, out var opened)) CheckContent(root, opened);
+                var (last, stations) = told.TryGetValue(batch, out var before) ? before : (0, []);
+                var revision = root.GetProperty("revision").GetInt32();
+                told[batch] = (revision, stations);
+                if (revision > 1) Revisions++;
+                if (revision != last + 1) findings.Add($"revision {revision} of {topic} for batch {batch} follows {last}");
+                foreach (var station in Stations(root).Concat(Texts(root, "failed")))
+                {
+                    if (!stations.Add(station)) findings.Add($"batch {batch} of {topic} tells of {station} twice");
+                }
+
+                if (topic == Workload.FirstOutput && meters.TryGetValue(batch, out var opened)) CheckContent(root, opened, stations);
             }
         }
     }
 
-    // Each station of the batch exactly once, and its result computed on what this very record said.
-    private void CheckContent(JsonElement upload, ExpectedRecord opened)
+    // Each station of the batch exactly once over all revisions, and its result computed on what this very record said.
+    private void CheckContent(JsonElement upload, ExpectedRecord opened, IEnumerable<string> told)
     {
         var batch = upload.GetProperty("batch_id").GetString();
-        var results = upload.GetProperty("stations").EnumerateArray().Select(item => item.GetProperty("station_id").GetString()!).ToList();
-        var others = upload.GetProperty("failed").EnumerateArray().Concat(upload.GetProperty("missing").EnumerateArray()).Select(item => item.GetString()!);
-        var all = results.Concat(others).Order(StringComparer.Ordinal);
+        var all = told.Concat(Texts(upload, "missing")).Order(StringComparer.Ordinal);
         if (!all.SequenceEqual(opened.Parts.Select(part => part.Station).Order(StringComparer.Ordinal))) findings.Add($"batch {batch} does not account for its stations");
         foreach (var item in upload.GetProperty("stations").EnumerateArray())
         {
@@ -145,6 +157,10 @@ public sealed class Checkers
         findings.Add($"{letters.Count} dead letters, {workload.BadItems} bad items were sent");
         findings.AddRange(letters);
     }
+
+    private static IEnumerable<string> Stations(JsonElement upload) => upload.GetProperty("stations").EnumerateArray().Select(item => item.GetProperty("station_id").GetString()!);
+
+    private static IEnumerable<string> Texts(JsonElement upload, string name) => upload.GetProperty(name).EnumerateArray().Select(item => item.GetString()!);
 
     private static IEnumerable<(TopicPartition Partition, StoredRecord Record)> Distinct(Cluster cluster, string topic)
     {

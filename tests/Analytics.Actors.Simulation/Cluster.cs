@@ -53,6 +53,10 @@ public sealed class Cluster
 
     public SimulatedProcess? OwnerOf(TopicPartition source) => sourceOwners.GetValueOrDefault(source);
 
+    /// <summary>A router writes a committed position with the record before it.</summary>
+    public void StoreSource(PartitionPosition position) =>
+        Store.UpdateSourcesAsync([new SourceState(position.Partition, 0, position.Incarnation).At(position)], default).AsTask().GetAwaiter().GetResult();
+
     public void Start()
     {
         Rebalance();

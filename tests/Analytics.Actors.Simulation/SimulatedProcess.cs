@@ -71,6 +71,7 @@ public sealed class SimulatedProcess
                 if (shard.ArrivalCount > 0 || !shard.IsScanned) yield return $"{Name}: shard {shard.Id} waits for stations";
                 if (shard.RunningCalls > 0) yield return $"{Name}: shard {shard.Id} has {shard.RunningCalls} calls running";
                 if (shard.Batches.Batches.Count > 0) yield return $"{Name}: shard {shard.Id} has {shard.Batches.Batches.Count} batches";
+                if (shard.Batches.WaitingRevisions > 0) yield return $"{Name}: shard {shard.Id} has {shard.Batches.WaitingRevisions} revisions to send";
                 if (shard.Stations.Values.Sum(station => station.TriggerCount) is > 0 and var owed) yield return $"{Name}: shard {shard.Id} owes {owed} calls";
             }
         }
@@ -187,6 +188,9 @@ public sealed class SimulatedProcess
                     break;
                 case CommitPositions commit:
                     World.After(World.Between(1, 20), () => CommitOffsets(commit));
+                    break;
+                case StorePositions store:
+                    foreach (var position in store.Positions) cluster.StoreSource(position);
                     break;
                 case PauseSources pause:
                     sourcesPaused = pause.Pause;

@@ -12,57 +12,60 @@ internal readonly struct BatchStateMessage(Batch batch)
         var state = new BatchState
         {
             Module = batch.Key.Module,
-            Batch = ToMessage(new BatchDebt(batch.Key.BatchId, batch.Source, batch.Offset)),
-            ManifestSeen = batch.IsOpen,
+            Batch = ToMessage(batch.Opening),
+            ManifestSeen = batch.HasManifest,
             OpenedMs = batch.OpenedMs,
             DeadlineMs = batch.DeadlineMs,
+            EndedMs = batch.EndedMs,
+            RetainedUntilMs = batch.RetainedUntilMs,
+            Revision = batch.Revision,
+            ExpectedCount = batch.IsOver ? batch.ExpectedCount : 0,
+            RevisionDueMs = batch.RevisionDueMs,
         };
-        state.Expected.AddRange(batch.Expected);
-        foreach (var answer in batch.Answers.Values)
+        foreach (var member in batch.Expected)
         {
-            state.Answers.Add(new BatchAnswerState
-            {
-                Station = answer.Station,
-                Outcome = (int)answer.Outcome,
-                Result = answer.Result,
-                Reason = answer.Reason,
-            });
+            state.Expected.Add(member.Station);
+            if (batch.WindowStartMs is not null) state.Announced.Add(member.Announced);
+            if (member.Answered > 0) state.Answers.Add(ToMessage(member));
         }
 
+        foreach (var early in batch.Unexpected) state.Answers.Add(ToMessage(early));
         return state.ToByteArray();
     }
 
     public static Batch Load(byte[] bytes)
     {
         var state = BatchState.Parser.ParseFrom(bytes);
-        var debt = FromMessage(state.Batch);
-        var loaded = new Batch(new BatchKey(state.Module, debt.BatchId), debt.Source, debt.Offset) { WasSaved = true };
-        foreach (var answer in state.Answers)
-        {
-            loaded.Take(new Answer
-            {
-                Module = state.Module,
-                BatchId = debt.BatchId,
-                Station = answer.Station,
-                Outcome = (Outcome)answer.Outcome,
-                Result = answer.Result,
-                Reason = answer.Reason,
-            });
-        }
-
-        if (state.ManifestSeen) loaded.Restore(state.Expected, state.OpenedMs, state.DeadlineMs);
+        var loaded = new Batch(FromMessage(state.Batch), state.Module) { WasSaved = true };
+        loaded.Restore(state);
         return loaded;
     }
 
-    public static OpenBatch ToMessage(in BatchDebt debt) => new()
+    private static BatchAnswerState ToMessage(BatchMember member) => new()
     {
-        BatchId = debt.BatchId,
-        Topic = debt.Source.Topic,
-        Incarnation = debt.Source.Incarnation,
-        Partition = debt.Source.Partition,
-        Offset = debt.Offset,
+        Station = member.Station,
+        Outcome = (int)member.Outcome,
+        Result = member.Result,
+        Reason = member.Reason,
+        Answered = member.Answered == 1 ? 0 : member.Answered,
+        Told = member.IsTold,
     };
 
-    public static BatchDebt FromMessage(OpenBatch message) =>
-        new(message.BatchId, new SourcePartition(message.Topic, message.Incarnation, message.Partition), message.Offset);
+    public static OpenBatch ToMessage(in BatchDebt debt)
+    {
+        var message = new OpenBatch
+        {
+            BatchId = debt.BatchId,
+            Topic = debt.Source.Topic,
+            Incarnation = debt.Source.Incarnation,
+            Partition = debt.Source.Partition,
+            Offset = debt.Offset,
+        };
+        if (debt.WindowStartMs is { } start) message.WindowStartMs = start;
+        return message;
+    }
+
+    public static BatchDebt FromMessage(OpenBatch message) => new(
+        message.BatchId, new SourcePartition(message.Topic, message.Incarnation, message.Partition), message.Offset,
+        message.HasWindowStartMs ? message.WindowStartMs : null);
 }

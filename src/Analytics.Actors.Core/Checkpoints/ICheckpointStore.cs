@@ -1,3 +1,5 @@
+using Analytics.Actors.Core.Positions;
+
 namespace Analytics.Actors.Core.Checkpoints;
 
 /// <summary>
@@ -42,7 +44,7 @@ public interface ICheckpointStore : IAsyncDisposable
     /// <summary>
     /// What is known of each source partition (partition count pinned per topic, incarnation, gaps), and the change of one:
     /// see <see cref="SourceState"/>. Upserts and returns all stored rows, by topic and partition; an empty list only reads.
-    /// A stored incarnation never falls: a change that names a lower one is left out, and the answer tells.
+    /// A change that may not replace what is stored (<see cref="SourceState.MayReplace"/>) is left out, and the answer tells.
     /// </summary>
     ValueTask<IReadOnlyList<SourceState>> UpdateSourcesAsync(IReadOnlyList<SourceState> changed, CancellationToken cancellation);
 
@@ -96,7 +98,14 @@ public sealed record EntityState(EntityKind Kind, string Key, byte[]? State);
 /// <param name="Next">The next offset to read.</param>
 /// <param name="LastTimestampMs">Timestamp of the last record read, to recognise a recreated topic; -1 without one.</param>
 /// <param name="LastChecksum">CRC-32C of the last record's value; 0 without one.</param>
-public sealed record PartitionPosition(TopicPartition Partition, long Next, long LastTimestampMs, uint LastChecksum);
+/// <param name="Incarnation">The partition's life that the position is of.</param>
+public sealed record PartitionPosition(TopicPartition Partition, long Next, long LastTimestampMs, uint LastChecksum, int Incarnation = 0)
+{
+    /// <summary>The record before <see cref="Next"/> is remembered.</summary>
+    public bool HasWitness => Next > 0 && (LastTimestampMs != -1 || LastChecksum != 0);
+
+    public RecordWitness Witness => new(LastTimestampMs, LastChecksum);
+}
 
 /// <summary>
 /// The highest place that a shard has seen of one sender's run, with a witness of what it applied: the number of parts
@@ -171,17 +180,53 @@ public sealed record RecoveredShard
     /// </summary>
     public required IReadOnlyList<EntityState> Entities { get; init; }
     public required IReadOnlyList<PartitionPosition> Positions { get; init; }
+
+    /// <summary>Positions that a check changed after they were read; the shard's next checkpoint writes them.</summary>
+    public IReadOnlyList<PartitionPosition> Moved { get; init; } = [];
     public required IReadOnlyList<MarkState> Marks { get; init; }
 
     /// <summary>In order of destination and sequence: all to be sent again.</summary>
     public required IReadOnlyList<OutboxEntry> Outbox { get; init; }
 }
 
-/// <summary>What the store knows of a source partition.</summary>
-/// <param name="PartitionCount">Partitions that the topic had when first seen.</param>
+/// <summary>
+/// What the store knows of a source partition. Of a shard's logs there is a row only where a gap was recorded or an operator
+/// set a position; how far they are read is in the shard's own positions.
+/// </summary>
+/// <param name="PartitionCount">Partitions that the topic had when this one was first seen.</param>
 /// <param name="GapFrom">First offset of the last skipped range, -1 without one.</param>
-/// <param name="GapTo">First offset after that range.</param>
-public sealed record SourceState(TopicPartition Partition, int PartitionCount, int Incarnation, long GapFrom = -1, long GapTo = -1, string GapReason = "");
+/// <param name="GapTo">First offset after that range; -1 with a GapFrom: nobody has decided yet, the partition is stopped.</param>
+/// <param name="GapReason">Why, and who.</param>
+public sealed record SourceState(TopicPartition Partition, int PartitionCount, int Incarnation, long GapFrom = -1, long GapTo = -1, string GapReason = "")
+{
+    /// <summary>When the gap was recorded, milliseconds since 1970 UTC; -1 without one.</summary>
+    public long GapAtMs { get; init; } = -1;
+
+    /// <summary>The next offset to read as of the last time it was written here, at most a second or so behind; -1: not known.</summary>
+    public long Next { get; init; } = -1;
+
+    /// <summary>See <see cref="PartitionPosition"/>: the record before <see cref="Next"/>.</summary>
+    public long LastTimestampMs { get; init; } = -1;
+    public uint LastChecksum { get; init; }
+
+    /// <summary>Reading is to go on at <see cref="Next"/>, and no reader has been told yet.</summary>
+    public bool IsWanted { get; init; }
+
+    public PartitionPosition Position => new(Partition, Next, LastTimestampMs, LastChecksum, Incarnation);
+
+    /// <summary>The partition is stopped at <see cref="GapFrom"/> until an operator decides.</summary>
+    public bool IsStopped => GapFrom >= 0 && GapTo < 0;
+
+    /// <summary>The row with another position in the same life; a position that is reached is no longer wanted.</summary>
+    public SourceState At(PartitionPosition position) =>
+        this with { Next = position.Next, LastTimestampMs = position.LastTimestampMs, LastChecksum = position.LastChecksum, IsWanted = false };
+
+    /// <summary>
+    /// Whether this row may take the place of the stored one: an incarnation never falls, and one that somebody wants is a
+    /// new one. So of two who change a position at the same time one finds that he did not.
+    /// </summary>
+    public bool MayReplace(SourceState stored) => Incarnation > stored.Incarnation || (Incarnation == stored.Incarnation && !IsWanted);
+}
 
 /// <summary>The store cannot be reached or refused work for now; nothing was done.</summary>
 public class StoreUnavailableException(string message, Exception? inner = null) : Exception(message, inner);

@@ -76,7 +76,7 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
             RequireOpen();
             foreach (var source in changed)
             {
-                if (!sources.TryGetValue(source.Partition, out var stored) || source.Incarnation >= stored.Incarnation)
+                if (!sources.TryGetValue(source.Partition, out var stored) || source.MayReplace(stored))
                     sources[source.Partition] = source;
             }
             return ValueTask.FromResult<IReadOnlyList<SourceState>>([.. sources.Values.OrderBy(source => source.Partition)]);

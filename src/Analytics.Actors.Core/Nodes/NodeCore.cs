@@ -35,6 +35,8 @@ public enum ShardPhase
     Running,
     /// <summary>Revoked: finishing calls, then the last checkpoint.</summary>
     Releasing,
+    /// <summary>Not run: a log of it is not the one that it had read, and an operator must say where to go on.</summary>
+    Stopped,
 }
 
 /// <summary>
@@ -128,6 +130,8 @@ public sealed class NodeCore(NodeSettings settings)
             case ShardsLost lost: Lose(lost.Shards, effects); break;
             case ShardTakenOver taken: Start(taken.Recovered, nowMs, effects); break;
             case TakeOverFailed failed: TakeOverLater(failed, nowMs, effects); break;
+            case ShardRefused refused: Refuse(refused, effects); break;
+            case PositionsChanged changed: CheckAgain(changed.Shards, nowMs, effects); break;
             case StationsLoaded loaded: SlotOf(loaded.Load)?.Shard!.StationsLoaded(loaded.Load.Stations, loaded.Rows, nowMs); break;
             case PageLoaded loaded: SlotOf(loaded.Load)?.Shard!.PageLoaded(loaded.Load.Kind, loaded.Load.After, loaded.Rows, nowMs); break;
             case LoadFailed failed: LoadAgainLater(failed, nowMs, effects); break;
@@ -166,7 +170,7 @@ public sealed class NodeCore(NodeSettings settings)
             }
 
             slot.IsWanted = false;
-            if (slot.Phase == ShardPhase.Waiting) Remove(slot, true, effects);
+            if (slot.Phase is ShardPhase.Waiting or ShardPhase.Stopped) Remove(slot, true, effects);
             if (slot.Phase != ShardPhase.Running) continue;
             slot.Phase = ShardPhase.Releasing;
             slot.DueMs = nowMs + settings.ReleaseLimitMs;
@@ -212,6 +216,33 @@ public sealed class NodeCore(NodeSettings settings)
         effects.Add(new Warn($"taking over shard {failed.Shard} failed, it is tried again: {failed.Reason}"));
         if (slot.IsWanted) WaitFor(slot, nowMs);
         else Remove(slot, true, effects);
+    }
+
+    private void Refuse(ShardRefused refused, List<NodeEffect> effects)
+    {
+        if (!slots.TryGetValue(refused.Shard, out var slot) || slot.Phase != ShardPhase.TakingOver) return;
+        effects.Add(new Warn($"shard {refused.Shard} is not run: {refused.Reason}"));
+        if (slot.IsWanted) slot.Phase = ShardPhase.Stopped;
+        else Remove(slot, true, effects);
+    }
+
+    // A takeover checks positions; one that is under way, or waits, need not be asked for.
+    private void CheckAgain(IReadOnlyList<ShardId> shards, long nowMs, List<NodeEffect> effects)
+    {
+        foreach (var shard in shards)
+        {
+            if (isStopping || !slots.TryGetValue(shard, out var slot) || !slot.IsWanted) continue;
+            if (slot.Phase == ShardPhase.Running)
+            {
+                Revoke([shard], nowMs, effects);
+                slot.IsWanted = true;
+            }
+            else if (slot.Phase == ShardPhase.Stopped)
+            {
+                slot.Phase = ShardPhase.TakingOver;
+                effects.Add(new TakeOver(shard));
+            }
+        }
     }
 
     private void Read(RecordsRead read, long nowMs)

@@ -24,6 +24,18 @@ public sealed record ShardTakenOver(RecoveredShard Recovered) : NodeMessage;
 /// <summary>A takeover came to nothing; it is tried again after a pause.</summary>
 public sealed record TakeOverFailed(ShardId Shard, string Reason) : NodeMessage;
 
+/// <summary>
+/// A takeover went well, but one of the shard's logs is not the one that it had read: it is not run until its positions
+/// are set.
+/// </summary>
+public sealed record ShardRefused(ShardId Shard, string Reason) : NodeMessage;
+
+/// <summary>
+/// The positions of these shards' logs are to be checked again: an operator set one, or reading found one outside its log.
+/// They are released in order and taken over anew.
+/// </summary>
+public sealed record PositionsChanged(IReadOnlyList<ShardId> Shards) : NodeMessage;
+
 /// <summary>The rows of the stations that <see cref="LoadStations"/> named; those without rows do not exist yet.</summary>
 public sealed record StationsLoaded(LoadStations Load, IReadOnlyList<EntityState> Rows) : NodeMessage;
 

@@ -143,22 +143,27 @@ internal static class ModuleReader
         if (value.Kind != JsonValueKind.Object)
         {
             if (!value.TryString(out _)) value.Refuse("must be \"record\", \"none\" or { \"kind\": ..., \"deadline\": ..., \"completeAt\": ..., \"retention\": ... }");
-            else if (value.Choice(kinds) is { } named) return RefuseWindow(new BatchConfiguration { Kind = named }, value);
+            else if (value.Choice(kinds) is { } named)
+            {
+                if (named == BatchKind.Window) value.Refuse("a window needs its length: { \"kind\": \"window\", \"length\": DURATION }");
+                return new BatchConfiguration { Kind = named };
+            }
+
             return new BatchConfiguration();
         }
 
         var batch = value.Section()!;
         var defaults = new BatchConfiguration();
-        var kindValue = batch.Find("kind");
         var read = defaults with
         {
-            Kind = kindValue?.Choice(kinds) ?? defaults.Kind,
+            Kind = batch.Find("kind")?.Choice(kinds) ?? defaults.Kind,
             LengthMs = batch.Find("length")?.Duration() ?? 0,
             LatenessMs = batch.Find("lateness")?.Duration(zeroAllowed: true) ?? 0,
             DeadlineMs = batch.Find("deadline")?.Duration() ?? defaults.DeadlineMs,
             CompleteAt = batch.Find("completeAt")?.Number(0, 1),
             RetentionMs = batch.Find("retention")?.Duration() ?? defaults.RetentionMs,
         };
+        if (read.Kind == BatchKind.Window && !batch.Has("length")) batch.Missing("length", "must be the span of event time that a batch covers, such as \"1min\"");
         foreach (var key in (string[])["length", "lateness"])
         {
             batch.Forbid(key, read.Kind != BatchKind.Window, "only a batch of kind \"window\" has a length of event time");
@@ -170,12 +175,6 @@ internal static class ModuleReader
         }
 
         batch.Close();
-        return RefuseWindow(read, kindValue ?? value);
-    }
-
-    private static BatchConfiguration RefuseWindow(BatchConfiguration batch, ConfigurationValue value)
-    {
-        if (batch.Kind == BatchKind.Window) value.Refuse("batches by a window of event time are not supported yet; use \"record\" (one batch per record) or \"none\"");
-        return batch;
+        return read;
     }
 }

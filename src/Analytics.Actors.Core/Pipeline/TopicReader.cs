@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json;
 
 namespace Analytics.Actors.Core.Pipeline;
@@ -198,7 +197,7 @@ internal static class TopicReader
             case "earliest": return new StartPosition(StartKind.Earliest);
             case not null when text.StartsWith(group, StringComparison.Ordinal) && text.Length <= ConfigurationValue.TextLengthMax && !string.IsNullOrWhiteSpace(text[group.Length..]):
                 return new StartPosition(StartKind.Group, Group: text[group.Length..]);
-            case not null when TryReadTimestamp(text, timeZone, out var ms): return new StartPosition(StartKind.Timestamp, ms);
+            case not null when PositionText.TryReadTimestamp(text, timeZone, out var ms): return new StartPosition(StartKind.Timestamp, ms);
         }
 
         value.Refuse(form);
@@ -214,29 +213,10 @@ internal static class TopicReader
             case "stop": return new OutOfRangePolicy(OutOfRangeKind.Stop);
             case "earliest": return new OutOfRangePolicy(OutOfRangeKind.Earliest);
             case "latest": return new OutOfRangePolicy(OutOfRangeKind.Latest);
-            case not null when TryReadTimestamp(text, timeZone, out var ms): return new OutOfRangePolicy(OutOfRangeKind.Timestamp, ms);
+            case not null when PositionText.TryReadTimestamp(text, timeZone, out var ms): return new OutOfRangePolicy(OutOfRangeKind.Timestamp, ms);
         }
 
         value.Refuse("must be \"stop\", \"earliest\", \"latest\" or \"timestamp:TIME\" (TIME such as 2025-11-04T00:00:00+08:00)");
         return new OutOfRangePolicy(OutOfRangeKind.Stop);
-    }
-
-    // A time without a zone is in the pipeline's own, as it is in payloads.
-    private static bool TryReadTimestamp(string text, TimeSpan timeZone, out long ms)
-    {
-        const string prefix = "timestamp:";
-        string[] zoned = ["yyyy-MM-dd'T'HH:mm:sszzz", "yyyy-MM-dd HH:mm:sszzz", "yyyy-MM-dd'T'HH:mm:ss.FFFFFFFzzz"];
-        string[] local = ["yyyy-MM-dd'T'HH:mm:ss", "yyyy-MM-dd HH:mm:ss", "yyyy-MM-dd"];
-        ms = 0;
-        if (!text.StartsWith(prefix, StringComparison.Ordinal)) return false;
-        var time = text[prefix.Length..];
-        if (time.EndsWith('Z')) time = $"{time[..^1]}+00:00";
-        if (DateTimeOffset.TryParseExact(time, zoned, CultureInfo.InvariantCulture, DateTimeStyles.None, out var instant)) ms = instant.ToUnixTimeMilliseconds();
-        else if (DateTime.TryParseExact(time, local, CultureInfo.InvariantCulture, DateTimeStyles.None, out var clock))
-        {
-            ms = (clock.Ticks - DateTime.UnixEpoch.Ticks - timeZone.Ticks) / TimeSpan.TicksPerMillisecond;
-        }
-        else return false;
-        return ms >= 0;
     }
 }

@@ -10,8 +10,8 @@ namespace Analytics.Actors.Core.Routing;
 /// <param name="Origin">The header aa-origin where the record is an output of ours; else null.</param>
 public readonly record struct SourceRecord(TopicPartition Partition, long Offset, long TimestampMs, ReadOnlyMemory<byte> Value, string? Origin);
 
-/// <summary>What one record sends where: parts to shards and at most one manifest to the shard of its batches.</summary>
-public sealed record RoutedRecord(IReadOnlyList<(int Shard, RecordParts Parts)> Parts, (int Shard, Manifest Manifest)? Manifest);
+/// <summary>What one record sends where: parts to shards, and manifests to the shards of its batches, at most one to each.</summary>
+public sealed record RoutedRecord(IReadOnlyList<(int Shard, RecordParts Parts)> Parts, IReadOnlyList<(int Shard, Manifest Manifest)> Manifests);
 
 /// <summary>
 /// The routing rules: a pure function of the pipeline, the shard count and one record. A record routed twice under the
@@ -20,25 +20,19 @@ public sealed record RoutedRecord(IReadOnlyList<(int Shard, RecordParts Parts)> 
 public sealed class RecordRouter
 {
     private readonly ShardSettings settings;
-    private readonly Dictionary<string, List<ModuleConfiguration>> batching = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, TopicBatches> batching = new(StringComparer.Ordinal);
 
     public RecordRouter(ShardSettings settings)
     {
         this.settings = settings;
         foreach (var topic in settings.Pipeline.Topics.Values)
         {
-            batching[topic.Name] = settings.Pipeline.Modules.Values
-                .Where(module => module.Enabled && module.TriggerOnEvent && topic.Triggers && topic.Scope == TopicScope.Station
-                    && module.Batch.Kind == BatchKind.Record && module.Topics.Contains(topic.Name))
-                .ToList();
+            batching[topic.Name] = new TopicBatches(topic, settings);
         }
     }
 
     /// <summary>The shard of a station.</summary>
     public int ShardOf(string station) => Murmur2.Partition(station, settings.ShardCount);
-
-    /// <summary>The shard of a batch.</summary>
-    public int ShardOfBatch(string batchId) => Murmur2.Partition(batchId, settings.ShardCount);
 
     public RoutedRecord Route(in SourceRecord record, int incarnation)
     {
@@ -64,7 +58,7 @@ public sealed class RecordRouter
             parts[shard] = (shard, message);
         }
 
-        return new RoutedRecord(parts, null);
+        return new RoutedRecord(parts, []);
     }
 
     private RoutedRecord RouteRejected(in SourceRecord record, int incarnation, IReadOnlyList<RejectedItem> rejected) =>
@@ -72,26 +66,9 @@ public sealed class RecordRouter
 
     private RoutedRecord RouteStations(in SourceRecord record, int incarnation, TopicConfiguration? topic, SplitRecord split)
     {
-        if (split.Parts.Count == 0 && split.Rejected.Count == 0) return new RoutedRecord([], null);
-        var modules = topic is not null && split.Parts.Count > 0 && batching.TryGetValue(topic.Name, out var found) ? found : [];
-        var batchId = modules.Count == 0 ? "" : record.Origin is { Length: > 0 } origin
-            ? $"{record.Partition.Topic}:{origin}"
-            : string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{record.Partition.Topic}:{record.Partition.Partition}:{record.Offset}");
+        if (split.Parts.Count == 0 && split.Rejected.Count == 0) return new RoutedRecord([], []);
         var byShard = new SortedDictionary<int, RecordParts>();
-        Manifest? manifest = null;
-        if (modules.Count > 0)
-        {
-            manifest = new Manifest
-            {
-                Topic = record.Partition.Topic,
-                Incarnation = incarnation,
-                Partition = record.Partition.Partition,
-                Offset = record.Offset,
-                BatchId = batchId,
-                Origin = record.Origin ?? "",
-            };
-            foreach (var module in modules) manifest.Modules.Add(module.Name);
-        }
+        var batches = topic is not null && split.Parts.Count > 0 ? batching[topic.Name].Begin(record, incarnation) : null;
 
         // Parts and rejections are both in order of index: merged, each shard sees rising places.
         var rejections = split.Rejected;
@@ -113,18 +90,13 @@ public sealed class RecordRouter
             }
 
             var message = PartsFor(record, incarnation, ShardOf(part.Station), byShard);
-            message.Parts.Add(ToMessage(part));
-            if (manifest is null) continue;
-            manifest.Stations.Add(part.Station);
-            if (message.Batches.Count == 0)
-            {
-                foreach (var module in modules) message.Batches.Add(new BatchReference { Module = module.Name, BatchId = batchId });
-            }
+            var announced = ToMessage(part);
+            batches?.Add(part, announced, message);
+            message.Parts.Add(announced);
         }
 
         for (; nextRejection < rejections.Count; nextRejection++) AddRejected(record, incarnation, rejections[nextRejection], byShard);
-        var announced = manifest is { Stations.Count: > 0 } ? (ShardOfBatch(batchId), manifest) : ((int, Manifest)?)null;
-        return new RoutedRecord(byShard.Select(pair => (pair.Key, pair.Value)).ToList(), announced);
+        return new RoutedRecord(byShard.Select(pair => (pair.Key, pair.Value)).ToList(), batches?.Manifests ?? []);
     }
 
     // A rejection goes to one fixed shard, whose mark and outbox make its dead letter appear once.

@@ -1,3 +1,5 @@
+using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Positions;
 using Analytics.Actors.Core.Protocol;
 using Analytics.Actors.Core.Shards;
 using Google.Protobuf;
@@ -13,6 +15,12 @@ public sealed record SendEnvelope(TopicPartition Destination, long Number, byte[
 /// <summary>Commit these positions (next offsets) to the router's group; report with <see cref="Router.CommitFinished"/>.</summary>
 public sealed record CommitPositions(IReadOnlyList<(TopicPartition Partition, long Next)> Positions) : RouterEffect;
 
+/// <summary>
+/// Write these committed positions, each with the record before it, to the store: they tell a topic that was made anew.
+/// Nothing is reported back; a write that fails is made up for by the next one.
+/// </summary>
+public sealed record StorePositions(IReadOnlyList<PartitionPosition> Positions) : RouterEffect;
+
 /// <summary>Stop or go on reading: as much is in hand as may be.</summary>
 public sealed record PauseSources(bool Pause) : RouterEffect;
 
@@ -26,6 +34,9 @@ public sealed record RouterSettings
     public long CommitSpacingMs { get; init; } = 100;
     public int MaxCommitRetries { get; init; } = 3;
     public long CommitRetryDelayMs { get; init; } = 1_000;
+
+    /// <summary>Pause between two writes of committed positions to the store.</summary>
+    public long StoreIntervalMs { get; init; } = 1_000;
 
     /// <summary>Bytes waiting for acknowledgement at which reading pauses; it goes on at half of it.</summary>
     public long WaitingBytesMax { get; init; } = 32 * 1024 * 1024;
@@ -56,6 +67,8 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     private int commitFailures;
     private long lastCommitMs;
     private long sinceCommit;
+    private readonly SortedDictionary<TopicPartition, PartitionPosition> committed = [];
+    private long storedMs;
 
     /// <summary>Records routed since the start, by topic.</summary>
     public Dictionary<string, long> RoutedByTopic { get; } = new(StringComparer.Ordinal);
@@ -70,6 +83,9 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     public IReadOnlyList<(TopicPartition Partition, long Next)> Committable =>
         sources.Values.Select(source => (source.Partition, source.Committable)).ToList();
 
+    /// <summary>The same with the record before each position, for the store.</summary>
+    public IReadOnlyList<PartitionPosition> Positions => sources.Values.Select(source => source.Position).ToList();
+
     /// <summary>When the router next wants to hear of time, ms; null: never.</summary>
     public long? NextDueMs => isCommitting || !sources.Values.Any(source => source.Committable > source.Committed) ? null
         : commitFailures > 0 ? lastCommitMs + RetryDelayMs
@@ -83,6 +99,7 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     /// <summary>A source partition is no longer ours: what is not on its way is forgotten, the next owner sends it.</summary>
     public void Revoked(TopicPartition partition)
     {
+        committed.Remove(partition);
         if (!sources.Remove(partition, out var source)) return;
         foreach (var lane in lanes.Values) waitingBytes -= lane.Drop(source);
     }
@@ -95,12 +112,12 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
         RoutedByTopic[record.Partition.Topic] = RoutedByTopic.GetValueOrDefault(record.Partition.Topic) + 1;
         sinceCommit++;
         var pieces = RecordPieces.Of(routed.Parts, shards.EnvelopeBytesMax - PieceOverhead);
-        var pending = source.Begin(record.Offset, pieces.Count + (routed.Manifest is null ? 0 : 1));
-        if (routed.Manifest is { } announced)
+        var pending = source.Begin(record.Offset, pieces.Count + routed.Manifests.Count, RecordWitness.Of(record.TimestampMs, record.Value.Span));
+        foreach (var (shard, manifest) in routed.Manifests)
         {
-            announced.Manifest.PreviousOffset = source.LastAnnounced[announced.Shard];
-            source.LastAnnounced[announced.Shard] = record.Offset;
-            Enqueue(new TopicPartition(shards.BatchTopic, announced.Shard), new Piece(pending, null, announced.Manifest));
+            manifest.PreviousOffset = source.LastAnnounced[shard];
+            source.LastAnnounced[shard] = record.Offset;
+            Enqueue(new TopicPartition(shards.BatchTopic, shard), new Piece(pending, null, manifest));
         }
 
         foreach (var (shard, parts) in pieces)
@@ -150,10 +167,11 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
         effects.Add(new SendEnvelope(destination, lane.Number, lane.Value));
     }
 
-    /// <summary>Commits what is due.</summary>
+    /// <summary>Commits what is due. To be called every second or so also where nothing is: committed positions go to the store then.</summary>
     /// <param name="atStop">The last commit: whatever is acknowledged, now.</param>
     public void TimePassed(long nowMs, bool atStop, List<RouterEffect> effects)
     {
+        StoreCommitted(nowMs, effects);
         if (isCommitting) return;
         if (!atStop && !(NextDueMs <= nowMs)) return;
         var positions = sources.Values.Where(source => source.Committable > source.Committed)
@@ -162,6 +180,7 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
         isCommitting = true;
         lastCommitMs = nowMs;
         sinceCommit = 0;
+        foreach (var (partition, _) in positions) sources[partition].Committing = sources[partition].Position;
         effects.Add(new CommitPositions(positions));
     }
 
@@ -178,8 +197,20 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
         commitFailures = 0;
         foreach (var (partition, next) in positions)
         {
-            if (sources.TryGetValue(partition, out var source) && source.Committed < next) source.Committed = next;
+            // A partition that was assigned anew meanwhile may stand elsewhere.
+            if (!sources.TryGetValue(partition, out var source) || source.Committing is not { } position || position.Next != next) continue;
+            source.Committed = next;
+            source.Committing = null;
+            committed[partition] = position;
         }
+    }
+
+    private void StoreCommitted(long nowMs, List<RouterEffect> effects)
+    {
+        if (committed.Count == 0 || nowMs < storedMs + settings.StoreIntervalMs) return;
+        storedMs = nowMs;
+        effects.Add(new StorePositions(committed.Values.ToList()));
+        committed.Clear();
     }
 
     private long RetryDelayMs => settings.CommitRetryDelayMs;

@@ -24,6 +24,13 @@ public static class RoutingRules
             rules.Add(new($"module {module.Name}", $"batch {module.Batch.Kind} {module.Batch.LengthMs} ms; output {module.OutputTopic}"));
         }
 
+        // Which window a part falls into follows from how its time is read.
+        foreach (var topic in pipeline.Topics.Values.OrderBy(topic => topic.Name, StringComparer.Ordinal))
+        {
+            if (!pipeline.Modules.Values.Any(module => module.Batch.Kind == BatchKind.Window && module.Topics.Contains(topic.Name))) continue;
+            rules.Add(new($"windows of {topic.Name}", $"time {topic.TimeMember ?? "of the record"}; time zone {pipeline.TimeZone}"));
+        }
+
         return rules;
     }
 

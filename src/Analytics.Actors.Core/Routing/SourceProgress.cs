@@ -1,3 +1,6 @@
+using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Positions;
+
 namespace Analytics.Actors.Core.Routing;
 
 /// <summary>
@@ -7,6 +10,7 @@ namespace Analytics.Actors.Core.Routing;
 internal sealed class SourceProgress(TopicPartition partition, int incarnation, long next, int shards)
 {
     private readonly Queue<Pending> incomplete = new();
+    private RecordWitness last = new(-1, 0);
 
     public TopicPartition Partition { get; } = partition;
     public int Incarnation { get; } = incarnation;
@@ -17,6 +21,12 @@ internal sealed class SourceProgress(TopicPartition partition, int incarnation, 
     /// <summary>The lowest offset not wholly acknowledged: what may be committed.</summary>
     public long Committable { get; private set; } = next;
 
+    /// <summary>The position that may be committed, with the record before it.</summary>
+    public PartitionPosition Position => new(Partition, Committable, last.TimestampMs, last.Checksum, Incarnation);
+
+    /// <summary>The position of the commit that is under way.</summary>
+    public PartitionPosition? Committing { get; set; }
+
     /// <summary>What has been committed.</summary>
     public long Committed { get; set; } = next;
 
@@ -25,10 +35,10 @@ internal sealed class SourceProgress(TopicPartition partition, int incarnation, 
     public long[] LastAnnounced { get; } = Enumerable.Repeat(-1L, shards).ToArray();
 
     /// <summary>Begins a record that goes out in so many pieces.</summary>
-    public Pending Begin(long offset, int pieces)
+    public Pending Begin(long offset, int pieces, RecordWitness witness)
     {
         HighestSeen = offset;
-        var pending = new Pending(this, offset) { Pieces = pieces };
+        var pending = new Pending(this, offset, witness) { Pieces = pieces };
         incomplete.Enqueue(pending);
         Advance();
         return pending;
@@ -40,14 +50,16 @@ internal sealed class SourceProgress(TopicPartition partition, int incarnation, 
         {
             incomplete.Dequeue();
             Committable = pending.Offset + 1;
+            last = pending.Witness;
         }
     }
 
     /// <summary>A record whose pieces have not all been acknowledged.</summary>
-    internal sealed class Pending(SourceProgress owner, long offset)
+    internal sealed class Pending(SourceProgress owner, long offset, RecordWitness witness)
     {
         public SourceProgress Owner => owner;
         public long Offset => offset;
+        public RecordWitness Witness => witness;
         public int Pieces { get; set; }
 
         public void Acknowledged()

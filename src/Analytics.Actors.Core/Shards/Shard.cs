@@ -71,7 +71,7 @@ public sealed class Shard
         BatchLog = new TopicPartition(settings.BatchTopic, Id.Value);
         Outputs = new ShardOutputs(Id, Epoch, settings);
         around = new StationSurroundings(settings.Pipeline, Outputs, StartCall);
-        Batches = new BatchRegister(settings.Pipeline, Outputs, Marks, BatchLog);
+        Batches = new BatchRegister(settings, Outputs, Marks, BatchLog);
         arrivals = new Arrivals(residents);
         keepsAll = settings.Pipeline.Topics.Values.Any(topic => topic is { Scope: TopicScope.Global, Triggers: true } && around.TriggeredBy(topic.Name).Count > 0);
         ShardRecovery.Load(this, recovered);
@@ -336,6 +336,12 @@ public sealed class Shard
         received[position.Partition] = position.Next;
     }
 
+    internal void Move(PartitionPosition position)
+    {
+        Restore(position);
+        dirtyPositions.Add(position.Partition);
+    }
+
     private void AfterStation(Station station)
     {
         if (station.IsDirty) dirtyStations.Add(station);
@@ -388,7 +394,8 @@ public sealed class Shard
 
     private void Advance(in LogRecord record)
     {
-        positions[record.Partition] = new PartitionPosition(record.Partition, record.Offset + 1, record.TimestampMs, Checksum.Of(record.Value.Span));
+        var incarnation = positions.GetValueOrDefault(record.Partition)?.Incarnation ?? 0;
+        positions[record.Partition] = new PartitionPosition(record.Partition, record.Offset + 1, record.TimestampMs, Checksum.Of(record.Value.Span), incarnation);
         dirtyPositions.Add(record.Partition);
     }
 
@@ -428,7 +435,7 @@ public sealed class Shard
 
             var items = new ReadOnlyMemory<byte>[part.Items.Count];
             for (var index = 0; index < items.Length; index++) items[index] = part.Items[index].Memory;
-            var arrival = new PartArrival(source, place, record.TimestampMs, items, record.Batches);
+            var arrival = new PartArrival(source, place, record.TimestampMs, items, part.Batches.Count == 0 ? record.Batches : [.. record.Batches, .. part.Batches]);
             var times = settings.ApplyTimes is { } chosen && part.Rejected is null ? chosen(source, place) : 1;
             for (var time = 0; time < times; time++) Apply(record, part, arrival, mark, nowMs);
         }
@@ -545,7 +552,7 @@ public sealed class Shard
             return;
         }
 
-        Batches.Open(manifest, source, nowMs);
+        Batches.Announce(manifest, source, nowMs);
     }
 
     // A sender names the offset that it sent before: one above the mark never came.

@@ -33,7 +33,7 @@ public sealed record GlobalCached(ShardId Shard, string Topic) : ShardEvent(Shar
 /// <summary>A global record is now part of the inputs of so many stations; later ones find it cached.</summary>
 public sealed record GlobalApplied(ShardId Shard, string Topic, int Count) : ShardEvent(Shard);
 
-/// <summary>A timer of a station or batch came due: order-second, incomplete, retry, interval, deadline.</summary>
+/// <summary>A timer of a station or batch came due: order-second, incomplete, retry, interval, deadline, revision.</summary>
 public sealed record TimerFired(ShardId Shard, string Kind, string Entity) : ShardEvent(Shard);
 
 /// <summary>A manifest opened a batch.</summary>
@@ -48,7 +48,13 @@ public sealed record BatchCompleted(ShardId Shard, string Module, string BatchId
 /// <summary>A batch ended at its deadline; Results is the number of stations in its upload.</summary>
 public sealed record BatchTimedOut(ShardId Shard, string Module, string BatchId, int Expected, int Results) : ShardEvent(Shard);
 
-/// <summary>An answer came after its batch was over.</summary>
+/// <summary>Late answers of a batch that was over went out as its next revision: so many results and errors.</summary>
+public sealed record BatchRevised(ShardId Shard, string Module, string BatchId, int Revision, int Results, int Failed) : ShardEvent(Shard);
+
+/// <summary>A batch that was over is not kept for late answers any more, before its time: there were too many younger ones.</summary>
+public sealed record BatchForgotten(ShardId Shard, string Module, string BatchId) : ShardEvent(Shard);
+
+/// <summary>An answer came when its batch was over and no longer kept.</summary>
 public sealed record AnswerLate(ShardId Shard, string Module, string BatchId, string Station) : ShardEvent(Shard);
 
 /// <summary>An order came for a second that had been delivered.</summary>

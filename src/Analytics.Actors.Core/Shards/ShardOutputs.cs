@@ -36,7 +36,9 @@ public sealed class ShardOutputs(ShardId shard, Epoch epoch, ShardSettings setti
     /// <summary>Answers a batch; sent with others to the batch's shard by the next checkpoint.</summary>
     public void Answer(string station, string module, in Stations.BatchDebt debt, Outcome outcome, ReadOnlyMemory<byte> result, string reason, int attempt)
     {
-        var to = Murmur2.Partition(debt.BatchId, settings.ShardCount);
+        var to = debt.WindowStartMs is null
+            ? Murmur2.Partition(debt.BatchId, settings.ShardCount)
+            : Batches.EventWindow.ShardOf(debt.Source.Topic, module, settings.ShardCount);
         if (!answers.TryGetValue(to, out var waiting)) answers.Add(to, waiting = []);
         if (result.Length > settings.EnvelopeBytesMax && result.Length > settings.RecordBytesMax - 4096)
         {
@@ -45,7 +47,7 @@ public sealed class ShardOutputs(ShardId shard, Epoch epoch, ShardSettings setti
             result = default;
         }
 
-        waiting.Add(new Answer
+        var answer = new Answer
         {
             Module = module,
             BatchId = debt.BatchId,
@@ -58,7 +60,9 @@ public sealed class ShardOutputs(ShardId shard, Epoch epoch, ShardSettings setti
             Partition = debt.Source.Partition,
             Offset = debt.Offset,
             Attempt = attempt,
-        });
+        };
+        if (debt.WindowStartMs is { } start) answer.WindowStartMs = start;
+        waiting.Add(answer);
     }
 
     /// <summary>Puts a record for an output topic into the outbox; one that is too large to send becomes a dead letter.</summary>

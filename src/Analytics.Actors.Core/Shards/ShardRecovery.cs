@@ -19,6 +19,7 @@ internal static class ShardRecovery
         shard.Around.NextTriggerId = Math.Max(1, state.NextTrigger);
         shard.MissingRecords = state.MissingRecords;
         shard.Batches.LateAnswers = state.LateAnswers;
+        foreach (var clock in state.WindowClocks) shard.Batches.Restore(clock);
         shard.StationCount = state.Stations;
         foreach (var destination in state.Destinations)
         {
@@ -26,6 +27,7 @@ internal static class ShardRecovery
         }
 
         foreach (var position in recovered.Positions) shard.Restore(position);
+        foreach (var position in recovered.Moved) shard.Move(position);
         foreach (var mark in recovered.Marks) shard.Marks.Restore(mark);
         foreach (var entry in recovered.Outbox) shard.Outputs.Outbox.Restore(entry);
         foreach (var entity in recovered.Entities)
@@ -47,6 +49,7 @@ internal static class ShardRecovery
             MissingRecords = shard.MissingRecords,
             LateAnswers = shard.Batches.LateAnswers,
         };
+        state.WindowClocks.AddRange(shard.Batches.SaveClocks());
         // While the stations of a first version are still being counted, the next owner has to begin anew.
         if (!shard.IsCounting) state.Stations = shard.StationCount;
         foreach (var (destination, next) in shard.Outputs.Outbox.NextSequences)

@@ -29,6 +29,12 @@ public sealed record ShardSettings
     /// <summary>Outbox bytes of a shard at which it stops reading.</summary>
     public long OutboxBytesMax { get; init; } = 16 * 1024 * 1024;
 
+    /// <summary>
+    /// Stations that a shard keeps for late answers, over all batches that ended. Beyond it the oldest of them are no
+    /// longer kept, however long their module's retention; the newest one always is.
+    /// </summary>
+    public int RetainedStationsMax { get; init; } = 100_000;
+
     /// <summary>Stations that a shard keeps in memory; those used longest ago are passivated. Those that owe a call stay all the same.</summary>
     public int StationsMax { get; init; } = 10_000;
 

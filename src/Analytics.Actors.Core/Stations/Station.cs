@@ -509,7 +509,8 @@ public sealed class Station
         return debts;
     }
 
-    private static BatchDebt DebtOf(in PartArrival part, BatchReference batch) => new(batch.BatchId, part.Source, part.Place.Offset);
+    private static BatchDebt DebtOf(in PartArrival part, BatchReference batch) =>
+        new(batch.BatchId, part.Source, part.Place.Offset, batch.HasWindowStartMs ? batch.WindowStartMs : null);
 
     private static long? Earlier(long? left, long? right) => left is null ? right : right is null ? left : Math.Min(left.Value, right.Value);
 }

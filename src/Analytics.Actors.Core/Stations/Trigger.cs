@@ -3,8 +3,9 @@ using Analytics.Actors.Core.Windows;
 
 namespace Analytics.Actors.Core.Stations;
 
-/// <summary>A batch that expects this station's answer, and the source record that opened it.</summary>
-public readonly record struct BatchDebt(string BatchId, SourcePartition Source, long Offset);
+/// <summary>A batch that expects this station's answer, and the source record that announced it.</summary>
+/// <param name="WindowStartMs">Start of a window of event time, ms since 1970 UTC; null: the batch of one record.</param>
+public readonly record struct BatchDebt(string BatchId, SourcePartition Source, long Offset, long? WindowStartMs = null);
 
 /// <summary>
 /// A module call that is owed to the batches that it answers. Recorded by checkpoints until its answer is, with the

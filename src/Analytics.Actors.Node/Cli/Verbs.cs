@@ -57,7 +57,7 @@ public static class Verbs
 
     private static RootCommand Root() => new("Analytics.Actors: stations' records in, windows per station, module calls, batches of results out.")
     {
-        Demo(), Node(), Broker(), Trace(), Replay(), Evaluate(), Config(),
+        Demo(), Node(), Broker(), Trace(), Replay(), Evaluate(), PositionVerbs.Command(), Config(),
     };
 
     private static Command Demo()

@@ -25,6 +25,9 @@ public sealed record NodeOptions
 
     /// <summary>Largest record of a source or internal topic.</summary>
     public int MaxRecordBytes { get; init; } = 16 * 1024 * 1024;
+
+    /// <summary>What becomes of a shard whose internal log is not the one that it had read. Stop: it is not run until its position is set.</summary>
+    public OutOfRangePolicy InternalOutOfRange { get; init; } = new(OutOfRangeKind.Stop);
     public required StoreOptions Store { get; init; }
     public CheckpointOptions Checkpoint { get; init; } = new();
     public CommitOptions Commit { get; init; } = new();
@@ -47,6 +50,7 @@ public sealed record NodeOptions
             ("group", Group), ("nodeId", NodeId), ("pipeline", Pipeline),
             .. Kafka.Describe(),
             ("shards", Text(Shards)), ("maxRecordBytes", Text(MaxRecordBytes)),
+            ("internalOutOfRange", InternalOutOfRange.Kind.ToString().ToLowerInvariant()),
             .. Store.Describe(), .. Checkpoint.Describe(), .. Commit.Describe(), .. Limits.Describe(),
             .. Pools.Select(pool => ($"pools.{pool.Key}", Text(pool.Value))),
             .. Http.Describe("http"), .. Metrics.Describe("metrics"), .. Log.Describe(),
@@ -72,6 +76,8 @@ public sealed record NodeOptions
             Kafka = KafkaOptions.Read(root.Section("kafka")),
             Shards = (int)(root.Find("shards")?.Integer(1, 4_096) ?? 16),
             MaxRecordBytes = recordBytesMax,
+            InternalOutOfRange = new(root.Find("internalOutOfRange")?.Choice(
+                ("stop", OutOfRangeKind.Stop), ("earliest", OutOfRangeKind.Earliest), ("latest", OutOfRangeKind.Latest)) ?? OutOfRangeKind.Stop),
             Store = StoreOptions.Read(root.Section("store")),
             Checkpoint = CheckpointOptions.Read(root.Section("checkpoint")),
             Commit = CommitOptions.Read(root),

@@ -251,7 +251,7 @@ public sealed class DemoRunner(DemoOptions options, PipelineConfiguration pipeli
         var shards = await node.Shards!.Ask(core =>
         {
             var owed = core.Running.Sum(shard => shard.Stations.Values.Sum(station => station.TriggerCount));
-            var batches = core.Running.Sum(shard => shard.Batches.Batches.Count);
+            var batches = core.Running.Sum(shard => shard.Batches.Batches.Count + shard.Batches.WaitingRevisions);
             var outputs = core.Running.Sum(shard => shard.Outputs.Outbox.Count);
             var seconds = core.Running.Sum(shard => shard.Stations.Values.Count(station => station.NextDueMs is { } due && due - DemoFeed.NowMs < 2_000));
             return owed + batches + outputs + seconds == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"{owed} calls owed, {batches} batches open, {outputs} outputs to send, {seconds} orders open");

@@ -30,6 +30,11 @@ public sealed class NodeCounters
     public long BatchesCompleted { get; private set; }
     public long BatchesTimedOut { get; private set; }
     public long Missing { get; internal set; }
+
+    /// <summary>Uploads of late answers, beyond the first one of their batch.</summary>
+    public long Revisions { get; internal set; }
+
+    /// <summary>Answers that came when their batch was over and no longer kept.</summary>
     public long LateAnswers { get; internal set; }
     public long LateOrders { get; internal set; }
     public long Checkpoints => Interlocked.Read(ref checkpoints);

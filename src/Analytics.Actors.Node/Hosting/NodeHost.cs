@@ -44,6 +44,8 @@ public sealed class NodeHost : IAsyncDisposable
     private Ownership? ownership;
     private RouterSource? source;
     private ModulePool? pool;
+    private PositionLookup? lookup;
+    private PositionWatch? watch;
     private volatile bool isStopped;
 
     public NodeHost(NodeOptions options, NodeParts parts)
@@ -73,6 +75,9 @@ public sealed class NodeHost : IAsyncDisposable
     public NodeLoop? Shards { get; private set; }
     public RouterLoop? Router { get; private set; }
     public ModulePool? Pool => pool;
+
+    /// <summary>Sets positions for an operator; null before the start.</summary>
+    public PositionSetter? Positions { get; private set; }
 
     /// <summary>This node has the module's code; calls of an enabled one that it lacks are answered with an error.</summary>
     public bool IsInstalled(string module) => parts.Modules.ContainsKey(module);
@@ -145,7 +150,8 @@ public sealed class NodeHost : IAsyncDisposable
             parts.Store, producer, Observer, options.NodeId, options.Limits.MailboxBytes, parts.Time);
         pool = new ModulePool(parts.Modules, options.Pools, Shards.Post, Observer.CallFinished);
         data = new DataConsumer(parts.Kafka, $"{options.Group}.data", Shards, kafkaLog);
-        Shards.Start(data, pool);
+        lookup = new PositionLookup(parts.Kafka, $"{options.Group}.router", kafkaLog);
+        Shards.Start(data, pool, new ShardPositioner(ShardSettings, options.InternalOutOfRange, parts.Store, lookup, Observer, parts.Time));
         Router = new RouterLoop(
             ShardSettings,
             new RouterSettings
@@ -155,9 +161,12 @@ public sealed class NodeHost : IAsyncDisposable
                 MaxCommitRetries = options.Commit.RetriesMax,
                 CommitRetryDelayMs = (long)options.Commit.RetryDelay.TotalMilliseconds,
             },
-            parts.Store, producer, Observer, topic => counts.TryGetValue(topic, out var count) ? count : null, options.Limits.MailboxBytes, parts.Time);
-        source = new RouterSource(parts.Kafka, $"{options.Group}.router", SourceTopics().Select(RouterTopic.Of), Router, kafkaLog, parts.Time);
+            parts.Store, producer, Observer, options.Limits.MailboxBytes, parts.Time);
+        source = new RouterSource(parts.Kafka, $"{options.Group}.router", SourceTopics().Select(RouterTopic.Of), parts.Store, Router, kafkaLog, parts.Time);
         Router.Start(source);
+        watch = new PositionWatch(ShardSettings, parts.Store, lookup, Router, Shards, Observer, parts.Time);
+        Positions = new PositionSetter(ShardSettings, SourceTopics().Select(topic => topic.Name).ToList(), parts.Store, lookup, watch, Shards, parts.Time);
+        watch.Start();
         ownership = new Ownership(parts.Kafka, options.Group, ShardSettings.PartsTopic, Shards, kafkaLog);
         Failure = Task.WhenAny(Shards.Completion, Router.Completion, data.Completion, source.Completion, ownership.Completion).Unwrap();
         logger.LogInformation("NodeStarted: {NodeId} of {Group}, store {StoreId}, {Shards} shards", options.NodeId, options.Group, StoreId, options.Shards);
@@ -173,6 +182,7 @@ public sealed class NodeHost : IAsyncDisposable
         isStopped = true;
         List<string> unfinished = [];
         var limit = options.StopDeadline;
+        if (watch is not null) await watch.DisposeAsync().ConfigureAwait(false);
         if (Router is not null && source is not null)
         {
             await source.DisposeAsync().ConfigureAwait(false);
@@ -193,6 +203,7 @@ public sealed class NodeHost : IAsyncDisposable
         pool?.Dispose();
         producer?.Dispose();
         admin?.Dispose();
+        lookup?.Dispose();
         logger.LogInformation("NodeStopped: {NodeId}{Unfinished}", options.NodeId, unfinished.Count == 0 ? "" : "; " + string.Join("; ", unfinished));
         return unfinished;
     }
@@ -214,6 +225,10 @@ public sealed class NodeHost : IAsyncDisposable
         var ends = await source.GetHighWatermarksAsync(positions.Select(position => position.Partition).ToList()).ConfigureAwait(false);
         return positions.Select(position => (position.Partition, position.Next, ends.TryGetValue(position.Partition, out var end) ? end : (long?)null)).ToList();
     }
+
+    /// <summary>What the store knows of partitions, of the whole cluster.</summary>
+    public async Task<IReadOnlyDictionary<TopicPartition, SourceState>> StoredPositionsAsync() =>
+        (await parts.Store.UpdateSourcesAsync([], CancellationToken.None).ConfigureAwait(false)).ToDictionary(row => row.Partition);
 
     /// <summary>How far each shard has read its two logs; the end is null where it is not known.</summary>
     public async Task<IReadOnlyList<(TopicPartition Partition, long Next, long? End)>> ShardPositionsAsync()

@@ -34,6 +34,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     private readonly Thread thread;
     private DataConsumer? data;
     private ModulePool? pool;
+    private ShardPositioner? positions;
     private IReadOnlyList<(object Item, long Bytes)> batch = [];
     private bool isStarted;
     private volatile bool isEnding;
@@ -56,10 +57,11 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
 
     public int MailboxCount => mailbox.Count;
 
-    public void Start(DataConsumer consumer, ModulePool modules)
+    public void Start(DataConsumer consumer, ModulePool modules, ShardPositioner positioner)
     {
         data = consumer;
         pool = modules;
+        positions = positioner;
         isStarted = true;
         thread.Start();
     }
@@ -121,10 +123,12 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         }
     }
 
-    // The internal logs keep longer than any outage: a position outside them means that data is gone. The shard stops,
-    // loudly, and the others go on.
-    void IRecordSink.OnOutOfRange(TopicPartition partition, long position) =>
-        observer.PartitionStopped(partition, $"position {position} is outside the log; its shard reads nothing of it until an operator decides (positions set)");
+    // The takeover that follows checks the position, and says what to do.
+    void IRecordSink.OnOutOfRange(TopicPartition partition, long position)
+    {
+        observer.Warned($"position {position} is outside {partition}: its shard is taken over anew, and its positions are checked");
+        mailbox.Post(new PositionsChanged([new ShardId(partition.Partition)]));
+    }
 
     Task IOwnershipListener.AssignedAsync(IReadOnlyList<int> partitions)
     {
@@ -272,12 +276,25 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
             var recovered = await store.TakeOverAsync(shard, owner, CancellationToken.None).ConfigureAwait(false);
             CrashPoint.Reached(CrashPoint.TakeoverAfterReading);
             observer.TookOver(shard, null);
-            mailbox.Post(new ShardTakenOver(recovered));
+            await CheckPositionsAsync(recovered).ConfigureAwait(false);
         }
         catch (Exception failure)
         {
             observer.TookOver(shard, failure.Message);
             mailbox.Post(new TakeOverFailed(shard, failure.Message));
+        }
+    }
+
+    private async Task CheckPositionsAsync(RecoveredShard recovered)
+    {
+        try
+        {
+            var (shard, refusal) = await positions!.CheckAsync(recovered).ConfigureAwait(false);
+            mailbox.Post(refusal is null ? new ShardTakenOver(shard) : new ShardRefused(shard.Shard, refusal));
+        }
+        catch (BrokerUnavailableException failure)
+        {
+            mailbox.Post(new TakeOverFailed(recovered.Shard, failure.Message));
         }
     }
 
@@ -299,6 +316,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     private void Release(ReleaseShard release)
     {
         if (release.InOrder) CrashPoint.Reached(CrashPoint.HandoverBeforeRelease);
+        foreach (var log in positions!.LogsOf(release.Shard)) observer.PartitionRead(log);
         observer.ShardReleased(release.Shard, release.InOrder);
         lock (releases)
         {

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Positions;
 using Analytics.Actors.Core.Shards;
 using Analytics.Actors.Core.Stations;
 using Analytics.Actors.Kafka;
@@ -21,12 +22,12 @@ public sealed class NodeObserver : IDisposable
     private static readonly EventId Opened = new(1, "BatchOpened"), Answer = new(2, "BatchAnswer"), TimedOut = new(3, "BatchTimedOut"),
         Cached = new(4, "GlobalCached"), Applied = new(5, "GlobalApplied"), Records = new(6, "RecordsFetched"), Failed = new(7, "CallFailed"),
         Dead = new(8, "DeadLetter"), Missing = new(9, "RecordMissing"), Late = new(10, "AnswerLate"), Released = new(11, "ShardReleased"),
-        Positioned = new(12, "SourcesPositioned"), Stopped = new(13, "PartitionStopped"), Skipped = new(14, "Gap"), Ended = new(15, "LoopFailed");
+        Positioned = new(12, "SourcePositioned"), Stopped = new(13, "PartitionStopped"), Skipped = new(14, "Gap"), Ended = new(15, "LoopFailed"),
+        Grown = new(16, "NewPartition"), Revised = new(20, "BatchRevised"), Forgotten = new(21, "BatchForgotten");
 
     private readonly ILogger logger;
     private readonly TimeProvider time;
     private readonly ConcurrentDictionary<string, string> stopped = new(StringComparer.Ordinal);
-    private readonly ConcurrentDictionary<string, string> gaps = new(StringComparer.Ordinal);
 
     // By module: the modules that it depends on, and their output topics.
     private readonly Dictionary<string, IReadOnlyList<(string Module, string Topic)>> dependencies;
@@ -54,8 +55,8 @@ public sealed class NodeObserver : IDisposable
     /// <summary>Partitions that are not read any more, with the reason.</summary>
     public IReadOnlyDictionary<string, string> StoppedPartitions => stopped;
 
-    /// <summary>Ranges of offsets that were skipped by a topic's policy.</summary>
-    public IReadOnlyDictionary<string, string> Gaps => gaps;
+    /// <summary>The same as partitions.</summary>
+    public IReadOnlyCollection<TopicPartition> StoppedLogs => Metrics.StoppedPartitions;
 
     /// <summary>Why the store did not do its last work; null while it does.</summary>
     public string? StoreFailure { get; private set; }
@@ -108,10 +109,20 @@ public sealed class NodeObserver : IDisposable
                     Tell("record-missing", "", $"shard {missing.Shard} never got offset {missing.Offset} of {missing.Source}");
                     logger.LogError(Missing, "RecordMissing: shard {Shard} never got offset {Offset} of {Source}", missing.Shard, missing.Offset, missing.Source);
                     break;
+                case BatchRevised revised:
+                    Counters.Revisions++;
+                    Metrics.BatchRevised();
+                    logger.LogDebug(Revised, "BatchRevised: {BatchId} of {Module}, revision {Revision} with {Results} stations", revised.BatchId, revised.Module, revised.Revision, revised.Results);
+                    break;
+                case BatchForgotten forgotten:
+                    Metrics.BatchForgotten();
+                    Tell("batch-forgotten", "", $"{forgotten.BatchId} of {forgotten.Module}: too many batches wait for late answers");
+                    logger.LogWarning(Forgotten, "BatchForgotten: {BatchId} of {Module} takes no late answers any more, too many younger batches wait for theirs", forgotten.BatchId, forgotten.Module);
+                    break;
                 case AnswerLate late:
                     Counters.LateAnswers++;
                     Metrics.BatchAnswersLate(1);
-                    logger.LogDebug(Late, "AnswerLate: {StationId} answered {BatchId} of {Module} after its end", late.Station, late.BatchId, late.Module);
+                    logger.LogDebug(Late, "AnswerLate: {StationId} answered {BatchId} of {Module} when it was no longer kept", late.Station, late.BatchId, late.Module);
                     break;
                 case OrderLate late:
                     Counters.LateOrders += late.Count;
@@ -209,32 +220,53 @@ public sealed class NodeObserver : IDisposable
 
     public void ShardReleased(ShardId shard, bool inOrder) => logger.LogInformation(Released, "ShardReleased: {Shard} {How}", shard, inOrder ? "in order" : "without a last checkpoint");
 
-    public void SourcesPositioned(IReadOnlyList<PartitionOffset> positions)
+    /// <summary>A source partition is read from a place on, or stopped.</summary>
+    public void SourcePositioned(SourcePlace place)
     {
-        if (positions.Count > 0) logger.LogInformation(Positioned, "SourcesPositioned: {Positions}", string.Join(", ", positions));
+        var (partition, row) = (place.Partition, place.State);
+        if (place.Next is not { } next)
+        {
+            PartitionStopped(partition, $"{row.GapReason}; it stands at {row.GapFrom} and its outOfRange says stop. {HowToSet(partition.Topic)}");
+            return;
+        }
+
+        PartitionRead(partition);
+        if (place.IsGrown) logger.LogWarning(Grown, "NewPartition: {Partition} is new, it is read from its first record, {Next}", partition, next);
+        else logger.LogInformation(Positioned, "SourcePositioned: {Partition} at {Next}, incarnation {Incarnation}", partition, next, row.Incarnation);
+        if (place.Gap is { } reason) Gap(partition, row.GapFrom, next, reason, row.GapReason);
     }
 
+    /// <summary>Another node's now, or nobody's.</summary>
+    public void SourceGone(TopicPartition partition) => PartitionRead(partition);
+
+    /// <summary>The partition is not read any more until somebody decides; told again, only the reason is kept up.</summary>
     public void PartitionStopped(TopicPartition partition, string reason)
     {
+        Metrics.PartitionStopped(partition);
+        var known = stopped.TryGetValue(partition.ToString(), out var before) && before == reason;
         stopped[partition.ToString()] = reason;
+        if (known) return;
         Tell("partition-stopped", "", $"{partition}: {reason}");
         logger.LogError(Stopped, "PartitionStopped: {Partition}: {Reason}", partition, reason);
     }
 
-    public void Gap(TopicPartition partition, long position, long? to, string log)
+    /// <summary>The partition is read (again), or is no longer this node's.</summary>
+    public void PartitionRead(TopicPartition partition)
     {
-        if (to is null)
-        {
-            PartitionStopped(partition, $"position {position} is outside the log ({log}) and the topic's outOfRange says stop");
-            return;
-        }
-
-        gaps[partition.ToString()] = $"{position} to {to}";
-        // A recreated topic begins below the position: what is lost of the old one, nobody knows.
-        Metrics.GapSkipped(partition.Topic, Math.Max(0, to.Value - position));
-        Tell("gap", "", $"{partition} goes on at {to} instead of {position}");
-        logger.LogError(Skipped, "Gap: {Partition} goes on at {To} instead of {Position}; the log holds {Log}", partition, to, position, log);
+        Metrics.PartitionStarted(partition);
+        stopped.TryRemove(partition.ToString(), out _);
     }
+
+    /// <summary>Reading goes on elsewhere than where it stood.</summary>
+    public void Gap(TopicPartition partition, long from, long to, GapReason reason, string text)
+    {
+        // A recreated topic begins below the position: what is lost of the old one, nobody knows.
+        Metrics.GapSkipped(partition.Topic, reason, from < 0 ? 0 : Math.Max(0, to - from));
+        Tell("gap", "", $"{partition} goes on at {to} instead of {from}: {text}");
+        logger.LogError(Skipped, "Gap: {Partition} goes on at {To} instead of {From}: {Reason}", partition, to, from, text);
+    }
+
+    public static string HowToSet(string topic) => $"Say where to go on: analytics positions set {topic} --to earliest|latest|TIME";
 
     public void Warned(string text)
     {

@@ -22,24 +22,24 @@ public sealed class RouterLoop : IRouterListener
     private readonly TimeProvider time;
     private readonly List<RouterEffect> effects = [];
     private readonly HashSet<TopicPartition> assigned = [];
+
+    // What the store knows of the partitions that are ours, as of when they were positioned; those that are stopped as well.
+    private readonly Dictionary<TopicPartition, SourceState> rows = [];
     private readonly TaskCompletionSource finished = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Thread thread;
-    private readonly Func<string, int?> partitionCount;
     private RouterSource? source;
     private IReadOnlyList<(object Item, long Bytes)> batch = [];
     private volatile bool isEnding;
     private volatile bool isPositioned;
     private bool isPaused;
 
-    /// <param name="partitionCount">Partitions of a source topic, where known.</param>
     public RouterLoop(
         ShardSettings shards, RouterSettings settings, ICheckpointStore store, PartitionProducer producer, NodeObserver observer,
-        Func<string, int?> partitionCount, long mailboxBytesMax, TimeProvider time)
+        long mailboxBytesMax, TimeProvider time)
     {
         this.store = store;
         this.producer = producer;
         this.observer = observer;
-        this.partitionCount = partitionCount;
         this.time = time;
         router = new Router(shards, settings);
         mailbox = new Mailbox<object>(mailboxBytesMax);
@@ -79,44 +79,36 @@ public sealed class RouterLoop : IRouterListener
         mailbox.Post(records, bytes);
     }
 
-    void IRouterListener.OnPositioned(IReadOnlyList<PartitionOffset> positions)
+    /// <summary>What the store has of source partitions now: one that is in a newer life than we know was set elsewhere, and is gone to.</summary>
+    public void Look(IReadOnlyList<SourceState> stored) => Post(() =>
     {
-        // On the poll thread, before the first record: what the store knows of these partitions.
-        var known = new Dictionary<TopicPartition, SourceState>();
-        if (positions.Count > 0)
+        foreach (var row in stored)
         {
-            var fresh = positions.Select(position => new SourceState(position.Partition, partitionCount(position.Partition.Topic) ?? 0, 0)).ToList();
-            foreach (var state in Sources(fresh)) known[state.Partition] = state;
+            if (!rows.TryGetValue(row.Partition, out var ours) || row.Incarnation <= ours.Incarnation) continue;
+            rows[row.Partition] = row;
+            assigned.Remove(row.Partition);
+            router.Revoked(row.Partition);
+            _ = source!.Reposition(row.Partition);
+        }
+    });
+
+    void IRouterListener.OnPositioned(IReadOnlyList<SourcePlace> places) => Post(() =>
+    {
+        List<PartitionPosition> reached = [];
+        foreach (var place in places)
+        {
+            rows[place.Partition] = place.State;
+            observer.SourcePositioned(place);
+            if (place.Next is not { } next) continue;
+            assigned.Add(place.Partition);
+            router.Assigned(place.Partition, place.State.Incarnation, next);
+            if (isPaused) _ = source!.Pause(place.Partition);
+            if (place.State.IsWanted) reached.Add(place.State.Position);
         }
 
-        Post(() =>
-        {
-            foreach (var position in positions)
-            {
-                assigned.Add(position.Partition);
-                router.Assigned(position.Partition, known.TryGetValue(position.Partition, out var state) ? state.Incarnation : 0, position.Next);
-                if (isPaused) _ = source!.Pause(position.Partition);
-            }
-
-            observer.SourcesPositioned(positions);
-            isPositioned = true;
-        });
-    }
-
-    async Task<long?> IRouterListener.OnOutOfRangeAsync(OutOfRangePosition outOfRange)
-    {
-        var to = outOfRange.Proposed;
-        observer.Gap(outOfRange.Partition, outOfRange.Position, to, outOfRange.Log.ToString());
-        if (to is null) return null;
-        // A position outside the log starts a new life of the partition: old marks must not swallow its offsets.
-        var stored = (await store.UpdateSourcesAsync([], CancellationToken.None).ConfigureAwait(false))
-            .FirstOrDefault(state => state.Partition == outOfRange.Partition);
-        var incarnation = (stored?.Incarnation ?? 0) + 1;
-        await store.UpdateSourcesAsync(
-            [new SourceState(outOfRange.Partition, stored?.PartitionCount ?? 0, incarnation, outOfRange.Position, to.Value, "position outside the log")],
-            CancellationToken.None).ConfigureAwait(false);
-        return to;
-    }
+        if (reached.Count > 0) _ = StoreAsync(reached);
+        isPositioned = true;
+    });
 
     async Task IRouterListener.OnRevokedAsync(IReadOnlyList<TopicPartition> partitions)
     {
@@ -130,19 +122,14 @@ public sealed class RouterLoop : IRouterListener
 
     private long NowMs => time.GetUtcNow().ToUnixTimeMilliseconds();
 
-    private IReadOnlyList<SourceState> Sources(List<SourceState> fresh)
-    {
-        var stored = store.UpdateSourcesAsync([], CancellationToken.None).AsTask().GetAwaiter().GetResult();
-        var missing = fresh.Where(state => stored.All(known => known.Partition != state.Partition)).ToList();
-        return missing.Count == 0 ? stored : store.UpdateSourcesAsync(missing, CancellationToken.None).AsTask().GetAwaiter().GetResult();
-    }
-
     private void Forget(IReadOnlyList<TopicPartition> partitions) => Post(() =>
     {
         foreach (var partition in partitions)
         {
             assigned.Remove(partition);
+            rows.Remove(partition);
             router.Revoked(partition);
+            observer.SourceGone(partition);
         }
     });
 
@@ -150,10 +137,10 @@ public sealed class RouterLoop : IRouterListener
     {
         try
         {
-            var positions = await Ask(node => node.Committable).ConfigureAwait(false);
-            var chosen = positions.Where(position => only is null || only.Contains(position.Partition))
-                .Select(position => new PartitionOffset(position.Partition, position.Next)).ToList();
-            if (chosen.Count > 0) await source!.CommitAsync(chosen).ConfigureAwait(false);
+            var chosen = await Ask(node => node.Positions.Where(position => only is null || only.Contains(position.Partition)).ToList()).ConfigureAwait(false);
+            if (chosen.Count == 0) return;
+            var outcome = await source!.CommitAsync(chosen.ConvertAll(position => new PartitionOffset(position.Partition, position.Next))).ConfigureAwait(false);
+            if (outcome.Committed) await StoreAsync(chosen.Where(position => position.HasWitness).ToList()).ConfigureAwait(false);
         }
         catch (TaskCanceledException)
         {
@@ -220,6 +207,7 @@ public sealed class RouterLoop : IRouterListener
             {
                 case SendEnvelope send: Send(send); break;
                 case CommitPositions commit: _ = CommitAsync(commit); break;
+                case StorePositions positions: _ = StoreAsync(positions.Positions); break;
                 case PauseSources pause: Pause(pause.Pause); break;
                 default: throw new InvalidOperationException($"no way to carry out {effect}");
             }
@@ -258,6 +246,25 @@ public sealed class RouterLoop : IRouterListener
     {
         await Task.Delay(SendAgainAfter, time).ConfigureAwait(false);
         Post(() => router.Failed(send.Destination, send.Number, effects));
+    }
+
+    // A write that fails is made up for by the next one: what is stored lags, and is true all the same.
+    private async Task StoreAsync(IReadOnlyList<PartitionPosition> positions)
+    {
+        try
+        {
+            var changed = await Ask(_ => positions.Where(position => rows.TryGetValue(position.Partition, out var row) && row.Incarnation == position.Incarnation)
+                .Select(position => rows[position.Partition] = rows[position.Partition].At(position)).ToList()).ConfigureAwait(false);
+            if (changed.Count > 0) Look(await store.UpdateSourcesAsync(changed, CancellationToken.None).ConfigureAwait(false));
+        }
+        catch (StoreUnavailableException failure)
+        {
+            observer.Warned($"the router's positions were not stored: {failure.Message}");
+        }
+        catch (TaskCanceledException)
+        {
+            // The loop has ended.
+        }
     }
 
     private async Task CommitAsync(CommitPositions commit)

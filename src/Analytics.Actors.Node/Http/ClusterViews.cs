@@ -52,31 +52,6 @@ internal static class ClusterViews
         return shards;
     }
 
-    public static JsonArray Sources(NodeHost node, IReadOnlyList<(TopicPartition Partition, long Next, long? End)> positions) => new(
-    [
-        .. positions.OrderBy(position => position.Partition).Select(position => (JsonNode)new JsonObject
-        {
-            ["topic"] = position.Partition.Topic,
-            ["partition"] = position.Partition.Partition,
-            ["position"] = position.Next,
-            ["end"] = position.End,
-            ["lag"] = position.End is { } end ? Math.Max(0, end - position.Next) : null,
-            ["gap"] = node.Observer.Gaps.GetValueOrDefault(position.Partition.ToString()),
-            ["stopped"] = node.Observer.StoppedPartitions.GetValueOrDefault(position.Partition.ToString()),
-        }),
-    ]);
-
-    public static JsonArray Positions(NodeCore core, int limit) => new(
-    [
-        .. core.Running.SelectMany(shard => shard.Positions.Values.OrderBy(position => position.Partition).Select(position => (JsonNode)new JsonObject
-        {
-            ["shard"] = shard.Id.Value,
-            ["topic"] = position.Partition.Topic,
-            ["partition"] = position.Partition.Partition,
-            ["next"] = position.Next,
-        })).Take(limit),
-    ]);
-
     public static JsonArray Marks(NodeCore core, int limit) => new(
     [
         .. core.Running.SelectMany(shard => shard.Marks.Sources.Where(mark => mark.Log == shard.PartsLog).OrderBy(mark => mark.Source).Select(mark => (JsonNode)new JsonObject

@@ -69,7 +69,7 @@ internal static class JsonResponses
             if (context.Response.StatusCode == StatusCodes.Status404NotFound)
                 await Error(StatusCodes.Status404NotFound, $"nothing is at {context.Request.Path}; /api/v1 lists what there is").ExecuteAsync(context).ConfigureAwait(false);
             else if (context.Response.StatusCode == StatusCodes.Status405MethodNotAllowed)
-                await Error(StatusCodes.Status405MethodNotAllowed, $"{context.Request.Method} is not possible here; everything is read by GET").ExecuteAsync(context).ConfigureAwait(false);
+                await Error(StatusCodes.Status405MethodNotAllowed, $"{context.Request.Method} is not possible here; /api/v1 says what is").ExecuteAsync(context).ConfigureAwait(false);
         });
         // After the errors, so that routing happens inside of them.
         application.UseRouting();

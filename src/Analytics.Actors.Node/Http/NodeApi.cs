@@ -38,7 +38,7 @@ public static class NodeApi
         ($"{Root}/modules", "modules with their calls and batches"),
         ($"{Root}/sources", "source partitions with position and lag"),
         ($"{Root}/counters", "what this node has counted since its start"),
-        ($"{Root}/positions", "how far shards have read their logs; limit"),
+        ($"{Root}/positions", "how far everything is read, and its gaps; limit. POST sets a position"),
         ($"{Root}/marks", "highest offset seen and witness of what was applied, by shard and source partition; limit"),
         ($"{Root}/problems", "the latest problems, the newest first; limit (100, at most 500)"),
     ];
@@ -51,8 +51,7 @@ public static class NodeApi
         routes.MapGet(Root, () => JsonResponses.Json(new JsonArray([.. Contents.Select(entry => (JsonNode)new JsonObject { ["path"] = entry.Path, ["says"] = entry.Says })])));
         routes.MapGet($"{Root}/cluster", async () => JsonResponses.Json(ClusterViews.Cluster(node, await AskAsync(node, core => core.Phases.ToList()))));
         routes.MapGet($"{Root}/shards", async () => JsonResponses.Json(await AskAsync(node, ClusterViews.Shards)));
-        routes.MapGet($"{Root}/sources", async () => JsonResponses.Json(ClusterViews.Sources(node, await Answered(node, node.SourcePositionsAsync))));
-        routes.MapGet($"{Root}/positions", async (HttpRequest request) => JsonResponses.Json(await ListAsync(node, request, ClusterViews.Positions)));
+        PositionApi.Map(routes, node, Root);
         routes.MapGet($"{Root}/marks", async (HttpRequest request) => JsonResponses.Json(await ListAsync(node, request, ClusterViews.Marks)));
         routes.MapGet($"{Root}/batches", async (HttpRequest request) => JsonResponses.Json(await ListAsync(node, request, WorkViews.Batches)));
         routes.MapGet($"{Root}/modules", async () => JsonResponses.Json(WorkViews.Modules(node, await AskAsync(node, WorkViews.OpenBatches))));
@@ -115,7 +114,7 @@ public static class NodeApi
 
     private static Task<T> AskAsync<T>(NodeHost node, Func<NodeCore, T> question) => Answered(node, () => node.Shards!.Ask(question));
 
-    private static async Task<T> Answered<T>(NodeHost node, Func<Task<T>> question)
+    internal static async Task<T> Answered<T>(NodeHost node, Func<Task<T>> question)
     {
         if (node.Shards is null) throw new RequestRefusedException(StatusCodes.Status503ServiceUnavailable, "the node is starting");
         try

@@ -83,6 +83,7 @@ internal static class NodeHealth
         ShardPhase.Waiting => "waiting",
         ShardPhase.Running => "running",
         ShardPhase.Releasing => "releasing",
+        ShardPhase.Stopped => "stopped",
         _ => throw new ArgumentOutOfRangeException(nameof(phase), phase, "no such phase"),
     };
 

@@ -7,11 +7,16 @@ namespace Analytics.Actors.Node.Http;
 /// <summary>What is being worked on and what came of it: batches, modules, counters, problems.</summary>
 internal static class WorkViews
 {
-    /// <summary>Batches that are not over, the oldest first; those that have answers but no manifest yet at the end.</summary>
+    /// <summary>
+    /// Batches that are not over, the oldest first; then those that have answers but no manifest yet; then those that are
+    /// over and kept for late answers, the newest first.
+    /// </summary>
     public static JsonArray Batches(NodeCore core, int limit) => new(
     [
         .. core.Running.SelectMany(shard => shard.Batches.Batches.Values.Select(batch => (Shard: shard, Batch: batch)))
             .OrderBy(found => found.Batch.IsOpen ? found.Batch.OpenedMs : long.MaxValue).ThenBy(found => found.Batch.Key.BatchId, StringComparer.Ordinal)
+            .Concat(core.Running.SelectMany(shard => shard.Batches.Over.Values.Select(batch => (Shard: shard, Batch: batch)))
+                .OrderByDescending(found => found.Batch.EndedMs).ThenBy(found => found.Batch.Key.BatchId, StringComparer.Ordinal))
             .Take(limit)
             .Select(found => (JsonNode)new JsonObject
             {
@@ -19,11 +24,14 @@ internal static class WorkViews
                 ["module"] = found.Batch.Key.Module,
                 ["shard"] = found.Shard.Id.Value,
                 ["open"] = found.Batch.IsOpen,
-                ["expected"] = found.Batch.Expected.Count,
-                ["answered"] = found.Batch.Answers.Count,
-                ["opened"] = found.Batch.IsOpen ? found.Batch.OpenedMs : null,
+                ["expected"] = found.Batch.ExpectedCount,
+                ["answered"] = found.Batch.AnsweredCount,
+                ["opened"] = found.Batch.IsOpen || found.Batch.IsOver ? found.Batch.OpenedMs : null,
                 ["deadline"] = found.Batch.IsOpen ? found.Batch.DeadlineMs : null,
-                ["waits_for"] = new JsonArray([.. found.Batch.Expected.Where(station => !found.Batch.Answers.ContainsKey(station)).Take(10).Select(station => (JsonNode)station)]),
+                ["ended"] = found.Batch.IsOver ? found.Batch.EndedMs : null,
+                ["retained_until"] = found.Batch.IsOver ? found.Batch.RetainedUntilMs : null,
+                ["revision"] = found.Batch.Revision,
+                ["waits_for"] = new JsonArray([.. found.Batch.Expected.Where(member => member.IsAwaited).Take(10).Select(member => (JsonNode)member.Station)]),
             }),
     ]);
 
@@ -76,6 +84,7 @@ internal static class WorkViews
             ["batches_opened"] = counters.BatchesOpened,
             ["batches_completed"] = counters.BatchesCompleted,
             ["batches_timed_out"] = counters.BatchesTimedOut,
+            ["revisions"] = counters.Revisions,
             ["late_answers"] = counters.LateAnswers,
             ["late_orders"] = counters.LateOrders,
             ["missing_records"] = counters.Missing,

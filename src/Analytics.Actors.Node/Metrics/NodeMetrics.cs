@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Modules;
+using Analytics.Actors.Core.Positions;
 using Analytics.Actors.Core.Stations;
 
 namespace Analytics.Actors.Node.Metrics;
@@ -26,7 +27,7 @@ public sealed class NodeMetrics : IDisposable
         [1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216, 67_108_864, 268_435_456];
 
     private readonly Meter meter = new("Analytics.Actors");
-    private readonly Counter<long> processed, errors, batchSuccess, batchTimeout, batchEmpty, batchLateAnswers, fetched, records, results,
+    private readonly Counter<long> processed, errors, batchSuccess, batchTimeout, batchEmpty, batchRevisions, batchForgotten, batchLateAnswers, fetched, records, results,
         deadLetters, gaps, gapRecords, missingRecords, misrouted, lateItems, dependencyInputs, checkpointFailures;
     private readonly Histogram<double> processingSeconds, availabilityRatio, callSeconds, produceSeconds, checkpointSeconds;
     private readonly Histogram<long> batchStations, checkpointBytes, checkpointShards;
@@ -36,6 +37,7 @@ public sealed class NodeMetrics : IDisposable
     private readonly ConcurrentDictionary<ShardId, long> stations = [];
     private readonly ConcurrentDictionary<(ShardId Shard, string Topic), long> windowBytes = [];
     private readonly ConcurrentDictionary<TopicPartition, long> lags = [];
+    private readonly ConcurrentDictionary<TopicPartition, bool> stoppedPartitions = [];
 
     public NodeMetrics()
     {
@@ -51,6 +53,8 @@ public sealed class NodeMetrics : IDisposable
         batchSuccess = meter.CreateCounter<long>("batch_success_total", null, "Batches that completed and were uploaded.");
         batchTimeout = meter.CreateCounter<long>("batch_timeout_total", null, "Batches that ended by their deadline.");
         batchEmpty = meter.CreateCounter<long>("batch_empty_total", null, "Batches that ended without any result and so were not uploaded.");
+        batchRevisions = meter.CreateCounter<long>("batch_revisions_total", null, "Uploads of late answers, beyond the first one of their batch.");
+        batchForgotten = meter.CreateCounter<long>("batch_forgotten_total", null, "Batches no longer kept for late answers before their retention was over.");
         batchLateAnswers = meter.CreateCounter<long>("batch_late_answers_total", null, "Answers that came when their batch was no longer kept.");
         batchStations = Numbers("batch_station_count", "Stations with a result per completed batch.", StationBuckets);
 
@@ -68,7 +72,8 @@ public sealed class NodeMetrics : IDisposable
         dependencyInputs = meter.CreateCounter<long>("data_analysis_dependency_inputs_total", null, "Inputs of a module by whether the output of a module that it depends on was there.");
         lateItems = meter.CreateCounter<long>("data_analysis_late_items_total", null, "Items that came after the second they belong to was delivered.");
         deadLetters = meter.CreateCounter<long>("data_analysis_dead_letters_total", null, "Records and parts that could not be used, by topic and reason.");
-        gaps = meter.CreateCounter<long>("data_analysis_gaps_total", null, "Ranges of a topic that were skipped because the log no longer held them.");
+        gaps = meter.CreateCounter<long>("data_analysis_gaps_total", null, "Times that reading went on elsewhere than where it stood: trimmed, recreated, beyond_end, operator.");
+        meter.CreateObservableGauge("data_analysis_partition_stopped", () => stoppedPartitions.Select(entry => new Measurement<long>(1, Topic(entry.Key.Topic), new("partition", entry.Key.Partition))), null, "1 for each partition that is not read until an operator decides.");
         gapRecords = meter.CreateCounter<long>("data_analysis_gap_records_total", null, "Offsets in those ranges.");
         missingRecords = meter.CreateCounter<long>("data_analysis_missing_records_total", null, "Records that a router sent to a shard and the shard never saw.");
         misrouted = meter.CreateCounter<long>("data_analysis_misrouted_total", null, "Records of a keyed topic that were not in their key's partition, and went through the router.");
@@ -83,7 +88,7 @@ public sealed class NodeMetrics : IDisposable
         meter.CreateObservableCounter("process_cpu_seconds_total", () => Environment.CpuUsage.TotalTime.TotalSeconds, null, "User and system CPU time of the process in seconds.");
 
         // A counter without labels is there from the beginning: a rate needs the zero before the first event.
-        foreach (var counter in new[] { processed, batchSuccess, batchTimeout, batchEmpty, batchLateAnswers }) counter.Add(0);
+        foreach (var counter in new[] { processed, batchSuccess, batchTimeout, batchEmpty, batchRevisions, batchForgotten, batchLateAnswers }) counter.Add(0);
     }
 
     /// <summary>The text of /metrics.</summary>
@@ -104,11 +109,24 @@ public sealed class NodeMetrics : IDisposable
 
     public void LateItems(string topic, int count) => lateItems.Add(count, Topic(topic));
 
-    public void GapSkipped(string topic, long count)
+    public void GapSkipped(string topic, GapReason reason, long count)
     {
-        gaps.Add(1, Topic(topic));
+        gaps.Add(1, Topic(topic), new("reason", reason switch
+        {
+            GapReason.Trimmed => "trimmed",
+            GapReason.Recreated => "recreated",
+            GapReason.BeyondEnd => "beyond_end",
+            _ => "operator",
+        }));
         gapRecords.Add(count, Topic(topic));
     }
+
+    /// <summary>The partition is not read until an operator decides.</summary>
+    public void PartitionStopped(TopicPartition partition) => stoppedPartitions[partition] = true;
+
+    public IReadOnlyCollection<TopicPartition> StoppedPartitions => stoppedPartitions.Keys.ToList();
+
+    public void PartitionStarted(TopicPartition partition) => stoppedPartitions.TryRemove(partition, out _);
 
     public void RecordsMissing(string topic, long count) => missingRecords.Add(count, Topic(topic));
 
@@ -161,6 +179,12 @@ public sealed class NodeMetrics : IDisposable
 
     /// <summary>A batch ended without any result.</summary>
     public void BatchEmpty() => batchEmpty.Add(1);
+
+    /// <summary>Late answers of a batch went out as its next revision.</summary>
+    public void BatchRevised() => batchRevisions.Add(1);
+
+    /// <summary>A batch was let go before its retention was over, because too many are kept.</summary>
+    public void BatchForgotten() => batchForgotten.Add(1);
 
     public void BatchAnswersLate(int count) => batchLateAnswers.Add(count);
 

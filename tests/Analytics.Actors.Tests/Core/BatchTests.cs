@@ -188,26 +188,6 @@ public class BatchTests
     }
 
     [Fact]
-    public void A_late_answer_is_counted_and_dead_lettered()
-    {
-        var node = new CoreNode(OneModule()).Hold("m");
-        node.Produce(Meters, Values(1, "S1", "S2", "S3"));
-        node.Answer("m", "S1", Result("{}"));
-        node.Advance(5_000);
-        node.Answer("m", "S2", Result("""{"late":1}"""));
-        node.Answer("m", "S3", Nothing);
-        node.Uploads("m").Count.ShouldBe(1);
-        node.Shard.Batches.LateAnswers.ShouldBe(2);
-        var letter = node.DeadLetters.ShouldHaveSingleItem();
-        ((string)letter["reason"]!).ShouldBe("late-answer");
-        ((string)letter["station"]!).ShouldBe("S2");
-        ((string)letter["topic"]!).ShouldBe(Meters);
-        Convert.FromBase64String((string)letter["bytes"]!).ShouldBe("""{"late":1}"""u8.ToArray());
-        node.Restart();
-        node.Shard.Batches.LateAnswers.ShouldBe(2, "the count is kept");
-    }
-
-    [Fact]
     public void Answers_that_come_before_their_manifest_are_held()
     {
         var node = new CoreNode(OneModule());
@@ -328,27 +308,27 @@ public class BatchTests
 
     internal static IEnumerable<string> Texts(JsonNode? list) => list!.AsArray().Select(item => (string)item!);
 
-    private static Answer Answer(string station, long offset) => new()
+    internal static Answer Answer(string station, long offset) => new()
     {
         Module = "m", BatchId = $"METERS:0:{offset}", Station = station, Outcome = Outcome.Result, Result = ByteString.CopyFromUtf8("{}"),
         Topic = Meters, Partition = 0, Offset = offset, Attempt = 1,
     };
 
-    private static void AppendAnswers(CoreNode node, TopicPartition log, long sequence, params Answer[] answers)
+    internal static void AppendAnswers(CoreNode node, TopicPartition log, long sequence, params Answer[] answers)
     {
         var envelope = new BatchEnvelope { Origin = $"c0decafe0123.7.0.{sequence}" };
         envelope.Answers.AddRange(answers);
         node.Append(log, null, envelope.ToByteArray(), null, node.NowMs);
     }
 
-    private static void AppendManifest(CoreNode node, TopicPartition log, long offset, params string[] stations)
+    internal static void AppendManifest(CoreNode node, TopicPartition log, long offset, params string[] stations)
     {
         var manifest = new Manifest { Topic = Meters, Partition = 0, Offset = offset, PreviousOffset = -1, BatchId = $"METERS:0:{offset}", Modules = { "m" } };
         manifest.Stations.AddRange(stations);
         node.Append(log, null, new BatchEnvelope { Manifests = { manifest } }.ToByteArray(), null, node.NowMs);
     }
 
-    private static void Repeat(CoreNode node, TopicPartition log, int offset)
+    internal static void Repeat(CoreNode node, TopicPartition log, int offset)
     {
         if (offset >= node.Log(log.Topic, log.Partition).Count) return;
         node.Append(log, null, node.Log(log.Topic, log.Partition)[offset].Value, null, node.NowMs);

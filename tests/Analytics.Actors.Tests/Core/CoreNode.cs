@@ -82,6 +82,9 @@ internal sealed class CoreNode
     public List<SeenCall> Calls { get; } = [];
     public List<string> Warnings { get; } = [];
 
+    /// <summary>Calls that wait for <see cref="Answer"/>, in the order of their beginning.</summary>
+    public IReadOnlyList<SeenCall> WaitingCalls => process!.Waiting;
+
     /// <summary>Every checkpoint as it was given to the store.</summary>
     public List<ShardCheckpoint> Checkpoints { get; } = [];
 
@@ -264,6 +267,8 @@ internal sealed class CoreNode
         private readonly List<SeenCall> waiting = [];
         private readonly IReadOnlySet<string> sourceTopics;
 
+        public IReadOnlyList<SeenCall> Waiting => waiting;
+
         public Process(CoreNode node)
         {
             this.node = node;
@@ -406,6 +411,8 @@ internal sealed class CoreNode
                             foreach (var (partition, next) in commit.Positions) node.committed[partition] = next;
                             Router.CommitFinished(commit.Positions, true);
                         });
+                        break;
+                    case StorePositions:
                         break;
                     default:
                         throw new InvalidOperationException($"not expected in these tests: {effect}");

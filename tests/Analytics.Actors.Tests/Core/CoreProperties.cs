@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Batches;
 using Analytics.Actors.Core.Shards;
 using Analytics.Actors.Tests.Pipeline;
 using FsCheck;
@@ -19,15 +20,21 @@ public class CoreProperties
         """
         "first": { "topics": ["METERS"], "retries": 9, "batch": { "kind": "record", "deadline": "1h" } },
         "single": { "topics": ["PARAMS"], "batch": "none", "retries": 9 },
-        "second": { "topics": [], "dependsOn": ["first"], "retries": 9, "batch": { "kind": "record", "deadline": "1h" } }
+        "second": { "topics": [], "dependsOn": ["first"], "retries": 9, "batch": { "kind": "record", "deadline": "1h" } },
+        "share": { "topics": ["METERS"], "retries": 9, "batch": { "kind": "record", "deadline": "1h", "completeAt": 0.5, "retention": "40s" } },
+        "slow": { "topics": ["METERS"], "retries": 9, "batch": { "kind": "record", "retention": "40s" } },
+        "window": { "topics": ["METERS"], "retries": 9, "batch": { "kind": "window", "length": "10s", "lateness": "2s", "retention": "40s" } }
         """));
+
+    private const long WindowMs = 10_000;
 
     private static readonly Gen<Sent> Record =
         from topic in Gen.Frequency((5, Gen.Constant(Meters)), (2, Gen.Constant(Params)), (1, Gen.Constant(Calendar)))
         from partition in Gen.Choose(0, 1)
         from chosen in Gen.NonEmptyListOf(Gen.Choose(1, 9))
         from isBad in Gen.Frequency((9, Gen.Constant(false)), (1, Gen.Constant(true)))
-        select new Sent(topic, topic == Calendar ? 0 : partition, chosen.Distinct().Take(5).ToArray(), isBad);
+        from timeMs in Gen.Choose(0, 30_000)
+        select new Sent(topic, topic == Calendar ? 0 : partition, chosen.Distinct().Take(5).ToArray(), isBad, StartMs + timeMs);
 
     private static readonly Arbitrary<Scenario> Scenarios = Arb.From(
         from records in Gen.NonEmptyListOf(Record)
@@ -67,7 +74,16 @@ public class CoreProperties
 
         node.Uploads("first").ToDictionary(upload => (string)upload["batch_id"]!, upload => string.Join(' ', BatchTests.Stations(upload)))
             .ShouldBe(expected.ToDictionary(batch => batch.Id, batch => batch.Stations), ignoreOrder: true);
-        node.Events.OfType<BatchTimedOut>().ShouldBeEmpty();
+        foreach (var module in new[] { "share", "slow" })
+        {
+            Merged(node, module).ShouldBe(scenario.Records.Select((record, number) => (record, number)).Where(sent => sent.record.Topic == Meters)
+                .Zip(expected, (sent, batch) => (batch.Id, Content: Content(sent.record, sent.number))).ToDictionary(batch => batch.Id, batch => batch.Content), ignoreOrder: true);
+        }
+
+        // However many revisions it takes: each window has all of its stations, each with its newest result.
+        Merged(node, "window").ShouldBe(scenario.Windows().ToDictionary(), ignoreOrder: true);
+        node.Events.OfType<BatchTimedOut>().ShouldAllBe(timedOut => timedOut.Module == "slow" || timedOut.Module == "window");
+        node.DeadLetterReasons.ShouldNotContain("late-answer");
         node.TakeOverAll().SelectMany(shard => shard.Entities).Where(entity => entity.Kind is EntityKind.Batch or EntityKind.Station).ShouldBeEmpty();
     }).Check(Config(60));
 
@@ -135,6 +151,12 @@ public class CoreProperties
         foreach (var upload in node.Uploads("first").OrderBy(upload => (string)upload["batch_id"]!, StringComparer.Ordinal)) uploads.Append(Content(upload)).Append('\n');
         // Their batch is named by the first one's origin, which depends on shards and on what was packed together.
         foreach (var upload in node.Uploads("second").Select(upload => Content(upload, "batch_id")).Order(StringComparer.Ordinal)) uploads.Append(upload).Append('\n');
+        // How late answers are shared out over revisions depends on when they come; what all of them say does not.
+        foreach (var module in new[] { "share", "slow", "window" })
+        {
+            foreach (var (batch, content) in Merged(node, module).OrderBy(batch => batch.Key, StringComparer.Ordinal)) uploads.Append(batch).Append(' ').Append(content).Append('\n');
+        }
+
         foreach (var upload in node.Uploads("single").Select(upload => Content(upload)).Order(StringComparer.Ordinal)) uploads.Append(upload).Append('\n');
         foreach (var letter in node.DeadLetters.Select(letter => $"{letter["topic"]}:{letter["partition"]}:{letter["offset"]}:{letter["index"]} {letter["reason"]}").Order(StringComparer.Ordinal)) uploads.Append(letter).Append('\n');
         var state = new StringBuilder();
@@ -159,12 +181,21 @@ public class CoreProperties
         for (var number = 0; number < scenario.Records.Length; number++)
         {
             var record = scenario.Records[number];
-            node.Write(record.Topic, record.Value(number), record.Partition);
+            node.Write(record.Topic, record.Value(number), record.Partition, record.TimeMs);
             // The next record comes while the last one is still being worked on.
             for (var steps = 0; steps < 5 && node.Step(); steps++) { }
         }
 
         node.Run();
+        // The slow module answers when its batches are over by their deadline.
+        node.Advance(5_500);
+        for (var answers = 1; node.WaitingCalls.Count > 0; answers++)
+        {
+            var call = node.WaitingCalls[0];
+            node.Answer("slow", call.Station, Result($$"""{"saw":{{call.Input["value"]!.ToJsonString()}}}"""));
+            if (answers % 5 == 0) node.Advance(700);
+        }
+
         node.Advance(60_000);
         return node;
     }
@@ -172,6 +203,9 @@ public class CoreProperties
     // Results that depend on the very record that asked for them, and on nothing that another order of events could change.
     private static CoreNode Modules(CoreNode node) => node
         .Module("first", call => Result($$"""{"first":{{call.Input["value"]!.ToJsonString()}}}"""))
+        .Module("share", call => Result($$"""{"saw":{{call.Input["value"]!.ToJsonString()}}}"""))
+        .Module("window", call => Result($$"""{"saw":{{call.Input["value"]!.ToJsonString()}}}"""))
+        .Hold("slow")
         .Module("single", call => Result($$"""{"single":{{call.Input["capacity"]!.ToJsonString()}}}"""))
         .Module("second", call => Result($$"""{"second":{{call.Input["first"]!.ToJsonString()}}}"""));
 
@@ -181,6 +215,28 @@ public class CoreProperties
         foreach (var name in without.Append("timestamp")) copy.Remove(name);
         return copy.ToJsonString();
     }
+
+    // What all revisions of a batch say together: the newest result of each station, and what the last one still misses.
+    private static Dictionary<string, string> Merged(CoreNode node, string module)
+    {
+        var merged = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (var batch in node.Uploads(module).GroupBy(upload => (string)upload["batch_id"]!))
+        {
+            var revisions = batch.ToList();
+            revisions.Select(upload => (int)upload["revision"]!).ShouldBe(Enumerable.Range(1, revisions.Count), batch.Key);
+            var results = new SortedDictionary<string, string>(StringComparer.Ordinal);
+            foreach (var item in revisions.SelectMany(upload => upload["stations"]!.AsArray())) results[(string)item!["station_id"]!] = item["saw"]!.ToJsonString();
+            revisions[^1]["missing"]!.AsArray().ShouldBeEmpty();
+            ((int)revisions[^1]["expected_count"]!).ShouldBe(results.Count, batch.Key);
+            merged.Add(batch.Key, Content(results));
+        }
+
+        return merged;
+    }
+
+    private static string Content(Sent record, int number) => Content(record.Names.Order(StringComparer.Ordinal).Select(name => KeyValuePair.Create(name, $"{number}")));
+
+    private static string Content(IEnumerable<KeyValuePair<string, string>> results) => string.Join(' ', results.Select(result => $"{result.Key}={result.Value}"));
 
     private static string Describe(ShardCheckpoint checkpoint) => string.Join('\n',
     [
@@ -196,8 +252,10 @@ public class CoreProperties
 
     private sealed record Outcome(string Uploads, string State);
 
-    private sealed record Sent(string Topic, int Partition, int[] Stations, bool IsBad)
+    private sealed record Sent(string Topic, int Partition, int[] Stations, bool IsBad, long TimeMs)
     {
+        public IEnumerable<string> Names => Stations.Select(station => $"S{station}-{Partition}");
+
         public string Value(int number) => Topic == Calendar
             ? $$"""{"day":{{number}}}"""
             : "[" + string.Join(',', Stations.Select(station => $$"""{"stationId":"S{{station}}-{{Partition}}","value":{{number}},"capacity":{{number}}}""").Concat(IsBad ? ["""{"stationId":null}"""] : [])) + "]";
@@ -216,6 +274,20 @@ public class CoreProperties
             }
         }
 
-        public override string ToString() => $"seed {Seed}, crash {Crash}, again {Again}: {string.Join("; ", Records.Select(record => $"{record.Topic}:{record.Partition} {string.Join(',', record.Stations)}{(record.IsBad ? " bad" : "")}"))}";
+        public IEnumerable<KeyValuePair<string, string>> Windows() => Records.Select((record, number) => (Record: record, Number: number))
+            .Where(sent => sent.Record.Topic == Meters)
+            .GroupBy(sent => EventWindow.BatchId(Meters, EventWindow.StartOf(sent.Record.TimeMs, WindowMs, Pipeline.TimeZone)))
+            .Select(window =>
+            {
+                var results = new SortedDictionary<string, string>(StringComparer.Ordinal);
+                foreach (var (record, number) in window)
+                {
+                    foreach (var name in record.Names) results[name] = $"{number}";
+                }
+
+                return KeyValuePair.Create(window.Key, Content(results));
+            });
+
+        public override string ToString() => $"seed {Seed}, crash {Crash}, again {Again}: {string.Join("; ", Records.Select(record => $"{record.Topic}:{record.Partition} {string.Join(',', record.Stations)} at {record.TimeMs - StartMs}{(record.IsBad ? " bad" : "")}"))}";
     }
 }

@@ -1,5 +1,6 @@
 using System.Text;
 using Analytics.Actors.Core;
+using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Protocol;
 using Analytics.Actors.Core.Records;
 using Analytics.Actors.Core.Routing;
@@ -120,6 +121,29 @@ public class RouterTests
         Commit(router, 6_150).ShouldBeNull();
         router.TimePassed(6_150, true, effects);
         effects.OfType<CommitPositions>().ShouldHaveSingleItem("at stop whatever is acknowledged").Positions.ShouldBe([(Source, 5)]);
+    }
+
+    [Fact]
+    public void Committed_positions_go_to_the_store_with_the_record_before_them_once_a_second_and_only_when_they_changed()
+    {
+        var router = Begin(Settings(1, OneModule("\"batch\": \"none\"")), 0, new RouterSettings { CommitBatchSize = 1, CommitSpacingMs = 100 });
+        AcknowledgeAll(router, 0);
+        var commit = Commit(router, 2_000).ShouldNotBeNull();
+        effects.OfType<StorePositions>().ShouldBeEmpty("not committed yet");
+        // What is acknowledged while the commit is under way is not committed by it.
+        AcknowledgeAll(router, 1);
+        router.CommitFinished(commit.Positions, true);
+        Stored(router, 2_050).ShouldBe([new PartitionPosition(Source, 1, CoreNode.StartMs, Checksum.Of(Bytes(Values(1, "S1"))))]);
+
+        router.CommitFinished(Commit(router, 2_100).ShouldNotBeNull().Positions, true);
+        Stored(router, 2_200).ShouldBeEmpty("a second has not passed");
+        Stored(router, 3_050).Single().Next.ShouldBe(2);
+        Stored(router, 9_000).ShouldBeEmpty("nothing has changed");
+
+        AcknowledgeAll(router, 2);
+        router.CommitFinished(Commit(router, 9_500).ShouldNotBeNull().Positions, true);
+        router.Revoked(Source);
+        Stored(router, 20_000).ShouldBeEmpty("it is another router's");
     }
 
     [Fact]
@@ -308,6 +332,13 @@ public class RouterTests
         effects.Clear();
         router.TimePassed(nowMs, false, effects);
         return effects.OfType<CommitPositions>().SingleOrDefault();
+    }
+
+    private IReadOnlyList<PartitionPosition> Stored(Router router, long nowMs)
+    {
+        effects.Clear();
+        router.TimePassed(nowMs, false, effects);
+        return effects.OfType<StorePositions>().SingleOrDefault()?.Positions ?? [];
     }
 
     // Acknowledges everything as it comes; the offsets of all parts in the order of their arrival.

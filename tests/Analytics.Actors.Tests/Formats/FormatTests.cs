@@ -83,10 +83,10 @@ public class FormatTests
     {
         var batch = BatchStateMessage.Load(Bytes(name));
         batch.Key.Module.ShouldBe("m");
-        batch.Source.ShouldBe(new SourcePartition("METERS", 1, 2));
+        batch.Opening.Source.ShouldBe(new SourcePartition("METERS", 1, 2));
         batch.IsOpen.ShouldBe(name == "batch-state");
-        batch.Expected.ShouldBe(batch.IsOpen ? ["S1", "S2", "S3"] : []);
-        batch.Answers.Keys.ShouldBe(batch.IsOpen ? ["S1", "S2"] : ["S1"]);
+        batch.Expected.Select(member => member.Station).ShouldBe(batch.IsOpen ? ["S1", "S2", "S3"] : []);
+        batch.AnsweredCount.ShouldBe(batch.IsOpen ? 2 : 1);
         if (batch.IsOpen) batch.DeadlineMs.ShouldBe(1_763_000_005_000);
         Convert.ToHexString(batch.Save()).ShouldBe(Hex(name));
     }

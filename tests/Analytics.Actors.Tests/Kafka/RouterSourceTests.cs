@@ -1,4 +1,5 @@
 using Analytics.Actors.Core;
+using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Kafka;
 using Analytics.Actors.Kafka.Embedded;
@@ -9,6 +10,7 @@ namespace Analytics.Actors.Tests.Kafka;
 public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixture>
 {
     private static readonly OutOfRangePolicy Stop = new(OutOfRangeKind.Stop);
+    private readonly MemoryCheckpointStore store = NewStore();
 
     [Fact]
     public async Task Each_topic_begins_where_it_says_and_the_beginning_is_committed_before_anything_is_read()
@@ -33,8 +35,8 @@ public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixt
         ];
         var expected = new Dictionary<TopicPartition, long> { [earliest] = 0, [latest] = 4, [timed] = 3, [takenOver] = 2, [notTakenOver] = 0 };
 
-        var listener = new Listener();
-        await using (var router = new RouterSource(fixture.Options, group, topics, listener))
+        var listener = new RouterListener();
+        await using (var router = new RouterSource(fixture.Options, group, topics, store, listener))
         {
             await listener.Positions.WaitUntil(positions => positions.Count == all.Length);
             foreach (var (partition, next) in listener.Positions.All) next.ShouldBe(expected[partition], partition.ToString());
@@ -53,8 +55,8 @@ public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixt
         // Nothing was committed since, so all of it comes again; and "latest" stays where it was first resolved, although
         // records have arrived meanwhile.
         await producer.SendNumbersAsync(latest, 4, 2);
-        var after = new Listener();
-        await using var again = new RouterSource(fixture.Options, group, topics, after);
+        var after = new RouterListener();
+        await using var again = new RouterSource(fixture.Options, group, topics, store, after);
         await after.Positions.WaitUntil(positions => positions.Count == all.Length);
         after.Positions.All.Single(position => position.Partition == latest).Next.ShouldBe(4);
         await after.Sink.WaitForOffset(latest, 5);
@@ -71,8 +73,8 @@ public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixt
         await producer.SendNumbersAsync(partition, 0, 10);
         using var admin = new TopicAdmin(fixture.Options);
 
-        var listener = new Listener();
-        var router = new RouterSource(fixture.Options, group, topics, listener);
+        var listener = new RouterListener();
+        var router = new RouterSource(fixture.Options, group, topics, store, listener);
         var foreign = new TopicPartition("elsewhere", 0);
         await listener.Sink.WaitForOffset(partition, 9);
         var outcome = await router.CommitAsync([new PartitionOffset(partition, 3), new PartitionOffset(foreign, 9)]);
@@ -95,8 +97,8 @@ public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixt
         (await admin.GetCommittedAsync(group, [partition]))[partition].ShouldBe(7);
         (await router.CommitAsync([new PartitionOffset(partition, 9)])).Skipped.ShouldBe([partition]);
 
-        var after = new Listener();
-        await using var again = new RouterSource(fixture.Options, group, topics, after);
+        var after = new RouterListener();
+        await using var again = new RouterSource(fixture.Options, group, topics, store, after);
         await after.Sink.WaitForOffset(partition, 10);
         after.Sink.Offsets(partition).ShouldBe([7, 8, 9, 10]);
 
@@ -111,52 +113,6 @@ public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixt
     }
 
     [Fact]
-    public async Task A_position_outside_the_log_is_asked_about_and_goes_on_as_answered()
-    {
-        var group = fixture.NewName("group");
-        var stopped = new TopicPartition(fixture.NewTopic(1, "stopped"), 0);
-        var early = new TopicPartition(fixture.NewTopic(1, "early"), 0);
-        var late = new TopicPartition(fixture.NewTopic(1, "late"), 0);
-        using var producer = new PartitionProducer(fixture.Options);
-        foreach (var partition in new[] { stopped, early, late }) await producer.SendNumbersAsync(partition, 0, 3);
-        using var admin = new TopicAdmin(fixture.Options);
-        await admin.SetCommittedAsync(group, [new PartitionOffset(stopped, 90), new PartitionOffset(early, 91), new PartitionOffset(late, 92)]);
-        var listener = new Listener();
-        var undecided = 1;
-        listener.OnQuestion = question =>
-        {
-            // The first answer about one of them fails, as when its gap cannot be recorded: it is asked again.
-            if (question.Partition == early && Interlocked.Exchange(ref undecided, 0) == 1) return Task.FromException<long?>(new TimeoutException("no database"));
-            return Task.FromResult(question.Proposed);
-        };
-
-        await using var router = new RouterSource(
-            fixture.Options, group,
-            [
-                new RouterTopic(stopped.Topic, new StartPosition(StartKind.Latest), Stop),
-                new RouterTopic(early.Topic, new StartPosition(StartKind.Latest), new OutOfRangePolicy(OutOfRangeKind.Earliest)),
-                new RouterTopic(late.Topic, new StartPosition(StartKind.Earliest), new OutOfRangePolicy(OutOfRangeKind.Latest)),
-            ],
-            listener);
-
-        await listener.Questions.WaitUntil(questions => questions.Count == 4);
-        await listener.Sink.WaitForOffset(early, 2);
-        await listener.Positions.WaitFor(position => position == new PartitionOffset(late, 3));
-        await producer.SendNumbersAsync(late, 3, 1);
-        await producer.SendNumbersAsync(stopped, 3, 1);
-        await listener.Sink.WaitForOffset(late, 3);
-
-        listener.Questions.All.ShouldContain(new OutOfRangePosition(stopped, 90, new LogRange(0, 3), null));
-        listener.Questions.All.Count(question => question == new OutOfRangePosition(early, 91, new LogRange(0, 3), 0)).ShouldBe(2);
-        listener.Questions.All.ShouldContain(new OutOfRangePosition(late, 92, new LogRange(0, 3), 3));
-        listener.Sink.Offsets(early).ShouldBe([0, 1, 2]);
-        listener.Sink.Offsets(late).ShouldBe([3]);
-        listener.Sink.Offsets(stopped).ShouldBeEmpty();
-        var committed = await admin.GetCommittedAsync(group, [stopped, early, late]);
-        committed.ShouldBe(new Dictionary<TopicPartition, long> { [stopped] = 90, [early] = 0, [late] = 3 }, ignoreOrder: true);
-    }
-
-    [Fact]
     public async Task A_topic_that_does_not_exist_yet_joins_when_it_appears()
     {
         var there = new TopicPartition(fixture.NewTopic(1, "there"), 0);
@@ -164,11 +120,11 @@ public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixt
         fixture.Broker.SetTopicError(later.Topic, BrokerError.UnknownTopicOrPartition);
         var options = fixture.Options;
         options = options with { Consumer = new Dictionary<string, string>(options.Consumer) { ["topic.metadata.refresh.interval.ms"] = "300" } };
-        var listener = new Listener();
+        var listener = new RouterListener();
         await using var router = new RouterSource(
             options, fixture.NewName("group"),
             [new RouterTopic(there.Topic, new StartPosition(StartKind.Earliest), Stop), new RouterTopic(later.Topic, new StartPosition(StartKind.Earliest), Stop)],
-            listener);
+            store, listener);
         await listener.Positions.WaitFor(position => position.Partition == there);
         listener.Positions.All.ShouldAllBe(position => position.Partition == there);
 
@@ -191,15 +147,16 @@ public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixt
         await producer.SendNumbersAsync(second, 0, 3);
         using var admin = new TopicAdmin(options);
         await admin.SetCommittedAsync("group", [new PartitionOffset(second, 1)]);
-        broker.PushErrors(KafkaApi.OffsetFetch, BrokerError.GroupAuthorizationFailed);
+        // The client asks once by itself.
+        broker.PushErrors(KafkaApi.OffsetFetch, BrokerError.GroupAuthorizationFailed, BrokerError.GroupAuthorizationFailed);
         broker.PushErrors(KafkaApi.OffsetCommit, BrokerError.GroupAuthorizationFailed);
         var log = new EventLog<ClientLogEntry>();
-        var listener = new Listener();
+        var listener = new RouterListener();
 
         await using var router = new RouterSource(
             options, "group",
             [new RouterTopic("a", new StartPosition(StartKind.Earliest), Stop), new RouterTopic("b", new StartPosition(StartKind.Earliest), Stop)],
-            listener, entry => log.Add(entry));
+            store, listener, entry => log.Add(entry));
 
         await listener.Sink.WaitForOffset(first, 2);
         await listener.Sink.WaitForOffset(second, 2);
@@ -207,49 +164,50 @@ public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixt
         log.All.ShouldContain(entry => entry.Message.Contains("not committed yet"));
         listener.Sink.Offsets(first).ShouldBe([0, 1, 2]);
         listener.Sink.Offsets(second).ShouldBe([1, 2]);
-        listener.Questions.All.ShouldBeEmpty();
         listener.RecordsBeforePosition.ShouldBe(0);
         (await admin.GetCommittedAsync("group", [first, second]))
             .ShouldBe(new Dictionary<TopicPartition, long> { [first] = 0, [second] = 1 }, ignoreOrder: true);
     }
 
-    private sealed class Listener : IRouterListener
+    internal static MemoryCheckpointStore NewStore()
     {
-        private readonly HashSet<TopicPartition> positioned = [];
-
-        public RecordingSink Sink { get; } = new();
-        public EventLog<PartitionOffset> Positions { get; } = new();
-        public EventLog<OutOfRangePosition> Questions { get; } = new();
-        public EventLog<TopicPartition> Revoked { get; } = new();
-        public EventLog<TopicPartition> Lost { get; } = new();
-        public Func<OutOfRangePosition, Task<long?>> OnQuestion { get; set; } = _ => Task.FromResult<long?>(null);
-        public Func<IReadOnlyList<TopicPartition>, Task> OnRevocation { get; set; } = _ => Task.CompletedTask;
-        public int RecordsBeforePosition { get; private set; }
-
-        public void OnRecords(IReadOnlyList<FetchedRecord> records)
-        {
-            RecordsBeforePosition += records.Count(record => !positioned.Contains(record.Partition));
-            Sink.OnRecords(records);
-        }
-
-        public void OnPositioned(IReadOnlyList<PartitionOffset> positions)
-        {
-            positioned.UnionWith(positions.Select(position => position.Partition));
-            Positions.Add(positions);
-        }
-
-        public Task<long?> OnOutOfRangeAsync(OutOfRangePosition outOfRange)
-        {
-            Questions.Add(outOfRange);
-            return OnQuestion(outOfRange);
-        }
-
-        public async Task OnRevokedAsync(IReadOnlyList<TopicPartition> partitions)
-        {
-            await OnRevocation(partitions);
-            Revoked.Add(partitions);
-        }
-
-        public void OnLost(IReadOnlyList<TopicPartition> partitions) => Lost.Add(partitions);
+        var store = new MemoryCheckpointStore("0123456789ab");
+        store.OpenAsync("group", 1, default).AsTask().GetAwaiter().GetResult();
+        return store;
     }
+}
+
+internal sealed class RouterListener : IRouterListener
+{
+    private readonly HashSet<TopicPartition> positioned = [];
+
+    public RecordingSink Sink { get; } = new();
+    public EventLog<PartitionOffset> Positions { get; } = new();
+    public EventLog<SourcePlace> Places { get; } = new();
+    public EventLog<TopicPartition> Revoked { get; } = new();
+    public EventLog<TopicPartition> Lost { get; } = new();
+    public Func<IReadOnlyList<TopicPartition>, Task> OnRevocation { get; set; } = _ => Task.CompletedTask;
+    public int RecordsBeforePosition { get; private set; }
+
+    public void OnRecords(IReadOnlyList<FetchedRecord> records)
+    {
+        RecordsBeforePosition += records.Count(record => !positioned.Contains(record.Partition));
+        Sink.OnRecords(records);
+    }
+
+    public void OnPositioned(IReadOnlyList<SourcePlace> places)
+    {
+        var read = places.Where(place => place.Next is not null).ToList();
+        positioned.UnionWith(read.Select(place => place.Partition));
+        Places.Add(places);
+        Positions.Add(read.Select(place => new PartitionOffset(place.Partition, place.Next!.Value)));
+    }
+
+    public async Task OnRevokedAsync(IReadOnlyList<TopicPartition> partitions)
+    {
+        await OnRevocation(partitions);
+        Revoked.Add(partitions);
+    }
+
+    public void OnLost(IReadOnlyList<TopicPartition> partitions) => Lost.Add(partitions);
 }

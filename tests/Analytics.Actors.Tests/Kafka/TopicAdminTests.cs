@@ -1,3 +1,4 @@
+using Analytics.Actors.Core.Positions;
 using Analytics.Actors.Core;
 using Analytics.Actors.Kafka;
 

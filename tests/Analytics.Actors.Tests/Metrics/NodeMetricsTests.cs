@@ -1,3 +1,4 @@
+using Analytics.Actors.Core.Positions;
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using System.Text.RegularExpressions;
@@ -119,7 +120,8 @@ public sealed partial class NodeMetricsTests(ITestOutputHelper output) : IDispos
         metrics.Produced("MODULE-OUTPUT-PV_PREDICTION", 0.004);
         metrics.CheckpointCommitted(0.02, 70_000, 16);
         metrics.LateItems("SCHEDULE-CAR-ORDER", 2);
-        metrics.GapSkipped("PARAM", 500);
+        metrics.GapSkipped("PARAM", GapReason.Recreated, 500);
+        metrics.PartitionStopped(new("PARAM", 3));
         metrics.RecordsMissing("PARAM", 1);
         metrics.RecordMisrouted("METER");
 

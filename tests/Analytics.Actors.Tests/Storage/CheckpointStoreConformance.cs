@@ -107,7 +107,7 @@ public abstract class CheckpointStoreConformance : IAsyncLifetime
         {
             ShardState = [1, 2, 3],
             Entities = [Station("b", "B"), Station("a", "A"), Entity(EntityKind.Global, "CALENDAR", "G"), Entity(EntityKind.Batch, "pv\u001fx:0:1", "P"), Entity(EntityKind.Window, "a\u001fREALTIME", "W")],
-            Positions = [new(Results, 12, 1700000000123, uint.MaxValue), new(Events, long.MaxValue, -1, 0)],
+            Positions = [new(Results, 12, 1700000000123, uint.MaxValue, 7), new(Events, long.MaxValue, -1, 0)],
             Marks =
             [
                 new(Events, "WEATHER[0]#2", new Place(41, 3, 1), 977, ulong.MaxValue - 5),
@@ -455,6 +455,34 @@ public abstract class CheckpointStoreConformance : IAsyncLifetime
         await Store.UpdateSourcesAsync([raised], default);
         (await Store.UpdateSourcesAsync([raised with { Incarnation = 1, GapFrom = -1 }], default)).ShouldBe([raised]);
         (await Store.UpdateSourcesAsync([raised with { GapTo = 6 }], default)).ShouldBe([raised with { GapTo = 6 }]);
+    }
+
+    [Fact]
+    public async Task A_source_keeps_its_position_with_the_record_before_it_and_when_and_why_it_was_moved()
+    {
+        var source = new SourceState(new("PARAM", 0), 3, 2, 40, -1, "set to 7 by 张: again")
+        {
+            GapAtMs = 1_763_000_000_000, Next = long.MaxValue, LastTimestampMs = 1_762_999_999_999, LastChecksum = uint.MaxValue, IsWanted = true,
+        };
+        (await Store.UpdateSourcesAsync([source], default)).ShouldBe([source]);
+        await RestartAsync();
+        (await Store.UpdateSourcesAsync([], default)).ShouldBe([source]);
+        var reached = source.At(new PartitionPosition(source.Partition, 8, 5, 6, 2));
+        (await Store.UpdateSourcesAsync([reached], default)).ShouldBe([source with { Next = 8, LastTimestampMs = 5, LastChecksum = 6, IsWanted = false }]);
+    }
+
+    [Fact]
+    public async Task Of_two_who_set_a_position_at_the_same_time_one_is_left_out_and_the_router_that_has_not_heard_too()
+    {
+        var running = new SourceState(new("PARAM", 0), 3, 4) { Next = 100 };
+        await Store.UpdateSourcesAsync([running], default);
+        var first = running with { Incarnation = 5, Next = 10, IsWanted = true };
+        (await Store.UpdateSourcesAsync([first], default)).ShouldBe([first]);
+        (await Store.UpdateSourcesAsync([first with { Next = 20 }], default)).ShouldBe([first]);
+        (await Store.UpdateSourcesAsync([running with { Next = 150 }], default)).ShouldBe([first]);
+        // The router that has gone there writes its place, and the wish is fulfilled.
+        var after = first with { Next = 11, IsWanted = false };
+        (await Store.UpdateSourcesAsync([after], default)).ShouldBe([after]);
     }
 
     /// <summary>

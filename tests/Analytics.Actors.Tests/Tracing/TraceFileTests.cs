@@ -87,13 +87,16 @@ public class TraceFileTests
             """{"advance":5000}""",
             """{"answer":{"module":"m","station":"S4","result":{"late":1}}}"""), pipeline: OneModule("\"retries\": 0"));
         var lines = Events(text);
-        var upload = lines.Single(line => Is(line, "upload"))["value"]!;
+        var upload = lines.First(line => Is(line, "upload"))["value"]!;
         upload["stations"]!.ToJsonString().ShouldBe("""[{"load":5,"station_id":"S2"}]""");
         BatchTests.Texts(upload["failed"]).ShouldBe(["S3"]);
         BatchTests.Texts(upload["missing"]).ShouldBe(["S1", "S4"]);
         ((double)upload["timestamp"]!).ShouldBe(6);
         lines.Single(line => Is(line, "timer")).ToJsonString().ShouldBe("""{"event":"timer","kind":"deadline","entity":"METERS:0:0","time":6000}""");
-        ((string)lines.Single(line => Is(line, "dead-letter"))["reason"]!).ShouldBe("late-answer");
+        var revision = lines.Last(line => Is(line, "upload"))["value"]!;
+        ((int)revision["revision"]!).ShouldBe(2);
+        revision["stations"]!.ToJsonString().ShouldBe("""[{"late":1,"station_id":"S4"}]""");
+        lines.ShouldNotContain(line => Is(line, "dead-letter"));
     }
 
     [Fact]

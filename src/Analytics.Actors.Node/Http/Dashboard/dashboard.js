@@ -109,7 +109,7 @@ function showSources(sources, fetched, now) {
     topic.partitions++;
     if (source.lag != null) topic.lag = (topic.lag || 0) + source.lag;
     if (source.stopped) topic.notes.push([`${source.partition} stopped: ${source.stopped}`, "bad"]);
-    else if (source.gap) topic.notes.push([`${source.partition} skipped ${source.gap}`, "warn"]);
+    else if (source.gap) topic.notes.push([`${source.partition} skipped ${source.gap.from ?? "?"} to ${source.gap.to ?? "?"}: ${source.gap.reason}`, "warn"]);
     topics.set(source.topic, topic);
   }
   for (const name of Object.keys(fetched)) if (!topics.has(name)) topics.set(name, { partitions: 0, lag: null, notes: [] });

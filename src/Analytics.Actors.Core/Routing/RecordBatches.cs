@@ -1,0 +1,117 @@
+using Analytics.Actors.Core.Batches;
+using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Protocol;
+using Analytics.Actors.Core.Records;
+using Analytics.Actors.Core.Shards;
+
+namespace Analytics.Actors.Core.Routing;
+
+/// <summary>The modules for which records of one topic are gathered: one batch a record, or windows of event time.</summary>
+internal sealed class TopicBatches
+{
+    private readonly List<ModuleConfiguration> byRecord, byWindow;
+    private readonly MemberLocator? time;
+    private readonly ShardSettings settings;
+
+    public TopicBatches(TopicConfiguration topic, ShardSettings settings)
+    {
+        this.settings = settings;
+        var modules = settings.Pipeline.Modules.Values.Where(module => module.Enabled && module.TriggerOnEvent
+            && topic.Triggers && topic.Scope == TopicScope.Station && module.Topics.Contains(topic.Name)).ToList();
+        byRecord = modules.Where(module => module.Batch.Kind == BatchKind.Record).ToList();
+        byWindow = modules.Where(module => module.Batch.Kind == BatchKind.Window).ToList();
+        time = topic.TimeMember is null || byWindow.Count == 0 ? null : new MemberLocator([topic.TimeMember]);
+    }
+
+    /// <summary>Begins a record; null where no module gathers.</summary>
+    public RecordBatches? Begin(in SourceRecord record, int incarnation) =>
+        byRecord.Count + byWindow.Count == 0 ? null : new RecordBatches(this, record, incarnation);
+
+    /// <summary>What one record announces, gathered part by part.</summary>
+    internal sealed class RecordBatches(TopicBatches topic, SourceRecord record, int incarnation)
+    {
+        private readonly SortedDictionary<int, Manifest> manifests = [];
+        private readonly Dictionary<(string Module, long StartMs), (WindowAddition Addition, string BatchId)> windows = [];
+        private readonly string batchId = topic.byRecord.Count == 0 ? "" : record.Origin is { Length: > 0 } origin
+            ? $"{record.Partition.Topic}:{origin}"
+            : string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{record.Partition.Topic}:{record.Partition.Partition}:{record.Offset}");
+        private Manifest? own;
+
+        public IReadOnlyList<(int Shard, Manifest Manifest)> Manifests => manifests.Select(pair => (pair.Key, pair.Value)).ToList();
+
+        /// <summary>Announces a part's station, and names its batches to the shard that gets the part.</summary>
+        public void Add(StationPart part, Part message, RecordParts ofShard)
+        {
+            if (topic.byRecord.Count > 0)
+            {
+                if (own is null)
+                {
+                    own = ManifestTo(Murmur2.Partition(batchId, topic.settings.ShardCount));
+                    own.BatchId = batchId;
+                    foreach (var module in topic.byRecord) own.Modules.Add(module.Name);
+                }
+
+                own.Stations.Add(part.Station);
+                if (ofShard.Batches.Count == 0)
+                {
+                    foreach (var module in topic.byRecord) ofShard.Batches.Add(new BatchReference { Module = module.Name, BatchId = batchId });
+                }
+            }
+
+            if (topic.byWindow.Count == 0) return;
+            var timeMs = TimeOf(part);
+            foreach (var module in topic.byWindow)
+            {
+                var startMs = EventWindow.StartOf(timeMs, module.Batch.LengthMs, topic.settings.Pipeline.TimeZone);
+                var (addition, id) = WindowOf(module.Name, startMs);
+                addition.Stations.Add(part.Station);
+                addition.NewestMs = Math.Max(addition.NewestMs, timeMs);
+                message.Batches.Add(new BatchReference { Module = module.Name, BatchId = id, WindowStartMs = startMs });
+            }
+        }
+
+        private (WindowAddition Addition, string BatchId) WindowOf(string module, long startMs)
+        {
+            if (windows.TryGetValue((module, startMs), out var known)) return known;
+            var added = (Addition: new WindowAddition { Module = module, StartMs = startMs }, EventWindow.BatchId(record.Partition.Topic, startMs));
+            windows.Add((module, startMs), added);
+            ManifestTo(EventWindow.ShardOf(record.Partition.Topic, module, topic.settings.ShardCount)).Windows.Add(added.Addition);
+            return added;
+        }
+
+        private Manifest ManifestTo(int shard)
+        {
+            if (manifests.TryGetValue(shard, out var manifest)) return manifest;
+            manifest = new Manifest
+            {
+                Topic = record.Partition.Topic,
+                Incarnation = incarnation,
+                Partition = record.Partition.Partition,
+                Offset = record.Offset,
+                Origin = record.Origin ?? "",
+            };
+            manifests.Add(shard, manifest);
+            return manifest;
+        }
+
+        // The newest time of the part's items, else the record's. One in the future counts as the record's: it would close
+        // the windows of all others. Times before 1970 count as 1970.
+        private long TimeOf(StationPart part)
+        {
+            long? newest = null;
+            if (topic.time is not null)
+            {
+                Span<JsonSlice> found = stackalloc JsonSlice[1];
+                foreach (var item in part.Items)
+                {
+                    if (topic.time.TryLocate(item.Span, found) && found[0].HasValue
+                        && EventTime.TryRead(found[0].Of(item.Span), topic.settings.Pipeline.TimeZone, out var timeMs)
+                        && !(newest > timeMs)) newest = timeMs;
+                }
+            }
+
+            var time = newest ?? record.TimestampMs;
+            return Math.Max(0, record.TimestampMs > 0 ? Math.Min(time, record.TimestampMs) : time);
+        }
+    }
+}

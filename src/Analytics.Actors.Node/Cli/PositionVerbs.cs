@@ -1,0 +1,126 @@
+using System.CommandLine;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Analytics.Actors.Core.Pipeline;
+using Spectre.Console;
+
+namespace Analytics.Actors.Node.Cli;
+
+/// <summary>The verbs <c>positions show</c> and <c>positions set</c>: they ask a node's API.</summary>
+internal static class PositionVerbs
+{
+    private const string Path = "/api/v1/positions";
+    private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(60);
+
+    public static Command Command() => new("positions", "how far topics are read, and where reading goes on") { Show(), Set() };
+
+    private static Command Show()
+    {
+        var address = Address();
+        var json = new Option<bool>("--json") { Description = "as JSON" };
+        var command = new Command("show", "positions of source topics and of shards' logs, with their gaps; of this node as they are, of others as stored") { address, json };
+        command.SetAction((parse, cancellation) => AskAsync(parse.GetValue(address)!, http => http.GetAsync($"{Path}?limit=10000", cancellation), lines =>
+        {
+            if (parse.GetValue(json)) Console.Out.WriteLine(lines.ToJsonString());
+            else WriteTable(lines, Console.Out);
+        }, cancellation));
+        return command;
+    }
+
+    private static Command Set()
+    {
+        var topic = new Argument<string>("TOPIC") { Description = "a source topic, or GROUP.station-events or GROUP.batch-results (their partition is the shard)" };
+        var to = new Option<string>("--to") { Description = $"{PositionText.Form} (the first record that is not older; without a zone in the pipeline's)", Required = true };
+        var partition = new Option<int?>("--partition") { Description = "this one only; default: all" };
+        var by = new Option<string>("--by") { Description = "who sets it, for the record", DefaultValueFactory = _ => $"{Environment.UserName}@{Environment.MachineName}" };
+        var address = Address();
+        var json = new Option<bool>("--json") { Description = "as JSON" };
+        var command = new Command("set", """
+            where reading of a topic goes on, while nodes run
+
+            The nodes that read it go there within seconds; the jump is recorded with who set it and when. Set forward, the
+            records between are skipped. Set backward, they are processed again on purpose: state changes by them once more,
+            modules are called and results go out once more. Of shards' logs what was applied is not applied again, wherever
+            they are set to.
+            """) { topic, to, partition, by, address, json };
+        command.SetAction((parse, cancellation) =>
+        {
+            if (!PositionText.TryRead(parse.GetValue(to)!, TimeSpan.Zero, out _)) throw new BadArgumentsException($"--to {parse.GetValue(to)}: must be {PositionText.Form}");
+            var body = new JsonObject { ["topic"] = parse.GetValue(topic), ["to"] = parse.GetValue(to), ["by"] = parse.GetValue(by) };
+            if (parse.GetValue(partition) is { } one) body["partition"] = one;
+            var content = new StringContent(body.ToJsonString(), Encoding.UTF8, new MediaTypeHeaderValue("application/json"));
+            return AskAsync(parse.GetValue(address)!, http => http.PostAsync(Path, content, cancellation), lines =>
+            {
+                if (parse.GetValue(json)) Console.Out.WriteLine(lines.ToJsonString());
+                else foreach (var line in lines) Console.Out.WriteLine($"{line!["topic"]}[{line["partition"]}] goes on at {line["next"]}{(line["from"] is { } from ? $" instead of {from}" : "")}, incarnation {line["incarnation"]}");
+            }, cancellation);
+        });
+        return command;
+    }
+
+    private static void WriteTable(JsonArray lines, TextWriter output)
+    {
+        var table = new Table { Border = TableBorder.None };
+        foreach (var column in (string[])["topic", "partition", "next", "end", "lag", "life", "state"]) table.AddColumn(new TableColumn(new Text(column)) { NoWrap = column != "state" });
+        foreach (var line in lines)
+        {
+            string[] cells = [$"{line!["topic"]}", $"{line["partition"]}", Text(line["next"]), Text(line["end"]), Text(line["lag"]), $"{line["incarnation"]}", State(line)];
+            table.AddRow(cells.Select(cell => new Text(cell)));
+        }
+
+        var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(output) });
+        // A pipe has no width; what is read by programs and grep stays on its line.
+        if (Console.IsOutputRedirected) console.Profile.Width = 1_000;
+        console.Write(table);
+    }
+
+    private static string Text(JsonNode? value) => value?.ToString() ?? "-";
+
+    private static string State(JsonNode line)
+    {
+        var gap = line["gap"] is { } found ? $"{found["at"]}: {found["from"] ?? "?"} to {found["to"] ?? "?"}, {found["reason"]}" : "";
+        if (line["stopped"] is { } stopped) return $"STOPPED: {stopped}";
+        if (line["wanted"]!.GetValue<bool>()) return $"to be taken up: {gap}";
+        return gap.Length > 0 ? $"gap {gap}" : line["here"]!.GetValue<bool>() ? "read here" : "";
+    }
+
+    private static Option<string> Address() => new("--address") { Description = "host:port of a node's API", DefaultValueFactory = _ => "127.0.0.1:8000" };
+
+    private static async Task<int> AskAsync(string address, Func<HttpClient, Task<HttpResponseMessage>> request, Action<JsonArray> show, CancellationToken cancellation)
+    {
+        if (!Uri.TryCreate(address.Contains("://", StringComparison.Ordinal) ? address : $"http://{address}", UriKind.Absolute, out var uri)) throw new BadArgumentsException($"--address {address}: must be host:port");
+        using var http = new HttpClient { BaseAddress = uri, Timeout = AnswerLimit };
+        try
+        {
+            using var answer = await request(http).ConfigureAwait(false);
+            var text = await answer.Content.ReadAsStringAsync(cancellation).ConfigureAwait(false);
+            var body = JsonNode.Parse(text);
+            if (answer.IsSuccessStatusCode && body is JsonArray lines)
+            {
+                show(lines);
+                return Verbs.Done;
+            }
+
+            var why = body is JsonObject failure ? failure["error"]?.ToString() ?? text : text;
+            if (answer.StatusCode == HttpStatusCode.BadRequest) throw new BadArgumentsException(why);
+            await Console.Error.WriteLineAsync(why).ConfigureAwait(false);
+        }
+        catch (HttpRequestException failure)
+        {
+            await Console.Error.WriteLineAsync($"no node answers at {uri}: {failure.Message} (--address names a node's http.host and http.port)").ConfigureAwait(false);
+        }
+        catch (JsonException)
+        {
+            await Console.Error.WriteLineAsync($"what answers at {uri} is not a node of this system (--address)").ConfigureAwait(false);
+        }
+        catch (TaskCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            await Console.Error.WriteLineAsync($"the node at {uri} did not answer in time").ConfigureAwait(false);
+        }
+
+        return Verbs.Failed;
+    }
+}

@@ -1,0 +1,105 @@
+using Analytics.Actors.Core;
+using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Nodes;
+using Analytics.Actors.Core.Positions;
+using Analytics.Actors.Core.Shards;
+using Analytics.Actors.Kafka;
+using TopicPartition = Analytics.Actors.Core.TopicPartition;
+
+namespace Analytics.Actors.Node.Hosting;
+
+/// <summary>
+/// Looks every few seconds for positions that were set in the store, and now and then for topics that have grown; what
+/// follows is the loops' affair.
+/// </summary>
+public sealed class PositionWatch(
+    ShardSettings settings, ICheckpointStore store, PositionLookup lookup, RouterLoop router, NodeLoop shards, NodeObserver observer, TimeProvider time) : IAsyncDisposable
+{
+    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
+
+    // Topics rarely grow, and the list of all may be long.
+    private const int LooksPerCount = 15;
+
+    private readonly CancellationTokenSource stopping = new();
+    private readonly Dictionary<string, int> counted = [];
+    private Task running = Task.CompletedTask;
+
+    public void Start() => running = Task.Run(RunAsync);
+
+    /// <summary>Looks now: somebody has set a position through this node.</summary>
+    public async Task LookAsync()
+    {
+        var rows = await store.UpdateSourcesAsync([], stopping.Token).ConfigureAwait(false);
+        router.Look(rows);
+        var changed = await shards.Ask(core => ChangedShards(core, rows)).ConfigureAwait(false);
+        if (changed.Count > 0) shards.Post(new PositionsChanged(changed));
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await stopping.CancelAsync().ConfigureAwait(false);
+        await running.ConfigureAwait(false);
+        stopping.Dispose();
+    }
+
+    // A row in a newer life than the shard's own position was set by somebody; a stopped shard waits for just that.
+    private List<ShardId> ChangedShards(NodeCore core, IReadOnlyList<SourceState> rows)
+    {
+        var phases = core.Phases.ToDictionary(slot => slot.Shard, slot => slot.Phase);
+        return rows.Where(row => row.Partition.Topic == settings.PartsTopic || row.Partition.Topic == settings.BatchTopic)
+            .Where(row => phases.TryGetValue(new ShardId(row.Partition.Partition), out var phase) && phase switch
+            {
+                ShardPhase.Running => row.Incarnation > (core.Find(new ShardId(row.Partition.Partition))!.Positions.GetValueOrDefault(row.Partition)?.Incarnation ?? 0),
+                ShardPhase.Stopped => row.IsWanted,
+                _ => false,
+            })
+            .Select(row => new ShardId(row.Partition.Partition)).Distinct().ToList();
+    }
+
+    private async Task RunAsync()
+    {
+        using var timer = new PeriodicTimer(Interval, time);
+        for (var look = 0; ; look++)
+        {
+            try
+            {
+                if (!await timer.WaitForNextTickAsync(stopping.Token).ConfigureAwait(false)) return;
+                await LookAsync().ConfigureAwait(false);
+                if (look % LooksPerCount == 0) await CountPartitionsAsync().ConfigureAwait(false);
+            }
+            catch (OperationCanceledException)
+            {
+                // Stopped, or the loops have ended.
+                if (stopping.IsCancellationRequested) return;
+            }
+            catch (Exception unavailable) when (unavailable is StoreUnavailableException or BrokerUnavailableException)
+            {
+                // Both tell of themselves elsewhere, and this is asked again.
+            }
+        }
+    }
+
+    // New partitions of a source come to the routers by a rebalance of their own; here an operator hears of it. Those of an
+    // internal topic belong to nobody: parts are sent to the pinned ones by number, so the others go on.
+    private async Task CountPartitionsAsync()
+    {
+        var counts = await lookup.PartitionCountsAsync().ConfigureAwait(false);
+        foreach (var topic in new[] { settings.PartsTopic, settings.BatchTopic })
+        {
+            if (!counts.TryGetValue(topic, out var count)) continue;
+            var first = new TopicPartition(topic, settings.ShardCount);
+            if (TopicGrowth.Decide(TopicRole.PerShard, settings.ShardCount, count) == GrowthDecision.Refuse)
+                observer.PartitionStopped(first, TopicGrowth.Explain(topic, settings.ShardCount, count));
+            else observer.PartitionRead(first);
+        }
+
+        foreach (var topic in settings.Pipeline.Topics.Keys)
+        {
+            if (!counts.TryGetValue(topic, out var count)) continue;
+            var decision = TopicGrowth.Decide(TopicRole.Source, counted.GetValueOrDefault(topic), count);
+            counted[topic] = count;
+            if (decision == GrowthDecision.ReadNewFromStart) observer.Warned($"topic {topic} has grown to {count} partitions: the new ones are read from their first record");
+            else if (decision == GrowthDecision.Shrunk) observer.Warned($"topic {topic} has only {count} partitions now: it was made anew");
+        }
+    }
+}
