@@ -54,13 +54,4 @@ public sealed class CheckpointThroughput(ITestOutputHelper output)
             OutboxRemoved = [new(destination, (number - 1) * OutputsPerCommit)],
         };
     }
-
-    [AttributeUsage(AttributeTargets.Method)]
-    private sealed class MeasurementFactAttribute : FactAttribute
-    {
-        public MeasurementFactAttribute()
-        {
-            if (Environment.GetEnvironmentVariable("ANALYTICS_MEASURE") != "1") Skip = "A measurement: set ANALYTICS_MEASURE=1 to run it.";
-        }
-    }
 }
