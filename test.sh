@@ -9,6 +9,7 @@ cd "$root" || exit 2
 require_dotnet
 require_library librdkafka.so.1 librdkafka1
 require_library libsqlite3.so.0 libsqlite3-0
+require_postgresql
 
 passed=0 failed=0 skipped=0
 count() { # count passed|failed|skipped NUMBER

@@ -25,6 +25,17 @@ require_library() {
   have_library "$1" || fail_missing "the shared library $1 (Debian's package $2)"
 }
 
+# PostgreSQL's own programs, which Debian keeps out of PATH.
+have_postgresql() {
+  command -v pg_ctl >/dev/null 2>&1 || [ -n "$(find /usr/lib/postgresql -name pg_ctl -print -quit 2>/dev/null)" ]
+}
+
+require_postgresql() {
+  have_postgresql && return
+  install_packages postgresql
+  have_postgresql || fail_missing "PostgreSQL's programs (Debian's package postgresql)"
+}
+
 # require_command COMMAND PACKAGE
 require_command() {
   command -v "$1" >/dev/null 2>&1 && return

@@ -192,7 +192,33 @@ internal static class Migrations
                 ALTER TABLE source ADD COLUMN gap_at_ms bigint NOT NULL DEFAULT -1;
                 ALTER TABLE position ADD COLUMN incarnation integer NOT NULL DEFAULT 0;
                 """),
+        new(5, "earlier runs",
+            // What a renewed store remembers of the outputs that it wrote under an earlier id: where each run ends. A row with
+            // an empty topic tells of an id under which nothing was written.
+            Sqlite: """
+                CREATE TABLE earlier_run (
+                    store_id       TEXT    NOT NULL,
+                    shard          INTEGER NOT NULL,
+                    topic          TEXT    NOT NULL,
+                    partition      INTEGER NOT NULL,
+                    next_sequence  INTEGER NOT NULL,
+                    PRIMARY KEY (store_id, shard, topic, partition)
+                ) STRICT, WITHOUT ROWID
+                """,
+            PostgreSql: """
+                CREATE TABLE earlier_run (
+                    store_id       text    NOT NULL COLLATE "C",
+                    shard          integer NOT NULL,
+                    topic          text    NOT NULL COLLATE "C",
+                    partition      integer NOT NULL,
+                    next_sequence  bigint  NOT NULL,
+                    PRIMARY KEY (store_id, shard, topic, partition)
+                )
+                """),
     ];
+
+    /// <summary>The step since which a store remembers its earlier ids.</summary>
+    public const int EarlierRuns = 5;
 
     /// <summary>The schema version that this binary reads and writes.</summary>
     public static int Latest => All[^1].Number;

@@ -13,7 +13,7 @@ namespace Analytics.Actors.Storage;
 /// shard is changed. Cancellation is heeded until an operation begins, never in its middle: no outcome is unknown because
 /// of it.
 /// </summary>
-public sealed class PostgreSqlCheckpointStore : ICheckpointStore
+public sealed class PostgreSqlCheckpointStore : ICheckpointStore, IStoreAdministration
 {
     private readonly PostgreSqlAddress address;
     private readonly PostgreSqlStoreOptions options;
@@ -102,6 +102,12 @@ public sealed class PostgreSqlCheckpointStore : ICheckpointStore
         return await WriteRepeatable(connection => PostgreSqlSources.PinRulesAsync(connection, rules), cancellation).ConfigureAwait(false);
     }
 
+    public async ValueTask<StoreDescription> DescribeAsync(CancellationToken cancellation) =>
+        await Use(others, connection => PostgreSqlAdministration.DescribeAsync(connection, address.ToString()), cancellation).ConfigureAwait(false);
+
+    public async ValueTask<StoreRenewal> RenewAsync(bool force, CancellationToken cancellation) => await Use(
+        others, connection => Transaction(connection, () => PostgreSqlAdministration.RenewAsync(connection, address.ToString(), force)), cancellation).ConfigureAwait(false);
+
     /// <summary>Waits for the operations in progress, then closes the connections.</summary>
     public async ValueTask DisposeAsync()
     {
@@ -119,6 +125,9 @@ public sealed class PostgreSqlCheckpointStore : ICheckpointStore
             committing.Release();
         }
     }
+
+    /// <summary>A connection as the store uses it, for tests that look at its settings.</summary>
+    internal Task<T> WithConnection<T>(Func<NpgsqlConnection, Task<T>> work) => Use(others, work, CancellationToken.None);
 
     private async Task<(Epoch Epoch, bool ReleasedInOrder)> RaiseEpochAsync(NpgsqlConnection connection, ShardId shard, string owner)
     {

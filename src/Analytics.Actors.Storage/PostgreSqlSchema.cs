@@ -40,7 +40,8 @@ internal static class PostgreSqlSchema
         return applied[0].Version;
     }
 
-    private static async Task MigrateAsync(NpgsqlConnection connection, string database)
+    /// <summary>Inside a transaction that holds the lock.</summary>
+    public static async Task MigrateAsync(NpgsqlConnection connection, string database)
     {
         await connection.RunAsync(Migrations.VersionTable.PostgreSql).ConfigureAwait(false);
         var version = await ReadVersionAsync(connection, database).ConfigureAwait(false);
@@ -60,7 +61,7 @@ internal static class PostgreSqlSchema
         if (pinned.Count > 0)
         {
             StoreRefusals.RequireSamePins(database, pinned[0].Group, pinned[0].ShardCount, group, shardCount);
-            return new StoreIdentity(pinned[0].StoreId, Migrations.Latest);
+            return new StoreIdentity(pinned[0].StoreId, Migrations.Latest) { Earlier = await PostgreSqlAdministration.ReadEarlierAsync(connection).ConfigureAwait(false) };
         }
 
         var storeId = RandomNumberGenerator.GetHexString(12, lowercase: true);

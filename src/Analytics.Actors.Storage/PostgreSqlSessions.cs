@@ -27,6 +27,8 @@ internal static class PostgreSqlSessions
             KeepAlive = 30,
         };
         if (!address.Settings.ShouldSerialize("Timeout")) settings.Timeout = 5;
+        // Chosen below.
+        settings.Remove("Target Session Attributes");
         settings.ApplicationName ??= ApplicationName;
         var limit = ((long)options.LockTimeout.TotalMilliseconds).ToString(CultureInfo.InvariantCulture);
         // A commit that the server did not wait for could be lost after it was acknowledged.

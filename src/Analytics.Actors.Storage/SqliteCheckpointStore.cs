@@ -12,7 +12,7 @@ namespace Analytics.Actors.Storage;
 /// thread and waits for the disk there, so every operation runs on the thread pool and the caller's loop goes on.
 /// Cancellation is heeded until an operation begins, never in its middle: no outcome is unknown because of it.
 /// </summary>
-public sealed class SqliteCheckpointStore : ICheckpointStore
+public sealed class SqliteCheckpointStore : ICheckpointStore, IStoreAdministration
 {
     private readonly string path;
     private readonly SqliteStoreOptions options;
@@ -20,6 +20,10 @@ public sealed class SqliteCheckpointStore : ICheckpointStore
     private readonly SemaphoreSlim reading;
     private readonly ConcurrentBag<SqliteSession> idleReaders = [];
     private SqliteSession? writer;
+
+    // Open from the first opening to the end, for one thing: to know whether the file at the path is still the same one. A
+    // write to a file that is no longer there would be acknowledged and lost.
+    private SqliteSession? anchor;
     private string storeId = "";
     private int shardCount;
     private bool disposed;
@@ -37,7 +41,14 @@ public sealed class SqliteCheckpointStore : ICheckpointStore
     {
         ArgumentException.ThrowIfNullOrEmpty(group);
         ArgumentOutOfRangeException.ThrowIfLessThan(shardCount, 1);
-        var identity = await WriteRepeatable(session => SqliteSchema.Open(session, path, group, shardCount), cancellation).ConfigureAwait(false);
+        var identity = await WriteRepeatable(
+            session =>
+            {
+                var opened = SqliteSchema.Open(session, path, group, shardCount);
+                anchor ??= OpenAnchor();
+                return opened;
+            },
+            cancellation).ConfigureAwait(false);
         this.shardCount = shardCount;
         storeId = identity.StoreId;
         return identity;
@@ -115,6 +126,34 @@ public sealed class SqliteCheckpointStore : ICheckpointStore
             cancellation).ConfigureAwait(false);
     }
 
+    public async ValueTask<StoreDescription> DescribeAsync(CancellationToken cancellation)
+    {
+        RequireFile();
+        return await Read(session => SqliteAdministration.Describe(session, path), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<StoreRenewal> RenewAsync(bool force, CancellationToken cancellation)
+    {
+        RequireFile();
+        cancellation.ThrowIfCancellationRequested();
+        return await Task.Run(() =>
+        {
+            try
+            {
+                using var session = SqliteSession.Open(path, options, readOnly: false, alone: !force, creates: false);
+                return session.Write(() => SqliteAdministration.Renew(session, path));
+            }
+            catch (SqliteException failure) when (failure.SqliteErrorCode == raw.SQLITE_BUSY && !force)
+            {
+                throw StoreRefusals.NodesConnected(path);
+            }
+            catch (SqliteException failure)
+            {
+                throw Unavailable(failure);
+            }
+        }, CancellationToken.None).ConfigureAwait(false);
+    }
+
     /// <summary>Waits for the operations in progress, then lets go of the file.</summary>
     public async ValueTask DisposeAsync()
     {
@@ -127,6 +166,8 @@ public sealed class SqliteCheckpointStore : ICheckpointStore
             while (idleReaders.TryTake(out var reader)) reader.Dispose();
             reading.Release(options.ReadConnections);
             // The writer goes last: the last connection to leave folds the log into the file, which a reader may not.
+            anchor?.Dispose();
+            anchor = null;
             writer?.Dispose();
             writer = null;
         }
@@ -158,7 +199,16 @@ public sealed class SqliteCheckpointStore : ICheckpointStore
             {
                 try
                 {
-                    return work(writer ??= OpenWriter());
+                    RequireInPlace();
+                    if (writer is null)
+                    {
+                        writer = OpenWriter();
+                        RequireInPlace();
+                    }
+
+                    var result = work(writer);
+                    if (IsElsewhere() is { } elsewhere) throw new CommitOutcomeUnknownException($"{elsewhere} Whether the transaction will be found again is unknown.");
+                    return result;
                 }
                 catch (Exception failure)
                 {
@@ -199,7 +249,13 @@ public sealed class SqliteCheckpointStore : ICheckpointStore
                 SqliteSession? session = null;
                 try
                 {
-                    if (!idleReaders.TryTake(out session)) session = SqliteSession.Open(path, options, readOnly: true);
+                    RequireInPlace();
+                    if (!idleReaders.TryTake(out session))
+                    {
+                        session = SqliteSession.Open(path, options, readOnly: true, creates: false);
+                        RequireInPlace();
+                    }
+
                     var result = session.Read(() => work(session));
                     idleReaders.Add(session);
                     return result;
@@ -228,12 +284,40 @@ public sealed class SqliteCheckpointStore : ICheckpointStore
         {
             throw new StoreUnavailableException($"The directory of {path} cannot be made: {failure.Message}", failure);
         }
-        return SqliteSession.Open(path, options, readOnly: false);
+        // A file that disappears later is not made anew: it would be an empty one.
+        return SqliteSession.Open(path, options, readOnly: false, creates: anchor is null);
+    }
+
+    private SqliteSession OpenAnchor()
+    {
+        var session = OpenWriter();
+        // Only a connection that has looked into the file has a share in its log, which then outlives the others.
+        session.Prepare("SELECT id FROM store").Read(row => row.Integer(0));
+        return session;
+    }
+
+    private void RequireInPlace()
+    {
+        if (IsElsewhere() is { } elsewhere) throw new StoreUnavailableException(elsewhere);
+    }
+
+    /// <summary>What became of the file while the store is open; null while it is where it was.</summary>
+    private string? IsElsewhere()
+    {
+        if (anchor is not { } opened) return null;
+        const string Remedy = "Nothing is read or written until it is back; a restart would go on with what is there now.";
+        if (opened.HasMoved) return $"{path} was moved, deleted or replaced by another file while it was in use. {Remedy}";
+        return File.Exists(path + "-wal") ? null : $"{path}-wal, which holds the newest transactions, was moved or deleted while it was in use. {Remedy}";
     }
 
     private Exception Unavailable(SqliteException failure) => failure.SqliteErrorCode == raw.SQLITE_NOTADB
         ? new StoreRefusedException($"{path} is not a SQLite database. Give the path of a new file, or of one that this system made.")
         : new StoreUnavailableException($"{path}: {failure.Message}", failure);
+
+    private void RequireFile()
+    {
+        if (!File.Exists(path)) throw StoreRefusals.NoStore(path);
+    }
 
     private void RequireOpen()
     {

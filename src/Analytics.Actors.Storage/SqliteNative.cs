@@ -15,11 +15,31 @@ internal static class SqliteNative
     /// <summary>3.37 brought STRICT tables; RETURNING is older.</summary>
     private const int OldestVersion = 3_037_000;
 
+    /// <summary>Asks whether the file that a connection opened is no longer at its path: SQLITE_FCNTL_HAS_MOVED.</summary>
+    private const int HasMovedCode = 20;
+
+    private static FileControl? fileControl;
+
     private static readonly Lazy<string> Loaded = new(Load);
 
     /// <summary>Loads the library if that has not happened yet, and returns its version.</summary>
     /// <exception cref="DllNotFoundException">No library, or one that is too old; the message names the package to install.</exception>
     public static string EnsureLoaded() => Loaded.Value;
+
+    [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+    private delegate int FileControl(nint database, nint name, int code, out int answer);
+
+    /// <summary>
+    /// The file that this connection opened was moved, deleted or replaced by another. False where the library cannot tell
+    /// (other systems than Linux).
+    /// </summary>
+    public static bool HasMoved(sqlite3 database)
+    {
+        if (fileControl is null) return false;
+        var result = fileControl(database.DangerousGetHandle(), 0, HasMovedCode, out var moved);
+        GC.KeepAlive(database);
+        return result == raw.SQLITE_OK && moved != 0;
+    }
 
     private static string Load()
     {
@@ -34,7 +54,9 @@ internal static class SqliteNative
     private static nint Resolve(string name, Assembly assembly, DllImportSearchPath? search)
     {
         if (name != "e_sqlite3" || !OperatingSystem.IsLinux()) return 0;
-        return LoadSystemLibrary(SystemLibrary);
+        var library = LoadSystemLibrary(SystemLibrary);
+        fileControl = Marshal.GetDelegateForFunctionPointer<FileControl>(NativeLibrary.GetExport(library, "sqlite3_file_control"));
+        return library;
     }
 
     internal static nint LoadSystemLibrary(string file) =>

@@ -20,21 +20,30 @@ internal static class SqliteSchema
         });
     }
 
-    private static void Migrate(SqliteSession session, string path)
+    /// <summary>Inside a write transaction.</summary>
+    public static void Migrate(SqliteSession session, string path)
     {
         session.Run(Migrations.VersionTable.Sqlite);
+        var version = ReadVersion(session, path);
+        foreach (var migration in Migrations.All)
+        {
+            if (migration.Number <= version) continue;
+            session.Run(migration.Sqlite);
+            session.Prepare("INSERT INTO schema_version (version, name, applied_by) VALUES (?1, ?2, ?3)")
+                .Bind(1, migration.Number).Bind(2, migration.Name).Bind(3, Migrations.Binary).Execute();
+        }
+    }
+
+    /// <summary>The last migration applied; 0 for a file that is not ours yet.</summary>
+    public static int ReadVersion(SqliteSession session, string path)
+    {
+        if (session.Prepare("SELECT 1 FROM sqlite_schema WHERE name = 'schema_version'").Read(row => row.Integer(0)).Count == 0) return 0;
         var applied = session
             .Prepare("SELECT version, name, applied_by FROM schema_version ORDER BY version DESC LIMIT 1")
             .Read(row => (Version: row.Integer(0), Name: row.Text(1), By: row.Text(2)))
             .FirstOrDefault();
         StoreRefusals.RequireKnownVersion(path, applied.Version, applied.Name, applied.By);
-        foreach (var migration in Migrations.All)
-        {
-            if (migration.Number <= applied.Version) continue;
-            session.Run(migration.Sqlite);
-            session.Prepare("INSERT INTO schema_version (version, name, applied_by) VALUES (?1, ?2, ?3)")
-                .Bind(1, migration.Number).Bind(2, migration.Name).Bind(3, Migrations.Binary).Execute();
-        }
+        return (int)applied.Version;
     }
 
     private static StoreIdentity Pin(SqliteSession session, string path, string group, int shardCount)
@@ -53,7 +62,8 @@ internal static class SqliteSchema
             }
             return new StoreIdentity(storeId, Migrations.Latest);
         }
+        var earlier = SqliteAdministration.ReadEarlier(session);
         StoreRefusals.RequireSamePins(path, pinned[0].Group, pinned[0].ShardCount, group, shardCount);
-        return new StoreIdentity(pinned[0].StoreId, Migrations.Latest);
+        return new StoreIdentity(pinned[0].StoreId, Migrations.Latest) { Earlier = earlier };
     }
 }

@@ -17,7 +17,9 @@ internal sealed class SqliteSession : IDisposable
 
     internal sqlite3 Database => connection.Handle!;
 
-    public static SqliteSession Open(string path, SqliteStoreOptions options, bool readOnly)
+    /// <param name="alone">Nobody else may have the file open, nor open it: else "busy" at the first access.</param>
+    /// <param name="creates">Makes the file where there is none; its directory must exist.</param>
+    public static SqliteSession Open(string path, SqliteStoreOptions options, bool readOnly, bool alone = false, bool creates = true)
     {
         SqliteNative.EnsureLoaded();
         var text = new SqliteConnectionStringBuilder
@@ -25,12 +27,15 @@ internal sealed class SqliteSession : IDisposable
             DataSource = path,
             // The store keeps its own few connections, and closing one must really let go of the file.
             Pooling = false,
+            Mode = creates ? SqliteOpenMode.ReadWriteCreate : SqliteOpenMode.ReadWrite,
             DefaultTimeout = (int)Math.Ceiling(options.BusyTimeout.TotalSeconds),
         };
         var session = new SqliteSession(new SqliteConnection(text.ToString()));
         try
         {
             session.connection.Open();
+            // First of all: a connection that has looked into the file once shares it for good.
+            if (alone) session.Run("PRAGMA locking_mode = EXCLUSIVE");
             session.Run($"PRAGMA busy_timeout = {(long)options.BusyTimeout.TotalMilliseconds}");
             // FULL and not NORMAL: in WAL mode NORMAL may lose commits that were acknowledged when the power fails.
             session.Run("PRAGMA synchronous = FULL");
@@ -46,6 +51,9 @@ internal sealed class SqliteSession : IDisposable
             throw;
         }
     }
+
+    /// <summary>The file was moved, deleted or replaced since this connection opened it.</summary>
+    public bool HasMoved => SqliteNative.HasMoved(Database);
 
     /// <summary>The prepared form of a statement, made at its first use.</summary>
     public SqliteStatement Prepare(string sql)

@@ -41,4 +41,10 @@ internal static class StoreRefusals
         throw new StoreRefusedException(
             $"{database} has the store id {stored} and was opened as {opened}: the store was renewed, or another database took its place. Start the node again.");
     }
+
+    public static StoreRefusedException NoStore(string database) =>
+        new($"{database} holds no store. The first node that is started with it makes one.");
+
+    public static StoreRefusedException NodesConnected(string database) =>
+        new($"{database} is in use: stop the nodes first. With --force the store is renewed all the same; running nodes are fenced and have to be started again.");
 }

@@ -64,7 +64,11 @@ public readonly record struct ChangedRule(string Name, string Stored, string Giv
 /// <summary>What a database says of itself.</summary>
 /// <param name="StoreId">Random, 12 hex digits, made with the database, renewed when a backup is restored.</param>
 /// <param name="SchemaVersion">The number of the last migration applied.</param>
-public sealed record StoreIdentity(string StoreId, int SchemaVersion);
+public sealed record StoreIdentity(string StoreId, int SchemaVersion)
+{
+    /// <summary>What the store remembers of the outputs that it wrote under the ids that it had before it was renewed.</summary>
+    public EarlierStores Earlier { get; init; } = EarlierStores.None;
+}
 
 /// <summary>What became of one checkpoint of a group commit.</summary>
 public enum CheckpointOutcome
@@ -84,7 +88,7 @@ public enum EntityKind
     /// <summary>One window of a station. Key: station id, U+001F, topic.</summary>
     Window = 2,
 
-    /// <summary>One batch. Key: module, U+001F, batch id.</summary>
+    /// <summary>One batch. Key: module, U+001F, batch id; of a further row with what changed since: the same, U+001F, its number.</summary>
     Batch = 3,
 
     /// <summary>The window of a global topic. Key: topic.</summary>

@@ -148,6 +148,12 @@ public sealed class NodeCore(NodeSettings settings)
     {
         foreach (var shard in shards)
         {
+            if (shard.Value >= settings.Shards.ShardCount)
+            {
+                effects.Add(new Warn($"partition {shard} is nobody's: {Positions.TopicGrowth.Explain(settings.Shards.PartsTopic, settings.Shards.ShardCount, shard.Value + 1)}"));
+                continue;
+            }
+
             if (slots.TryGetValue(shard, out var slot))
             {
                 slot.IsWanted = true;

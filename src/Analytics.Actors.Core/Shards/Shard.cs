@@ -415,6 +415,7 @@ public sealed class Shard
         var originMark = Origin.TryParse(record.Origin, out var origin)
             ? Marks.Of(PartsLog, new OriginRun(origin.Store, origin.Shard, record.Topic, origin.Partition))
             : null;
+        var isTakenBack = originMark is not null && IsTakenBack(origin, record.Topic);
         foreach (var part in record.Parts)
         {
             var place = new Place(record.Offset, part.Index, part.Ordinal);
@@ -425,6 +426,7 @@ public sealed class Shard
                 continue;
             }
 
+            if (isTakenBack) continue;
             // An output of ours that its writer sent twice stands at two offsets; its origin tells. Its batch is that of the
             // first copy, whose answer is given or on its way: one for the repeat could only take that one's place.
             if (originMark is not null && !originMark.Advance(new Place(origin.Sequence, part.Index, part.Ordinal)))
@@ -525,12 +527,13 @@ public sealed class Shard
 
         foreach (var manifest in envelope.Manifests) ReceiveManifest(manifest, nowMs);
         if (envelope.Answers.Count == 0) return;
-        if (!Origin.TryParse(envelope.Origin, out var origin) || origin.Store != settings.StoreId)
+        if (!Origin.TryParse(envelope.Origin, out var origin) || (origin.Store != settings.StoreId && !settings.Earlier.Contains(origin.Store)))
         {
             RejectEnvelope(record, $"answers of another store: origin '{envelope.Origin}', this store is '{settings.StoreId}'", nowMs);
             return;
         }
 
+        if (IsTakenBack(origin, settings.BatchTopic)) return;
         var mark = Marks.Of(BatchLog, new OriginRun(origin.Store, origin.Shard, settings.BatchTopic, origin.Partition));
         for (var index = 0; index < envelope.Answers.Count; index++)
         {
@@ -547,12 +550,20 @@ public sealed class Shard
         if (!mark.Advance(new Place(manifest.Offset, manifest.Index, 0))) return;
         // A repeated output opens the same batch again, at another offset: it is over or open already.
         if (Origin.TryParse(manifest.Origin, out var origin)
-            && !Marks.Of(BatchLog, new OriginRun(origin.Store, origin.Shard, manifest.Topic, origin.Partition)).Advance(new Place(origin.Sequence, manifest.Index, 0)))
+            && (IsTakenBack(origin, manifest.Topic) || !Marks.Of(BatchLog, new OriginRun(origin.Store, origin.Shard, manifest.Topic, origin.Partition)).Advance(new Place(origin.Sequence, manifest.Index, 0))))
         {
             return;
         }
 
         Batches.Announce(manifest, source, nowMs);
+    }
+
+    /// <summary>An output of ours from after the backup that the store was restored from: it is written again.</summary>
+    private bool IsTakenBack(in Origin origin, string topic)
+    {
+        if (!settings.Earlier.TookBack(origin, topic)) return false;
+        Outputs.Raise(new OutputTakenBack(Id, origin, topic));
+        return true;
     }
 
     // A sender names the offset that it sent before: one above the mark never came.

@@ -57,6 +57,9 @@ public sealed record BatchForgotten(ShardId Shard, string Module, string BatchId
 /// <summary>An answer came when its batch was over and no longer kept.</summary>
 public sealed record AnswerLate(ShardId Shard, string Module, string BatchId, string Station) : ShardEvent(Shard);
 
+/// <summary>An output of ours was read that the store, restored from a backup, does not remember; it is written again.</summary>
+public sealed record OutputTakenBack(ShardId Shard, Origin Origin, string Topic) : ShardEvent(Shard);
+
 /// <summary>An order came for a second that had been delivered.</summary>
 public sealed record OrderLate(ShardId Shard, string Station, string Topic, int Count) : ShardEvent(Shard);
 

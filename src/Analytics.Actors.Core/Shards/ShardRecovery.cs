@@ -33,8 +33,9 @@ internal static class ShardRecovery
         foreach (var entity in recovered.Entities)
         {
             if (entity.Kind == EntityKind.Global) LoadGlobal(shard, entity);
-            else if (entity.Kind == EntityKind.Batch) shard.Batches.Restore(BatchStateMessage.Load(entity.State!));
         }
+
+        foreach (var batch in BatchStateMessage.Load(recovered.Entities.Where(entity => entity.Kind == EntityKind.Batch))) shard.Batches.Restore(batch);
     }
 
     /// <summary>Station rows of the first version do not tell which stations have timers, and their shard did not count them.</summary>

@@ -1,3 +1,4 @@
+using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Pipeline;
 
 namespace Analytics.Actors.Core.Shards;
@@ -13,6 +14,9 @@ public sealed record ShardSettings
 
     /// <summary>Random id of the store, part of every origin.</summary>
     public required string StoreId { get; init; }
+
+    /// <summary>The ids that the store had before it was renewed.</summary>
+    public EarlierStores Earlier { get; init; } = EarlierStores.None;
 
     /// <summary>Partition counts of the topics that shards write to; a topic that is not named has one.</summary>
     public IReadOnlyDictionary<string, int> PartitionCounts { get; init; } = new Dictionary<string, int>();
@@ -34,6 +38,9 @@ public sealed record ShardSettings
     /// longer kept, however long their module's retention; the newest one always is.
     /// </summary>
     public int RetainedStationsMax { get; init; } = 100_000;
+
+    /// <summary>A batch up to so many bytes is written whole whenever it changes; of a larger one only what changed.</summary>
+    public int WholeBatchBytesMax { get; init; } = 4096;
 
     /// <summary>Stations that a shard keeps in memory; those used longest ago are passivated. Those that owe a call stay all the same.</summary>
     public int StationsMax { get; init; } = 10_000;

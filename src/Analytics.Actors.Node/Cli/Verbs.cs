@@ -57,7 +57,7 @@ public static class Verbs
 
     private static RootCommand Root() => new("Analytics.Actors: stations' records in, windows per station, module calls, batches of results out.")
     {
-        Demo(), Node(), Broker(), Trace(), Replay(), Evaluate(), PositionVerbs.Command(), Config(),
+        Demo(), Node(), Broker(), Trace(), Replay(), Evaluate(), PositionVerbs.Command(), Config(), Store(),
     };
 
     private static Command Demo()
@@ -174,6 +174,19 @@ public static class Verbs
         check.SetAction(parse => ConfigCheck.Run(
             parse.GetValue(pipeline) ?? Files.DefaultPipeline, parse.GetValue(config), parse.GetValue(json), Console.Out, Console.Error));
         return new Command("config", "configuration of the pipeline and of nodes") { check };
+    }
+
+    private static Command Store()
+    {
+        var config = ConfigOption();
+        var set = new Option<string[]>("--set") { Description = "a.b=c: overrides one key of the configuration; may be given several times" };
+        var json = new Option<bool>("--json") { Description = "as JSON" };
+        var force = new Option<bool>("--force") { Description = "also while nodes are connected; they are fenced and have to be started again" };
+        var show = new Command("show", "what the database holds: store id, group, schema version, and each shard's epoch, checkpoint and last owner") { config, set, json };
+        show.SetAction((parse, cancellation) => StoreVerb.ShowAsync(parse.GetValue(config), parse.GetValue(set) ?? [], parse.GetValue(json), Console.Out, cancellation));
+        var renew = new Command("renew", "after restoring a backup: a new store id, and new epochs that fence every node of before") { config, set, force, json };
+        renew.SetAction((parse, cancellation) => StoreVerb.RenewAsync(parse.GetValue(config), parse.GetValue(set) ?? [], parse.GetValue(force), parse.GetValue(json), Console.Out, cancellation));
+        return new Command("store", "the database that a node's configuration or DATABASE_URL names") { show, renew };
     }
 
     private static Option<string?> PipelineOption() => new("--pipeline") { Description = "the pipeline file; default: cluster-config/pipeline.json" };

@@ -100,9 +100,10 @@ public sealed class NodeHost : IAsyncDisposable
         if (isStopped || FailureReason is not null || Shards is null || ownership is null || !ownership.Joined.IsCompleted || Router is not { IsPositioned: true }) return false;
         try
         {
-            var runs = await Shards.Ask(node => node.Phases.All(slot => slot.Phase == ShardPhase.Running)).WaitAsync(AnswerLimit, parts.Time).ConfigureAwait(false);
-            WasReady |= runs;
-            return runs;
+            var phases = await Shards.Ask(node => node.Phases.Select(slot => slot.Phase).ToList()).WaitAsync(AnswerLimit, parts.Time).ConfigureAwait(false);
+            // A shard that waits for an operator is not on its way any more.
+            WasReady |= phases.All(phase => phase is ShardPhase.Running or ShardPhase.Stopped);
+            return phases.All(phase => phase == ShardPhase.Running);
         }
         catch (Exception unanswered) when (unanswered is TimeoutException or OperationCanceledException)
         {
@@ -126,6 +127,7 @@ public sealed class NodeHost : IAsyncDisposable
             Group = options.Group,
             ShardCount = options.Shards,
             StoreId = StoreId,
+            Earlier = identity.Earlier,
             PartitionCounts = counts,
             RecordBytesMax = options.MaxRecordBytes,
             CallsMax = options.Limits.CallsInFlight,

@@ -38,6 +38,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     private IReadOnlyList<(object Item, long Bytes)> batch = [];
     private bool isStarted;
     private volatile bool isEnding;
+    private volatile StoreRefusedException? refusal;
     private int unsettled;
 
     public NodeLoop(NodeSettings settings, ICheckpointStore store, PartitionProducer producer, NodeObserver observer, string owner, long mailboxBytesMax, TimeProvider time)
@@ -170,6 +171,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
             {
                 var wait = core.NextDueMs is { } due ? TimeSpan.FromMilliseconds(Math.Clamp(due - NowMs, 0, LongestWait.TotalMilliseconds)) : LongestWait;
                 batch = mailbox.Take(wait);
+                if (refusal is { } refused) throw refused;
                 foreach (var (item, bytes) in batch)
                 {
                     if (item is NodeMessage message) core.Handle(message, NowMs, effects);
@@ -277,6 +279,14 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
             CrashPoint.Reached(CrashPoint.TakeoverAfterReading);
             observer.TookOver(shard, null);
             await CheckPositionsAsync(recovered).ConfigureAwait(false);
+        }
+        catch (StoreRefusedException refused)
+        {
+            // The store was renewed: this process stamps its outputs with an id that is no longer the store's. Only a new
+            // start helps.
+            observer.TookOver(shard, refused.Message);
+            refusal = refused;
+            mailbox.Post(new TimePassed());
         }
         catch (Exception failure)
         {

@@ -23,7 +23,8 @@ public sealed class NodeObserver : IDisposable
         Cached = new(4, "GlobalCached"), Applied = new(5, "GlobalApplied"), Records = new(6, "RecordsFetched"), Failed = new(7, "CallFailed"),
         Dead = new(8, "DeadLetter"), Missing = new(9, "RecordMissing"), Late = new(10, "AnswerLate"), Released = new(11, "ShardReleased"),
         Positioned = new(12, "SourcePositioned"), Stopped = new(13, "PartitionStopped"), Skipped = new(14, "Gap"), Ended = new(15, "LoopFailed"),
-        Grown = new(16, "NewPartition"), Revised = new(20, "BatchRevised"), Forgotten = new(21, "BatchForgotten");
+        Grown = new(16, "NewPartition"), Revised = new(20, "BatchRevised"), Forgotten = new(21, "BatchForgotten"),
+        TakenBack = new(22, "OutputTakenBack");
 
     private readonly ILogger logger;
     private readonly TimeProvider time;
@@ -123,6 +124,9 @@ public sealed class NodeObserver : IDisposable
                     Counters.LateAnswers++;
                     Metrics.BatchAnswersLate(1);
                     logger.LogDebug(Late, "AnswerLate: {StationId} answered {BatchId} of {Module} when it was no longer kept", late.Station, late.BatchId, late.Module);
+                    break;
+                case OutputTakenBack output:
+                    logger.LogInformation(TakenBack, "OutputTakenBack: {Origin} in {Topic} is from after the backup, shard {Shard} passes it over", output.Origin, output.Topic, output.Shard);
                     break;
                 case OrderLate late:
                     Counters.LateOrders += late.Count;

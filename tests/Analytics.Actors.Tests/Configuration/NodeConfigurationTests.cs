@@ -155,6 +155,7 @@ public class NodeConfigurationTests
     [InlineData("\"shrads\": 4", "shrads", "4", "unknown key; did you mean \"shards\"?")]
     [InlineData("\"shards\": 0", "shards", "0", "must be a whole number from 1 to 4096")]
     [InlineData("\"shards\": \"16\"", "shards", "16", "must be a whole number")]
+    [InlineData("\"internalOutOfRange\": \"timestamp\"", "internalOutOfRange", "timestamp", "\"earliest\"")]
     [InlineData("\"group\": \"my group\"", "group", "my group", "letters, digits")]
     [InlineData("\"maxRecordBytes\": 1000", "maxRecordBytes", "1000", "must be a whole number from 1048576")]
     [InlineData("\"checkpoint\": { \"idleMs\": 50, \"waitingMs\": 60 }", "checkpoint.waitingMs", "60", "must not be longer than \"checkpoint.idleMs\"")]

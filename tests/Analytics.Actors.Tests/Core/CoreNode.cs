@@ -53,7 +53,7 @@ internal sealed class CoreNode
     private ICheckpointStore store;
     private readonly CoreNodeOptions options;
     private readonly Random? random;
-    private readonly string storeId;
+    private StoreIdentity identity;
     private PipelineConfiguration pipeline;
     private Process? process;
 
@@ -65,7 +65,7 @@ internal sealed class CoreNode
         this.options = options ?? new CoreNodeOptions();
         random = this.options.Seed is { } seed ? new Random(seed) : null;
         store = this.options.OpenStore?.Invoke() ?? new MemoryCheckpointStore("c0decafe0123");
-        storeId = Open();
+        identity = Open();
         Start();
         Run();
     }
@@ -235,13 +235,15 @@ internal sealed class CoreNode
         store.DisposeAsync().AsTask().GetAwaiter().GetResult();
     }
 
-    private string Open() => store.OpenAsync(Group, options.Shards, default).AsTask().GetAwaiter().GetResult().StoreId;
+    private StoreIdentity Open() => store.OpenAsync(Group, options.Shards, default).AsTask().GetAwaiter().GetResult();
 
     private void Reopen()
     {
         store.DisposeAsync().AsTask().GetAwaiter().GetResult();
         store = options.OpenStore!();
-        Open().ShouldBe(storeId);
+        var known = identity;
+        identity = Open();
+        if (!identity.Earlier.Contains(known.StoreId)) identity.StoreId.ShouldBe(known.StoreId, "only a renewal changes it");
     }
 
     private List<LogEntry> LogOf(TopicPartition partition)
@@ -274,7 +276,7 @@ internal sealed class CoreNode
             this.node = node;
             Settings = node.options.Adjust(new ShardSettings
             {
-                Pipeline = node.pipeline, Group = Group, ShardCount = node.options.Shards, StoreId = node.storeId, DetailedEvents = true,
+                Pipeline = node.pipeline, Group = Group, ShardCount = node.options.Shards, StoreId = node.identity.StoreId, Earlier = node.identity.Earlier, DetailedEvents = true,
                 PartitionCounts = node.options.PartitionCounts,
             });
             Core = new NodeCore(new NodeSettings

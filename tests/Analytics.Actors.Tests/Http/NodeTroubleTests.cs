@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using Analytics.Actors.Core.Modules;
 using Analytics.Actors.Node.Configuration;
 using Analytics.Actors.Node.Http;
+using Analytics.Actors.Storage;
 
 namespace Analytics.Actors.Tests.Http;
 
@@ -125,6 +126,47 @@ public sealed class NodeTroubleTests : IDisposable
         var counters = await second.ReadAsync("/api/v1/counters");
         counters["parts_applied"]!.AsObject().Select(topic => (topic.Key, topic.Value!.GetValue<long>())).ShouldBe([("SCHEDULE-STATION-REALTIME-DATA", 2)], "nothing is applied twice");
         (await second.Host.StopAsync()).ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task A_database_file_that_is_taken_away_shows_in_health_and_work_goes_on_when_it_is_back()
+    {
+        var pipeline = LiveNode.Pipeline("""{ "pv_prediction": { "topics": ["SCHEDULE-DEVICE-PV"] } }""");
+        using var broker = LiveNode.StartBroker(pipeline);
+        await using var platform = new Platform(broker, pipeline);
+        await using var node = new LiveNode(broker, folder.FullName, pipeline, new TestModule("pv_prediction", (_, _) => ModuleResult.Nothing));
+        await node.StartAsync();
+        await node.WaitReadyAsync();
+        var path = node.Host.Options.Store.Path!;
+        File.Move(path, path + ".aside");
+        await platform.SendAsync("SCHEDULE-DEVICE-PV", """{"stationId": "1", "pvId": "1", "pvPreDcPower": 5}""");
+
+        await node.WaitUntilAsync("a store that does not work", async () => (await node.GetAsync("/health")).Body["store"]!.GetValue<string>() == "failing");
+        var (status, health) = await node.GetAsync("/health");
+        status.ShouldBe(HttpStatusCode.ServiceUnavailable);
+        health["status"]!.GetValue<string>().ShouldBe("unhealthy");
+        health["problems"]!.AsArray().Select(problem => problem!.GetValue<string>()).ShouldContain(problem => problem.Contains("the store does not work") && problem.Contains(path) && problem.Contains("moved, deleted or replaced"));
+
+        File.Move(path + ".aside", path);
+        await node.WaitUntilAsync("healthy again", async () => (await node.GetAsync("/health")).Body["status"]!.GetValue<string>() == "healthy");
+        await node.WaitUntilAsync("the batch over", async () => (await node.ReadAsync("/api/v1/counters"))["batches_completed"]!.GetValue<long>() == 1);
+        (await node.Host.StopAsync()).ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task A_node_whose_store_was_renewed_under_it_ends_with_the_reason()
+    {
+        var pipeline = LiveNode.Pipeline("""{ "pv_prediction": { "topics": ["SCHEDULE-DEVICE-PV"] } }""");
+        using var broker = LiveNode.StartBroker(pipeline);
+        await using var platform = new Platform(broker, pipeline);
+        await using var node = new LiveNode(broker, folder.FullName, pipeline, new TestModule("pv_prediction", (_, _) => ModuleResult.Nothing));
+        await node.StartAsync();
+        await node.WaitReadyAsync();
+        await using (var operatorsOwn = new SqliteCheckpointStore(node.Host.Options.Store.Path!)) await operatorsOwn.RenewAsync(force: true, default);
+        await platform.SendAsync("SCHEDULE-DEVICE-PV", """{"stationId": "1", "pvId": "1", "pvPreDcPower": 5}""");
+
+        await node.WaitUntilAsync("the end", () => Task.FromResult(node.Host.Failure.IsFaulted));
+        node.Host.FailureReason.ShouldNotBeNull().ShouldContain("Start the node again");
     }
 
     [Theory]

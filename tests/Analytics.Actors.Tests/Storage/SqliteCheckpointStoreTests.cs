@@ -221,22 +221,4 @@ public sealed class SqliteFailureTests : IAsyncLifetime
     };
 
     private static EntityState Station(string key, int bytes) => new(EntityKind.Station, key, new byte[bytes]);
-
-    /// <summary>A list that does something when it is enumerated as far as a certain element: a view into a transaction.</summary>
-    private sealed class ObservedList<T>(IReadOnlyList<T> items, int at, Action action) : IReadOnlyList<T>
-    {
-        public T this[int index] => items[index];
-        public int Count => items.Count;
-
-        public IEnumerator<T> GetEnumerator()
-        {
-            for (var i = 0; i < items.Count; i++)
-            {
-                if (i == at) action();
-                yield return items[i];
-            }
-        }
-
-        System.Collections.IEnumerator System.Collections.IEnumerable.GetEnumerator() => GetEnumerator();
-    }
 }
