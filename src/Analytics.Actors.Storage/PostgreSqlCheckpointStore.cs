@@ -47,6 +47,7 @@ public sealed class PostgreSqlCheckpointStore : ICheckpointStore, IStoreAdminist
     {
         RequireShard(shard);
         var (epoch, releasedInOrder) = await WriteRepeatable(connection => RaiseEpochAsync(connection, shard, owner), cancellation).ConfigureAwait(false);
+        CrashPoint.Reached(CrashPoint.TakeoverAfterEpoch);
         // The epoch is committed: from here on nothing that an earlier owner does can change what is read.
         return await Use(others, async connection =>
         {

@@ -18,7 +18,9 @@ internal static class PostgreSqlCheckpointWriter
     {
         var passed = await PassFencesAsync(connection, checkpoints).ConfigureAwait(false);
         var writing = checkpoints.Where(checkpoint => passed.Contains(checkpoint.Shard.Value)).ToList();
+        CrashPoint.Reached(CrashPoint.CheckpointAfterFence);
         if (writing.Count > 0) await WriteRowsAsync(connection, writing).ConfigureAwait(false);
+        CrashPoint.Reached(CrashPoint.CheckpointBeforeCommit);
         return [.. checkpoints.Select(checkpoint => passed.Contains(checkpoint.Shard.Value) ? CheckpointOutcome.Committed : CheckpointOutcome.Fenced)];
     }
 

@@ -58,6 +58,7 @@ public sealed class SqliteCheckpointStore : ICheckpointStore, IStoreAdministrati
     {
         RequireShard(shard);
         var (epoch, releasedInOrder) = await WriteRepeatable(session => session.Write(() => RaiseEpoch(session, shard, owner)), cancellation).ConfigureAwait(false);
+        CrashPoint.Reached(CrashPoint.TakeoverAfterEpoch);
         // The epoch is committed: from here on nothing that an earlier owner does can change what is read.
         return await Read(session => SqliteShardReader.Read(session, shard, epoch, releasedInOrder), cancellation).ConfigureAwait(false);
     }
@@ -69,7 +70,12 @@ public sealed class SqliteCheckpointStore : ICheckpointStore, IStoreAdministrati
         foreach (var checkpoint in checkpoints) RequireShard(checkpoint.Shard);
         return await Write(
             session => session.Write(
-                () => checkpoints.Select(checkpoint => SqliteCheckpointWriter.Write(session, checkpoint)).ToArray(),
+                () =>
+                {
+                    var outcomes = checkpoints.Select(checkpoint => SqliteCheckpointWriter.Write(session, checkpoint)).ToArray();
+                    CrashPoint.Reached(CrashPoint.CheckpointBeforeCommit);
+                    return outcomes;
+                },
                 commits: outcomes => outcomes.Contains(CheckpointOutcome.Committed)),
             cancellation).ConfigureAwait(false);
     }

@@ -13,6 +13,7 @@ internal static class SqliteCheckpointWriter
     public static CheckpointOutcome Write(SqliteSession session, ShardCheckpoint checkpoint)
     {
         if (!PassFence(session, checkpoint)) return CheckpointOutcome.Fenced;
+        CrashPoint.Reached(CrashPoint.CheckpointAfterFence);
         WriteEntities(session, checkpoint);
         WritePositions(session, checkpoint);
         WriteMarks(session, checkpoint);
