@@ -1,3 +1,4 @@
+using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Core.Protocol;
 using Analytics.Actors.Core.Shards;
@@ -34,6 +35,16 @@ public sealed class Batch(BatchDebt opening, string module)
 
     // Expected stations that have not answered all of theirs.
     private int waiting;
+
+    // What the next checkpoint has to write: these members, or all of them where some have gone.
+    private readonly HashSet<BatchMember> changed = [];
+    private bool isReshaped;
+
+    // Bytes of its row, and of the further rows with what changed since.
+    private int headBytes, tailRows, tailBytes;
+
+    // What a further row costs on top of its bytes.
+    private const int TailRowBytes = 200;
 
     public BatchKey Key { get; } = new(module, opening.BatchId);
 
@@ -78,7 +89,6 @@ public sealed class Batch(BatchDebt opening, string module)
     public long? DueMs => IsOver ? (RevisionDueMs > 0 ? Math.Min(RevisionDueMs, RetainedUntilMs) : RetainedUntilMs) : HasManifest ? DeadlineMs : null;
 
     internal bool HasManifest { get; private set; }
-    internal bool WasSaved { get; set; }
 
     /// <summary>The time for which the register has it noted; null: for none.</summary>
     internal long? ScheduledMs { get; set; }
@@ -86,9 +96,6 @@ public sealed class Batch(BatchDebt opening, string module)
     /// <summary>Stations that the register counts for it among the batches that are over.</summary>
     internal int RetainedStations { get; set; }
     internal int StationCount => members.Count;
-
-    /// <summary>Those whose answers came before the manifest that announces them.</summary>
-    internal IEnumerable<BatchMember> Unexpected => members.Values.Where(member => member.Announced == 0);
 
     /// <summary>The manifest: opens the batch of a record.</summary>
     public void Open(IEnumerable<string> stations, BatchConfiguration configuration, long nowMs)
@@ -139,6 +146,7 @@ public sealed class Batch(BatchDebt opening, string module)
     /// <summary>Ends the batch: sends its upload, unless there is no result at all. Returns the number of results.</summary>
     public int Finish(ModuleConfiguration configuration, ShardOutputs outputs, long nowMs)
     {
+        isReshaped = true;
         EndedMs = nowMs;
         RetainedUntilMs = nowMs + configuration.Batch.RetentionMs;
         return Upload(configuration, outputs, nowMs);
@@ -170,29 +178,67 @@ public sealed class Batch(BatchDebt opening, string module)
         return results.Count;
     }
 
-    internal byte[] Save() => new BatchStateMessage(this).ToBytes();
-
-    internal void Restore(BatchState state)
+    /// <summary>Its rows since the last call: itself whole, or, where it is large, a further row with what changed.</summary>
+    internal void Save(List<EntityState> rows, int wholeBytesMax)
     {
-        foreach (var saved in state.Answers)
+        if (isReshaped || headBytes <= wholeBytesMax || tailBytes >= headBytes)
         {
-            members.Add(saved.Station, new BatchMember(saved.Station)
-            {
-                Outcome = (Outcome)saved.Outcome, Result = saved.Result, Reason = saved.Reason, IsTold = saved.Told,
-                Answered = saved.Answered == 0 ? 1 : saved.Answered,
-            });
+            DeleteTail(rows);
+            var state = Save();
+            rows.Add(new EntityState(EntityKind.Batch, Key.ToEntityKey(), state));
+            (headBytes, tailBytes, isReshaped) = (state.Length, 0, false);
+        }
+        else
+        {
+            var state = BatchStateMessage.Save(this, changed);
+            rows.Add(new EntityState(EntityKind.Batch, BatchStateMessage.TailKey(Key, tailRows++), state));
+            tailBytes += state.Length + TailRowBytes;
         }
 
-        unsettled = members.Count;
-        if (!state.ManifestSeen) return;
-        Begin(state.OpenedMs, state.DeadlineMs);
-        for (var index = 0; index < state.Expected.Count; index++) Announce(state.Expected[index], index < state.Announced.Count ? state.Announced[index] : 1);
-        if (WindowStartMs is null) DropStrangers();
+        changed.Clear();
+    }
+
+    internal byte[] Save() => BatchStateMessage.Save(this, expected.Concat(members.Values.Where(member => member.Announced == 0)));
+
+    /// <summary>Deletes its rows.</summary>
+    internal void Delete(List<EntityState> rows)
+    {
+        if (headBytes == 0) return;
+        DeleteTail(rows);
+        rows.Add(new EntityState(EntityKind.Batch, Key.ToEntityKey(), null));
+    }
+
+    /// <summary>Takes up a stored row: the whole, then the further ones in their order.</summary>
+    internal void Restore(BatchState state, int bytes, bool isTail)
+    {
+        if (isTail) (tailRows, tailBytes) = (tailRows + 1, tailBytes + bytes + TailRowBytes);
+        else headBytes = bytes;
+        foreach (var saved in state.Answers)
+        {
+            if (!members.TryGetValue(saved.Station, out var member)) members.Add(saved.Station, member = new BatchMember(saved.Station));
+            Count(member, 0, (saved.Answered == 0 ? 1 : saved.Answered) - member.Answered);
+            (member.Outcome, member.Result, member.Reason, member.IsTold) = ((Outcome)saved.Outcome, saved.Result, saved.Reason, saved.Told);
+        }
+
+        if (state.ManifestSeen) Begin(state.OpenedMs, state.DeadlineMs);
+        for (var index = 0; index < state.Expected.Count; index++)
+        {
+            var times = index < state.Announced.Count ? state.Announced[index] : 1;
+            Announce(state.Expected[index], times - (members.GetValueOrDefault(state.Expected[index])?.Announced ?? 0));
+        }
+
+        changed.Clear();
         if (state.ExpectedCount > 0) ExpectedCount = state.ExpectedCount;
         EndedMs = state.EndedMs;
         RetainedUntilMs = state.RetainedUntilMs;
         Revision = state.Revision;
         RevisionDueMs = state.RevisionDueMs;
+    }
+
+    private void DeleteTail(List<EntityState> rows)
+    {
+        for (var row = 0; row < tailRows; row++) rows.Add(new EntityState(EntityKind.Batch, BatchStateMessage.TailKey(Key, row), null));
+        tailRows = 0;
     }
 
     private void Begin(long nowMs, long deadlineMs)
@@ -218,6 +264,7 @@ public sealed class Batch(BatchDebt opening, string module)
     private void Count(BatchMember member, int announced, int answered)
     {
         var (wasUnsettled, wasWaiting) = (member.Announced != member.Answered, member.Announced > member.Answered);
+        changed.Add(member);
         member.Announced += announced;
         member.Answered += answered;
         unsettled += (member.Announced != member.Answered ? 1 : 0) - (wasUnsettled ? 1 : 0);
@@ -226,6 +273,7 @@ public sealed class Batch(BatchDebt opening, string module)
 
     private void DropStrangers()
     {
+        isReshaped = true;
         foreach (var stranger in members.Values.Where(member => member.Announced == 0).ToList())
         {
             members.Remove(stranger.Station);
@@ -242,6 +290,7 @@ public sealed class Batch(BatchDebt opening, string module)
     // A station of a record answers once, so that it is done with; one of a window may come again, without its old result.
     private void ForgetTold()
     {
+        isReshaped = true;
         foreach (var member in expected)
         {
             if (member.Outcome is not (Outcome.Result or Outcome.Error)) continue;

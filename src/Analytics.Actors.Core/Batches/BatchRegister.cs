@@ -24,7 +24,7 @@ public sealed class BatchRegister(ShardSettings settings, ShardOutputs outputs, 
     private readonly SortedSet<(long EndedMs, BatchKey Key)> retained = new(ByTime.Instance);
     private int retainedStations;
     private readonly SortedDictionary<string, WindowClock> clocks = new(StringComparer.Ordinal);
-    private readonly List<BatchKey> gone = [];
+    private readonly List<EntityState> gone = [];
     private readonly HashSet<Batch> dirty = [];
 
     // Batches without a manifest yet.
@@ -149,13 +149,8 @@ public sealed class BatchRegister(ShardSettings settings, ShardOutputs outputs, 
     /// <summary>The changed batches since the last call, for a checkpoint; one that is gone without state.</summary>
     public void TakeChanged(List<EntityState> entities)
     {
-        foreach (var batch in dirty)
-        {
-            entities.Add(new EntityState(EntityKind.Batch, batch.Key.ToEntityKey(), batch.Save()));
-            batch.WasSaved = true;
-        }
-
-        foreach (var key in gone) entities.Add(new EntityState(EntityKind.Batch, key.ToEntityKey(), null));
+        foreach (var batch in dirty) batch.Save(entities, settings.WholeBatchBytesMax);
+        entities.AddRange(gone);
         dirty.Clear();
         gone.Clear();
     }
@@ -321,7 +316,7 @@ public sealed class BatchRegister(ShardSettings settings, ShardOutputs outputs, 
         }
 
         dirty.Remove(batch);
-        if (batch.WasSaved) gone.Add(batch.Key);
+        batch.Delete(gone);
     }
 
     // Held answers whose record is passed by the manifests of its partition: their batch was no longer kept.
@@ -341,10 +336,8 @@ public sealed class BatchRegister(ShardSettings settings, ShardOutputs outputs, 
         LateAnswers++;
         outputs.Raise(new AnswerLate(outputs.Shard, answer.Module, answer.BatchId, answer.Station));
         if (answer.Outcome != Outcome.Result) return;
-        var bytes = answer.Result.Memory;
-        outputs.Reject(source, answer.Offset, 0, answer.Station,
-            new Rejection("late-answer", $"{answer.Module} answered when its batch {answer.BatchId} was over and no longer kept"),
-            bytes, bytes.Length, Checksum.Of(bytes.Span), nowMs);
+        var reason = new Rejection("late-answer", $"{answer.Module} answered when its batch {answer.BatchId} was over and no longer kept");
+        outputs.Reject(DeadLetter.Of(source, answer.Offset, 0, answer.Station, reason, answer.Result.Memory, nowMs));
     }
 
     private WindowClock ClockOf(Batch batch) => ClockOf(batch.Key.Module, batch.Opening.Source.Topic);

@@ -1,13 +1,19 @@
+using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Protocol;
 using Analytics.Actors.Core.Stations;
 using Google.Protobuf;
 
 namespace Analytics.Actors.Core.Batches;
 
-/// <summary>The persisted form of a batch.</summary>
-internal readonly struct BatchStateMessage(Batch batch)
+/// <summary>
+/// The persisted form of a batch: a row with all of it, and further rows with the members that changed since and all
+/// single values. A large batch is not written anew for each answer.
+/// </summary>
+internal static class BatchStateMessage
 {
-    public byte[] ToBytes()
+    private const char KeySeparator = '\u001f';
+
+    public static byte[] Save(Batch batch, IEnumerable<BatchMember> members)
     {
         var state = new BatchState
         {
@@ -22,22 +28,42 @@ internal readonly struct BatchStateMessage(Batch batch)
             ExpectedCount = batch.IsOver ? batch.ExpectedCount : 0,
             RevisionDueMs = batch.RevisionDueMs,
         };
-        foreach (var member in batch.Expected)
+        foreach (var member in members)
         {
+            if (member.Answered > 0) state.Answers.Add(ToMessage(member));
+            if (member.Announced == 0) continue;
             state.Expected.Add(member.Station);
             if (batch.WindowStartMs is not null) state.Announced.Add(member.Announced);
-            if (member.Answered > 0) state.Answers.Add(ToMessage(member));
         }
 
-        foreach (var early in batch.Unexpected) state.Answers.Add(ToMessage(early));
         return state.ToByteArray();
+    }
+
+    /// <summary>Key of a further row: that of the batch, U+001F, its number.</summary>
+    public static string TailKey(BatchKey key, int row) =>
+        string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{key.ToEntityKey()}{KeySeparator}{row}");
+
+    /// <summary>Reads the rows of batches, in any order.</summary>
+    public static IEnumerable<Batch> Load(IEnumerable<EntityState> rows)
+    {
+        var batches = new Dictionary<string, Batch>(StringComparer.Ordinal);
+        List<(string Key, int Row, byte[] State)> tails = [];
+        foreach (var row in rows)
+        {
+            var last = row.Key.LastIndexOf(KeySeparator);
+            if (last == row.Key.IndexOf(KeySeparator)) batches.Add(row.Key, Load(row.State!));
+            else tails.Add((row.Key[..last], int.Parse(row.Key.AsSpan(last + 1), System.Globalization.CultureInfo.InvariantCulture), row.State!));
+        }
+
+        foreach (var (key, _, state) in tails.OrderBy(tail => tail.Row)) batches[key].Restore(BatchState.Parser.ParseFrom(state), state.Length, true);
+        return batches.Values;
     }
 
     public static Batch Load(byte[] bytes)
     {
         var state = BatchState.Parser.ParseFrom(bytes);
-        var loaded = new Batch(FromMessage(state.Batch), state.Module) { WasSaved = true };
-        loaded.Restore(state);
+        var loaded = new Batch(FromMessage(state.Batch), state.Module);
+        loaded.Restore(state, bytes.Length, false);
         return loaded;
     }
 

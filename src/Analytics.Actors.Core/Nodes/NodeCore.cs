@@ -139,6 +139,7 @@ public sealed class NodeCore(NodeSettings settings)
                 isStopping = true;
                 Revoke(slots.Keys.ToList(), nowMs, effects);
                 break;
+            case DeadLettersOrdered ordered: CloseLetters(ordered, nowMs); break;
             case TimePassed: PassTime(nowMs, effects); break;
             default: throw new ArgumentOutOfRangeException(nameof(message), message, "not a message of a node");
         }
@@ -148,6 +149,12 @@ public sealed class NodeCore(NodeSettings settings)
     {
         foreach (var shard in shards)
         {
+            if (shard.Value >= settings.Shards.ShardCount)
+            {
+                effects.Add(new Warn($"partition {shard} is nobody's: {Positions.TopicGrowth.Explain(settings.Shards.PartsTopic, settings.Shards.ShardCount, shard.Value + 1)}"));
+                continue;
+            }
+
             if (slots.TryGetValue(shard, out var slot))
             {
                 slot.IsWanted = true;
@@ -268,6 +275,12 @@ public sealed class NodeCore(NodeSettings settings)
     private void Sent(OutputsSent sent)
     {
         if (Find(sent.Shard) is { } shard && shard.Epoch == sent.Epoch) shard.Outputs.Outbox.Acknowledged(sent.Destination, sent.UpToSequence);
+    }
+
+    private void CloseLetters(DeadLettersOrdered ordered, long nowMs)
+    {
+        if (!slots.TryGetValue(ordered.Shard, out var slot) || slot.Phase != ShardPhase.Running || slot.Shard!.Epoch != ordered.Epoch) return;
+        slot.Shard.CloseLetters(ordered.Letters, ordered.State, ordered.By, nowMs);
     }
 
     private void PassTime(long nowMs, List<NodeEffect> effects)

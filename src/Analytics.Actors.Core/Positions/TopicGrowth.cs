@@ -38,5 +38,5 @@ public static class TopicGrowth
 
     /// <summary>What an operator reads where a topic is refused.</summary>
     public static string Explain(string topic, int pinned, int found) =>
-        $"topic {topic} has {found} partitions and {pinned} are pinned: a station belongs to one of {pinned} for good. Make the topic with {pinned} partitions again; what was written beyond them is not read";
+        $"topic {topic} has {found} partitions, and {pinned} are pinned: a station belongs to one of {pinned} for good. Make the topic with {pinned} partitions again; what was written beyond them is not read";
 }

@@ -30,14 +30,14 @@ internal sealed class TopicBatches
     /// <summary>What one record announces, gathered part by part.</summary>
     internal sealed class RecordBatches(TopicBatches topic, SourceRecord record, int incarnation)
     {
-        private readonly SortedDictionary<int, Manifest> manifests = [];
-        private readonly Dictionary<(string Module, long StartMs), (WindowAddition Addition, string BatchId)> windows = [];
+        private readonly List<(int Shard, Manifest Manifest)> manifests = new(1);
+        private Dictionary<(string Module, long StartMs), (WindowAddition Addition, string BatchId)>? windows;
         private readonly string batchId = topic.byRecord.Count == 0 ? "" : record.Origin is { Length: > 0 } origin
             ? $"{record.Partition.Topic}:{origin}"
             : string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{record.Partition.Topic}:{record.Partition.Partition}:{record.Offset}");
         private Manifest? own;
 
-        public IReadOnlyList<(int Shard, Manifest Manifest)> Manifests => manifests.Select(pair => (pair.Key, pair.Value)).ToList();
+        public IReadOnlyList<(int Shard, Manifest Manifest)> Manifests => manifests;
 
         /// <summary>Announces a part's station, and names its batches to the shard that gets the part.</summary>
         public void Add(StationPart part, Part message, RecordParts ofShard)
@@ -72,6 +72,7 @@ internal sealed class TopicBatches
 
         private (WindowAddition Addition, string BatchId) WindowOf(string module, long startMs)
         {
+            windows ??= [];
             if (windows.TryGetValue((module, startMs), out var known)) return known;
             var added = (Addition: new WindowAddition { Module = module, StartMs = startMs }, EventWindow.BatchId(record.Partition.Topic, startMs));
             windows.Add((module, startMs), added);
@@ -81,8 +82,12 @@ internal sealed class TopicBatches
 
         private Manifest ManifestTo(int shard)
         {
-            if (manifests.TryGetValue(shard, out var manifest)) return manifest;
-            manifest = new Manifest
+            foreach (var (to, begun) in manifests)
+            {
+                if (to == shard) return begun;
+            }
+
+            var manifest = new Manifest
             {
                 Topic = record.Partition.Topic,
                 Incarnation = incarnation,
@@ -90,7 +95,7 @@ internal sealed class TopicBatches
                 Offset = record.Offset,
                 Origin = record.Origin ?? "",
             };
-            manifests.Add(shard, manifest);
+            manifests.Add((shard, manifest));
             return manifest;
         }
 

@@ -22,10 +22,10 @@ internal static class PositionVerbs
         var address = Address();
         var json = new Option<bool>("--json") { Description = "as JSON" };
         var command = new Command("show", "positions of source topics and of shards' logs, with their gaps; of this node as they are, of others as stored") { address, json };
-        command.SetAction((parse, cancellation) => AskAsync(parse.GetValue(address)!, http => http.GetAsync($"{Path}?limit=10000", cancellation), lines =>
+        command.SetAction((parse, cancellation) => AskAsync(parse, parse.GetValue(address)!, http => http.GetAsync($"{Path}?limit=10000", cancellation), (lines, output) =>
         {
-            if (parse.GetValue(json)) Console.Out.WriteLine(lines.ToJsonString());
-            else WriteTable(lines, Console.Out);
+            if (parse.GetValue(json)) output.WriteLine(lines.ToJsonString());
+            else WriteTable(lines, output);
         }, cancellation));
         return command;
     }
@@ -52,10 +52,10 @@ internal static class PositionVerbs
             var body = new JsonObject { ["topic"] = parse.GetValue(topic), ["to"] = parse.GetValue(to), ["by"] = parse.GetValue(by) };
             if (parse.GetValue(partition) is { } one) body["partition"] = one;
             var content = new StringContent(body.ToJsonString(), Encoding.UTF8, new MediaTypeHeaderValue("application/json"));
-            return AskAsync(parse.GetValue(address)!, http => http.PostAsync(Path, content, cancellation), lines =>
+            return AskAsync(parse, parse.GetValue(address)!, http => http.PostAsync(Path, content, cancellation), (lines, output) =>
             {
-                if (parse.GetValue(json)) Console.Out.WriteLine(lines.ToJsonString());
-                else foreach (var line in lines) Console.Out.WriteLine($"{line!["topic"]}[{line["partition"]}] goes on at {line["next"]}{(line["from"] is { } from ? $" instead of {from}" : "")}, incarnation {line["incarnation"]}");
+                if (parse.GetValue(json)) output.WriteLine(lines.ToJsonString());
+                else foreach (var line in lines) output.WriteLine($"{line!["topic"]}[{line["partition"]}] goes on at {line["next"]}{(line["from"] is { } from ? $" instead of {from}" : "")}, incarnation {line["incarnation"]}");
             }, cancellation);
         });
         return command;
@@ -89,8 +89,10 @@ internal static class PositionVerbs
 
     private static Option<string> Address() => new("--address") { Description = "host:port of a node's API", DefaultValueFactory = _ => "127.0.0.1:8000" };
 
-    private static async Task<int> AskAsync(string address, Func<HttpClient, Task<HttpResponseMessage>> request, Action<JsonArray> show, CancellationToken cancellation)
+    private static async Task<int> AskAsync(
+        ParseResult parse, string address, Func<HttpClient, Task<HttpResponseMessage>> request, Action<JsonArray, TextWriter> show, CancellationToken cancellation)
     {
+        var error = parse.InvocationConfiguration.Error;
         if (!Uri.TryCreate(address.Contains("://", StringComparison.Ordinal) ? address : $"http://{address}", UriKind.Absolute, out var uri)) throw new BadArgumentsException($"--address {address}: must be host:port");
         using var http = new HttpClient { BaseAddress = uri, Timeout = AnswerLimit };
         try
@@ -100,25 +102,25 @@ internal static class PositionVerbs
             var body = JsonNode.Parse(text);
             if (answer.IsSuccessStatusCode && body is JsonArray lines)
             {
-                show(lines);
+                show(lines, parse.InvocationConfiguration.Output);
                 return Verbs.Done;
             }
 
             var why = body is JsonObject failure ? failure["error"]?.ToString() ?? text : text;
             if (answer.StatusCode == HttpStatusCode.BadRequest) throw new BadArgumentsException(why);
-            await Console.Error.WriteLineAsync(why).ConfigureAwait(false);
+            await error.WriteLineAsync(why).ConfigureAwait(false);
         }
         catch (HttpRequestException failure)
         {
-            await Console.Error.WriteLineAsync($"no node answers at {uri}: {failure.Message} (--address names a node's http.host and http.port)").ConfigureAwait(false);
+            await error.WriteLineAsync($"no node answers at {uri}: {failure.Message} (--address names a node's http.host and http.port)").ConfigureAwait(false);
         }
         catch (JsonException)
         {
-            await Console.Error.WriteLineAsync($"what answers at {uri} is not a node of this system (--address)").ConfigureAwait(false);
+            await error.WriteLineAsync($"what answers at {uri} is not a node of this system (--address)").ConfigureAwait(false);
         }
         catch (TaskCanceledException) when (!cancellation.IsCancellationRequested)
         {
-            await Console.Error.WriteLineAsync($"the node at {uri} did not answer in time").ConfigureAwait(false);
+            await error.WriteLineAsync($"the node at {uri} did not answer in time").ConfigureAwait(false);
         }
 
         return Verbs.Failed;

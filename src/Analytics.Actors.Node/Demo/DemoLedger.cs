@@ -230,7 +230,7 @@ public sealed class DemoLedger
         }
     }
 
-    /// <summary>Results that came after their batch's deadline, read back as dead letters; apart from those of bad records.</summary>
+    /// <summary>Results that came when their batch was no longer kept, read back as dead letters; apart from those of bad records.</summary>
     public long LateAnswers
     {
         get { lock (gate) return lateAnswers; }

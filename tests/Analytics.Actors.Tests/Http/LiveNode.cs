@@ -58,6 +58,9 @@ internal sealed class LiveNode : IAsyncDisposable
     public NodeServer Server { get; }
     public HttpClient Http { get; } = new();
 
+    /// <summary>host:port, as verbs take it.</summary>
+    public string Address => Server.Address!.Authority;
+
     public static NodeOptions Options(string brokers, string folder) => new()
     {
         Group = Group,
@@ -72,10 +75,16 @@ internal sealed class LiveNode : IAsyncDisposable
         StopDeadline = TimeSpan.FromSeconds(10),
     };
 
-    /// <summary>The shipped topics with modules of the test.</summary>
-    public static PipelineConfiguration Pipeline(string modules)
+    /// <summary>The shipped topics, or some of them, with modules of the test.</summary>
+    public static PipelineConfiguration Pipeline(string modules, IReadOnlyCollection<string>? topics = null, string outOfRange = "stop")
     {
         var json = PipelineFiles.DefaultJson();
+        foreach (var (topic, _) in json["topics"]!.AsObject().ToList())
+        {
+            if (topics is not null && !topics.Contains(topic)) json["topics"]!.AsObject().Remove(topic);
+            else json["topics"]![topic]!["outOfRange"] = outOfRange;
+        }
+
         json["modules"] = JsonNode.Parse(modules);
         return PipelineFiles.Valid(json.ToJsonString());
     }
@@ -84,7 +93,7 @@ internal sealed class LiveNode : IAsyncDisposable
     {
         var topics = pipeline.Topics.Keys.Concat(pipeline.Modules.Values.Select(module => module.OutputTopic)).Distinct().ToDictionary(topic => topic, _ => Partitions);
         topics[$"{Group}.station-events"] = topics[$"{Group}.batch-results"] = Shards;
-        topics[$"{Group}.dead-letters"] = Partitions;
+        topics[$"{Group}.dead-letters"] = topics[$"{Group}.replays"] = Partitions;
         return EmbeddedBroker.Start(topics: topics);
     }
 

@@ -162,7 +162,13 @@ public sealed partial class NodeServerTests(LiveNodeFixture fixture) : IClassFix
 
         var positions = (await node.ReadAsync("/api/v1/positions")).AsArray();
         positions.Where(position => position!["topic"]!.GetValue<string>() == $"{LiveNode.Group}.station-events").Select(position => position!["shard"]!.GetValue<int>()).ShouldBe(Enumerable.Range(0, LiveNode.Shards));
-        positions.ShouldAllBe(position => position!["next"]!.GetValue<long>() > 0 && position["shard"]!.GetValue<int>() == position["partition"]!.GetValue<int>());
+        // A batch log may be empty; every shard has had a part.
+        positions.Where(position => position!["shard"] is not null).ShouldAllBe(position => position!["next"]!.GetValue<long>() >= (position["topic"]!.GetValue<string>().EndsWith("station-events") ? 1 : 0) && position["shard"]!.GetValue<int>() == position["partition"]!.GetValue<int>());
+        var source = positions.Single(position => position!["topic"]!.GetValue<string>() == "SCHEDULE-STATION-REALTIME-DATA" && position["partition"]!.GetValue<int>() == 0)!;
+        source["next"]!.GetValue<long>().ShouldBe(fixture.RealtimeOffset + 1);
+        source["lag"]!.GetValue<long>().ShouldBe(0);
+        source["here"]!.GetValue<bool>().ShouldBeTrue();
+        source["gap"].ShouldBeNull();
 
         var marks = (await node.ReadAsync("/api/v1/marks")).AsArray();
         marks.Where(mark => mark!["topic"]!.GetValue<string>() == "SCHEDULE-STATION-REALTIME-DATA").Sum(mark => mark!["applied_count"]!.GetValue<long>()).ShouldBe(2);
@@ -270,7 +276,7 @@ public sealed partial class NodeServerTests(LiveNodeFixture fixture) : IClassFix
     {
         using var answer = await node.Http.PostAsync(new Uri(node.Server.Address!, "/api/v1/shards"), new StringContent("{}"));
         answer.StatusCode.ShouldBe(HttpStatusCode.MethodNotAllowed);
-        JsonNode.Parse(await answer.Content.ReadAsStringAsync())!["error"]!.GetValue<string>().ShouldContain("GET");
+        JsonNode.Parse(await answer.Content.ReadAsStringAsync())!["error"]!.GetValue<string>().ShouldContain("/api/v1 says what is");
     }
 
     [Fact]
@@ -299,9 +305,12 @@ public sealed partial class NodeServerTests(LiveNodeFixture fixture) : IClassFix
     public async Task The_list_of_contents_and_the_readme_name_what_is_there_and_nothing_else()
     {
         var listed = (await node.ReadAsync("/api/v1")).AsArray().Select(entry => entry!["path"]!.GetValue<string>()).ToList();
+        listed.Where(path => path.StartsWith("POST ", StringComparison.Ordinal)).ShouldBe(["POST /api/v1/dead-letters/replay", "POST /api/v1/dead-letters/discard"]);
+        listed.RemoveAll(path => path.StartsWith("POST ", StringComparison.Ordinal));
+        var letter = (string)(await node.ReadAsync("/api/v1/dead-letters"))[0]!["id"]!;
         foreach (var path in listed)
         {
-            (await node.GetAsync(path.Replace("ID", LiveNodeFixture.Plain, StringComparison.Ordinal))).Status.ShouldBe(HttpStatusCode.OK, path);
+            (await node.GetAsync(path.Replace("letters/ID", $"letters/{letter}", StringComparison.Ordinal).Replace("ID", LiveNodeFixture.Plain, StringComparison.Ordinal))).Status.ShouldBe(HttpStatusCode.OK, path);
         }
 
         var root = new DirectoryInfo(AppContext.BaseDirectory);

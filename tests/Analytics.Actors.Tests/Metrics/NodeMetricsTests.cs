@@ -89,6 +89,9 @@ public sealed partial class NodeMetricsTests(ITestOutputHelper output) : IDispos
         metrics.BatchCompleted(1_000_000);
         metrics.BatchTimedOut();
         metrics.BatchEmpty();
+        metrics.BatchRevised();
+        metrics.BatchRevised();
+        metrics.BatchForgotten();
         metrics.BatchAnswersLate(2);
         metrics.InputAssembled("pv_prediction", Quality(available: 1, missing: 3));
         metrics.InputAssembled("pv_prediction", Quality(available: 2, missing: 2));
@@ -100,6 +103,8 @@ public sealed partial class NodeMetricsTests(ITestOutputHelper output) : IDispos
         scraped.Value("batch_success_total").ShouldBe(3);
         scraped.Value("batch_timeout_total").ShouldBe(1);
         scraped.Value("batch_empty_total").ShouldBe(1);
+        scraped.Value("batch_revisions_total").ShouldBe(2);
+        scraped.Value("batch_forgotten_total").ShouldBe(1);
         scraped.Value("batch_late_answers_total").ShouldBe(2);
         scraped.Value("batch_station_count_bucket", "le", "1").ShouldBe(1, "a bound belongs to its bucket");
         scraped.Value("batch_station_count_bucket", "le", "100").ShouldBe(1);
@@ -131,7 +136,8 @@ public sealed partial class NodeMetricsTests(ITestOutputHelper output) : IDispos
         scraped.Value("data_analysis_checkpoint_bytes_sum").ShouldBe(70_000);
         scraped.Value("data_analysis_checkpoint_shards_sum").ShouldBe(16);
         scraped.Value("data_analysis_late_items_total", "topic", "SCHEDULE-CAR-ORDER").ShouldBe(2);
-        scraped.Value("data_analysis_gaps_total", "topic", "PARAM").ShouldBe(1);
+        scraped.Value("data_analysis_gaps_total", "topic", "PARAM", "reason", "recreated").ShouldBe(1);
+        scraped.Value("data_analysis_partition_stopped", "topic", "PARAM", "partition", "3").ShouldBe(1);
         scraped.Value("data_analysis_gap_records_total", "topic", "PARAM").ShouldBe(500);
         scraped.Value("data_analysis_missing_records_total", "topic", "PARAM").ShouldBe(1);
         scraped.Value("data_analysis_misrouted_total", "topic", "METER").ShouldBe(1);

@@ -121,6 +121,18 @@ public class ShardPositionTests
         core.Find(Zero)!.Positions[parts].Incarnation.ShouldBe(1);
     }
 
+    [Fact]
+    public void A_partition_that_the_anchor_topic_has_grown_by_is_not_taken_over_and_an_operator_hears_of_it()
+    {
+        effects.Clear();
+        Handle(new ShardsAssigned([new ShardId(2), new ShardId(1)]));
+        Take<TakeOver>().Single().Shard.ShouldBe(new ShardId(1));
+        Take<Warn>().Single().Text.ShouldContain("2 are pinned");
+        // It can be taken away again like any other.
+        Handle(new ShardsRevoked([new ShardId(2)]));
+        Take<ReleaseShard>().ShouldBe([new ReleaseShard(new ShardId(2), true)]);
+    }
+
     private RecoveredShard TakeOver() => store.TakeOverAsync(Zero, "node", default).AsTask().GetAwaiter().GetResult();
 
     private IReadOnlyList<CheckpointOutcome> Store(IReadOnlyList<ShardCheckpoint> checkpoints) => store.CommitAsync(checkpoints, default).AsTask().GetAwaiter().GetResult();

@@ -136,8 +136,8 @@ function showShards(shards) {
 
 function showBatches(batches, now) {
   rows("batches", batches.slice(0, BATCHES).map(batch => row([
-    [batch.batch_id, "break"], batch.module, [`${batch.answered} of ${batch.open ? batch.expected : "?"}`, "n"],
-    [batch.deadline == null ? "–" : `${Math.max(0, (batch.deadline - now) / 1000).toFixed(1)} s`, "n"],
+    [batch.batch_id, "break"], batch.module, [`${batch.answered} of ${batch.open || batch.ended != null ? batch.expected : "?"}`, "n"],
+    [batch.ended != null ? `ended, revision ${batch.revision}` : batch.deadline == null ? "–" : `${Math.max(0, (batch.deadline - now) / 1000).toFixed(1)} s`, "n"],
   ])), "none", 4);
 }
 

@@ -1,0 +1,84 @@
+using System.Globalization;
+using System.Text;
+using Analytics.Actors.Core;
+using Analytics.Actors.Integration.Support;
+using Analytics.Actors.Kafka;
+
+namespace Analytics.Actors.Integration.Faults;
+
+/// <summary>
+/// Numbered records, a steady trickle into each partition of FEED until it ends. A record names some of its partition's
+/// stations and gives each a number that is never given again. One record of a partition is under way at a time, so their
+/// order is known.
+/// </summary>
+internal sealed class NumberedFeed : IAsyncDisposable
+{
+    public const int StationsPerPartition = 6;
+    private static readonly TimeSpan Period = TimeSpan.FromMilliseconds(150);
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(90);
+
+    private readonly PartitionProducer producer;
+    private readonly CancellationTokenSource stop = new();
+    private readonly Task running;
+    private int acknowledged;
+    private int numbers;
+
+    public NumberedFeed(string bootstrapServers, int seed)
+    {
+        producer = new PartitionProducer(KafkaClientOptions.ForEmbeddedBroker(bootstrapServers));
+        running = Task.WhenAll(Enumerable.Range(0, Cluster.Partitions).Select(partition => RunAsync(partition, new Random(seed + partition))));
+    }
+
+    /// <summary>Records that the broker has.</summary>
+    public int Count => Volatile.Read(ref acknowledged);
+
+    /// <summary>Waits for so many records more.</summary>
+    public Task MoreAsync(int records)
+    {
+        var target = Count + records;
+        return Wait.UntilAsync(() => Count >= target, Limit, () => $"{target} records are sent, {Count} are");
+    }
+
+    /// <summary>Ends the flow; everything sent is acknowledged then.</summary>
+    public async Task EndAsync()
+    {
+        await stop.CancelAsync();
+        await running.WaitAsync(Limit);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await EndAsync();
+        producer.Dispose();
+        stop.Dispose();
+    }
+
+    private async Task RunAsync(int partition, Random random)
+    {
+        using var timer = new PeriodicTimer(Period);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stop.Token))
+            {
+                var stations = Enumerable.Range(0, StationsPerPartition).Where(_ => random.Next(5) < 2).DefaultIfEmpty(0).ToList();
+                var items = stations.Select(station => string.Create(
+                    CultureInfo.InvariantCulture, $$"""{"stationId":"station-{{partition}}-{{station}}","n":{{Interlocked.Increment(ref numbers)}}}"""));
+                var value = Encoding.UTF8.GetBytes($"[{string.Join(',', items)}]");
+                // The same again, never the next, until it is known to be in the log.
+                while (!await SendAsync(new TopicPartition(Cluster.Feed, partition), value)) await timer.WaitForNextTickAsync();
+                Interlocked.Increment(ref acknowledged);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The end of the flow.
+        }
+    }
+
+    private Task<bool> SendAsync(TopicPartition partition, byte[] value)
+    {
+        var done = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+        producer.Send(partition, null, value, [], DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), outcome => done.TrySetResult(outcome.Result == SendResult.Sent));
+        return done.Task;
+    }
+}
