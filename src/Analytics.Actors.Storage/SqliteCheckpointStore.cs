@@ -58,6 +58,7 @@ public sealed class SqliteCheckpointStore : ICheckpointStore, IStoreAdministrati
     {
         RequireShard(shard);
         var (epoch, releasedInOrder) = await WriteRepeatable(session => session.Write(() => RaiseEpoch(session, shard, owner)), cancellation).ConfigureAwait(false);
+        CrashPoint.Reached(CrashPoint.TakeoverAfterEpoch);
         // The epoch is committed: from here on nothing that an earlier owner does can change what is read.
         return await Read(session => SqliteShardReader.Read(session, shard, epoch, releasedInOrder), cancellation).ConfigureAwait(false);
     }
@@ -69,7 +70,12 @@ public sealed class SqliteCheckpointStore : ICheckpointStore, IStoreAdministrati
         foreach (var checkpoint in checkpoints) RequireShard(checkpoint.Shard);
         return await Write(
             session => session.Write(
-                () => checkpoints.Select(checkpoint => SqliteCheckpointWriter.Write(session, checkpoint)).ToArray(),
+                () =>
+                {
+                    var outcomes = checkpoints.Select(checkpoint => SqliteCheckpointWriter.Write(session, checkpoint)).ToArray();
+                    CrashPoint.Reached(CrashPoint.CheckpointBeforeCommit);
+                    return outcomes;
+                },
                 commits: outcomes => outcomes.Contains(CheckpointOutcome.Committed)),
             cancellation).ConfigureAwait(false);
     }
@@ -117,6 +123,26 @@ public sealed class SqliteCheckpointStore : ICheckpointStore, IStoreAdministrati
 
                 return changed;
             }),
+            cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<StoredDeadLetter>> ListDeadLettersAsync(DeadLetterFilter filter, DeadLetterId? after, int limit, CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await Read(session => SqliteDeadLetters.List(session, filter, after, limit), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<StoredDeadLetter>> ReadDeadLettersAsync(ShardId shard, DeadLetterFilter filter, long above, int limit, CancellationToken cancellation)
+    {
+        RequireShard(shard);
+        return await Read(session => SqliteDeadLetters.Read(session, shard, filter, above, limit), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<string> OwnerAsync(ShardId shard, CancellationToken cancellation)
+    {
+        RequireShard(shard);
+        return await Read(
+            session => session.Prepare("SELECT owner FROM shard WHERE shard = ?1").Bind(1, shard.Value).Read(row => row.Text(0)).Single(),
             cancellation).ConfigureAwait(false);
     }
 

@@ -13,12 +13,14 @@ internal static class SqliteCheckpointWriter
     public static CheckpointOutcome Write(SqliteSession session, ShardCheckpoint checkpoint)
     {
         if (!PassFence(session, checkpoint)) return CheckpointOutcome.Fenced;
+        CrashPoint.Reached(CrashPoint.CheckpointAfterFence);
         WriteEntities(session, checkpoint);
         WritePositions(session, checkpoint);
         WriteMarks(session, checkpoint);
         // Removal comes first, so that an entry of this checkpoint can never be taken for one that is acknowledged.
         RemoveFromOutbox(session, checkpoint);
         AddToOutbox(session, checkpoint);
+        SqliteDeadLetters.Write(session, checkpoint);
         return CheckpointOutcome.Committed;
     }
 

@@ -4,6 +4,7 @@ using Analytics.Actors.Node.Hosting;
 using Analytics.Actors.Node.Http;
 using Analytics.Actors.Node.Logging;
 using Analytics.Actors.Node.Modules;
+using Analytics.Actors.Storage;
 using Microsoft.Extensions.Logging;
 
 namespace Analytics.Actors.Node.Cli;
@@ -13,6 +14,7 @@ internal static class NodeVerb
 {
     public static async Task<int> RunAsync(string? config, IReadOnlyList<string> settings, TextWriter output, TextWriter error, CancellationToken stop)
     {
+        if (CrashPoint.Arm(Environment.GetEnvironmentVariable(CrashPoint.Variable)) is { } wrongPoint) throw new BadArgumentsException(wrongPoint);
         var reading = NodeConfiguration.Read(config, NodeConfiguration.ProcessEnvironment(), settings);
         if (reading.Options is not { } options) throw new BadArgumentsException(string.Join(Environment.NewLine, reading.Problems));
         var pipeline = Files.Pipeline(options.Pipeline);

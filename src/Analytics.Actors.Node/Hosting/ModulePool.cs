@@ -3,6 +3,7 @@ using Analytics.Actors.Core.Modules;
 using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Core.Shards;
 using Analytics.Actors.Core.Stations;
+using Analytics.Actors.Storage;
 
 namespace Analytics.Actors.Node.Hosting;
 
@@ -127,6 +128,7 @@ public sealed class ModulePool : IDisposable
         try
         {
             var task = module.CallAsync(call.Order.Input, call.Token);
+            CrashPoint.Reached(CrashPoint.ModuleRunning);
             if (task.IsCompleted) Finish(pool, call, Outcome(task.Result));
             // The module waits for something: its thread is free, its answer comes by itself.
             else _ = AwaitAsync(pool, call, task.AsTask());

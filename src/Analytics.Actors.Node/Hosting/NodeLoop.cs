@@ -4,6 +4,7 @@ using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Core.Shards;
 using Analytics.Actors.Kafka;
 using Analytics.Actors.Node.Metrics;
+using Analytics.Actors.Storage;
 using TopicPartition = Analytics.Actors.Core.TopicPartition;
 
 namespace Analytics.Actors.Node.Hosting;
@@ -248,7 +249,11 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         var begun = time.GetTimestamp();
         try
         {
+            CrashPoint.Reached(CrashPoint.CheckpointBeforeTransaction);
+            if (checkpoints.Any(checkpoint => checkpoint.OutboxRemoved.Count > 0)) CrashPoint.Reached(CrashPoint.OutboxBeforeRemoval);
+            if (checkpoints.Any(checkpoint => checkpoint.Release)) CrashPoint.Reached(CrashPoint.HandoverBeforeLastCheckpoint);
             var outcomes = await store.CommitAsync(checkpoints, CancellationToken.None).ConfigureAwait(false);
+            CrashPoint.Reached(CrashPoint.CheckpointAfterCommit);
             observer.Committed(checkpoints, outcomes, time.GetElapsedTime(begun));
             mailbox.Post(new CommitFinished(outcomes));
         }
@@ -271,6 +276,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         try
         {
             var recovered = await store.TakeOverAsync(shard, owner, CancellationToken.None).ConfigureAwait(false);
+            CrashPoint.Reached(CrashPoint.TakeoverAfterReading);
             observer.TookOver(shard, null);
             await CheckPositionsAsync(recovered).ConfigureAwait(false);
         }
@@ -307,7 +313,9 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         await Task.Yield();
         try
         {
-            mailbox.Post(await store.LoadAsync(load, CancellationToken.None).ConfigureAwait(false));
+            var loaded = await store.LoadAsync(load, CancellationToken.None).ConfigureAwait(false);
+            CrashPoint.Reached(load is LoadPage ? CrashPoint.RecoverySearching : CrashPoint.StationsLoading);
+            mailbox.Post(loaded);
         }
         catch (Exception failure)
         {
@@ -317,6 +325,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
 
     private void Release(ReleaseShard release)
     {
+        if (release.InOrder) CrashPoint.Reached(CrashPoint.HandoverBeforeRelease);
         foreach (var log in positions!.LogsOf(release.Shard)) observer.PartitionRead(log);
         observer.ShardReleased(release.Shard, release.InOrder);
         lock (releases)

@@ -3,6 +3,7 @@ using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Kafka;
+using Analytics.Actors.Storage;
 using TopicPartition = Analytics.Actors.Core.TopicPartition;
 
 namespace Analytics.Actors.Node.Hosting;
@@ -60,11 +61,13 @@ public sealed class OutputLanes(PartitionProducer producer, NodeObserver observe
 
         var begun = time.GetTimestamp();
         observer.SendBegins();
+        CrashPoint.Reached(CrashPoint.OutboxBeforeSend);
         producer.Send(entry.Destination, entry.Key, entry.Value, headers, entry.TimestampMs, outcome =>
         {
             observer.SendEnded(entry.Destination.Topic, time.GetElapsedTime(begun), outcome.Result == SendResult.Sent, isOutput: true);
             if (outcome.Result == SendResult.Sent)
             {
+                CrashPoint.Reached(CrashPoint.OutboxSent);
                 if (Next(shard, epoch, sender, entry) is { } next) Send(shard, epoch, sender, next);
                 return;
             }

@@ -3,6 +3,7 @@ using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Routing;
 using Analytics.Actors.Core.Shards;
 using Analytics.Actors.Kafka;
+using Analytics.Actors.Storage;
 using TopicPartition = Analytics.Actors.Core.TopicPartition;
 
 namespace Analytics.Actors.Node.Hosting;
@@ -225,11 +226,13 @@ public sealed class RouterLoop : IRouterListener
     {
         var begun = time.GetTimestamp();
         observer.SendBegins();
+        CrashPoint.Reached(CrashPoint.RouterBeforeSend);
         producer.Send(send.Destination, null, send.Value, [], NowMs, outcome =>
         {
             observer.SendEnded(send.Destination.Topic, time.GetElapsedTime(begun), outcome.Result == SendResult.Sent, isOutput: false);
             if (outcome.Result == SendResult.Sent)
             {
+                CrashPoint.Reached(CrashPoint.RouterSent);
                 Post(() => router.Acknowledged(send.Destination, send.Number, effects));
                 return;
             }
@@ -267,7 +270,9 @@ public sealed class RouterLoop : IRouterListener
     private async Task CommitAsync(CommitPositions commit)
     {
         var positions = commit.Positions.Select(position => new PartitionOffset(position.Partition, position.Next)).ToList();
+        CrashPoint.Reached(CrashPoint.RouterBeforeCommit);
         var outcome = await source!.CommitAsync(positions).ConfigureAwait(false);
+        CrashPoint.Reached(CrashPoint.RouterAfterCommit);
         if (!outcome.Committed) observer.Warned($"committing the router's positions failed: {outcome.Error}");
         var done = commit.Positions.Where(position => !outcome.Skipped.Contains(position.Partition)).ToList();
         Post(() => router.CommitFinished(done, outcome.Committed));

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using Analytics.Actors.Storage;
 
 namespace Analytics.Actors.Integration.Support;
 
@@ -9,6 +10,8 @@ internal enum Signal
     Interrupt = 2,
     Kill = 9,
     Terminate = 15,
+    Continue = 18,
+    Stop = 19,
 }
 
 /// <summary>The executable as a process of its own, with everything that it wrote; killed with the test where it still runs.</summary>
@@ -50,7 +53,10 @@ internal sealed partial class AnalyticsProcess : IDisposable
     public int Id => process.Id;
 
     /// <summary>Starts the program that was built with this test.</summary>
-    public static AnalyticsProcess Start(string directory, params IReadOnlyList<string> arguments)
+    public static AnalyticsProcess Start(string directory, params IReadOnlyList<string> arguments) => Start(directory, [], arguments);
+
+    /// <summary>The same, with these variables in its environment.</summary>
+    public static AnalyticsProcess Start(string directory, IReadOnlyList<(string Name, string Value)> environment, IReadOnlyList<string> arguments)
     {
         var start = new ProcessStartInfo("dotnet")
         {
@@ -64,7 +70,8 @@ internal sealed partial class AnalyticsProcess : IDisposable
         foreach (var argument in arguments) start.ArgumentList.Add(argument);
         // What the person who runs the tests has set for a node of theirs must not reach these.
         foreach (var name in start.Environment.Keys.Where(name => name.StartsWith("ANALYTICS__", StringComparison.Ordinal)).ToList()) start.Environment.Remove(name);
-        foreach (var name in new[] { "LOG_LEVEL", "DATA_ANALYSIS_LOG", "DATA_ANALYSIS_CONFIG", "DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS" }) start.Environment.Remove(name);
+        foreach (var name in new[] { "LOG_LEVEL", "DATA_ANALYSIS_LOG", "DATA_ANALYSIS_CONFIG", "DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS", CrashPoint.Variable }) start.Environment.Remove(name);
+        foreach (var (name, value) in environment) start.Environment[name] = value;
         return new AnalyticsProcess(new Process { StartInfo = start }, string.Join(' ', arguments));
     }
 
@@ -92,7 +99,7 @@ internal sealed partial class AnalyticsProcess : IDisposable
 
     public void Send(Signal signal)
     {
-        if (Kill(process.Id, (int)signal) != 0) throw new InvalidOperationException($"signal {signal} could not be sent: error {Marshal.GetLastPInvokeError()}");
+        if (Kill(process.Id, (int)signal) != 0) throw new InvalidOperationException($"signal {signal} could not be sent: error {Marshal.GetLastPInvokeError()}; 'analytics {arguments}' {State()}");
     }
 
     /// <summary>Waits for the end, with all of the output read; the exit code.</summary>

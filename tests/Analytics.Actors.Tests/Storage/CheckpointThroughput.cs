@@ -71,13 +71,4 @@ public sealed class CheckpointThroughput(ITestOutputHelper output, PostgreSqlSer
             OutboxRemoved = [new(destination, (number - 1) * outputs)],
         };
     }
-
-    [AttributeUsage(AttributeTargets.Method)]
-    private sealed class MeasurementFactAttribute : FactAttribute
-    {
-        public MeasurementFactAttribute()
-        {
-            if (Environment.GetEnvironmentVariable("ANALYTICS_MEASURE") != "1") Skip = "A measurement: set ANALYTICS_MEASURE=1 to run it.";
-        }
-    }
 }

@@ -39,6 +39,9 @@ public sealed class PostgreSqlServer : IDisposable
 
     public int Port { get; private set; }
 
+    /// <summary>It has been started and not stopped since.</summary>
+    public bool IsRunning => File.Exists(Path.Combine(Data, "postmaster.pid"));
+
     private string Data => Path.Combine(folder.FullName, "data");
 
     /// <summary>A connection string for a schema of this name, which is made where it is missing.</summary>
@@ -88,7 +91,7 @@ public sealed class PostgreSqlServer : IDisposable
         isDisposed = true;
         try
         {
-            if (File.Exists(Path.Combine(Data, "postmaster.pid"))) Stop("immediate");
+            if (IsRunning) Stop("immediate");
         }
         finally
         {
