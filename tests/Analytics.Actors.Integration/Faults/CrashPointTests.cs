@@ -75,8 +75,7 @@ public class CrashPointTests(PostgreSqlServer server, ITestOutputHelper output)
         Verdict verdict;
         await using (var feed = new NumberedFeed(cluster.Bootstrap, round))
         {
-            // Later rounds die later: the places are reached in other states.
-            var crashAt = $"{point}:{1 + round}";
+            var crashAt = $"{point}:{Occurrence(point, round)}";
             var node = cluster.StartNode("node-1", IsOfStart(point) ? null : crashAt);
             if (IsOfStart(point))
             {
@@ -85,7 +84,7 @@ public class CrashPointTests(PostgreSqlServer server, ITestOutputHelper output)
                 await node.EndAsync(Signal.Kill);
                 cluster.StartNode("node-1", crashAt);
             }
-            else if (point.StartsWith("handover.", StringComparison.Ordinal))
+            else if (IsOfEnd(point))
             {
                 await cluster.UploadedAsync(30, CrashLimit);
                 node.Process.Send(Signal.Terminate);
@@ -104,6 +103,17 @@ public class CrashPointTests(PostgreSqlServer server, ITestOutputHelper output)
         await verdict.JudgeStoreAsync(cluster, store);
         return verdict;
     }
+
+    // In the midst of work, where there is a midst; later rounds die later, so that the places are reached in other states.
+    private static int Occurrence(string point, int round) => point switch
+    {
+        CrashPoint.HandoverBeforeLastCheckpoint => 1,
+        CrashPoint.HandoverBeforeRelease or CrashPoint.TakeoverAfterEpoch or CrashPoint.TakeoverAfterReading => 1 + round % Cluster.Shards,
+        CrashPoint.RecoverySearching or CrashPoint.StationsLoading => 1 + round % 4,
+        _ => 5 + round * 3,
+    };
+
+    private static bool IsOfEnd(string point) => point is CrashPoint.HandoverBeforeLastCheckpoint or CrashPoint.HandoverBeforeRelease;
 
     // Reached by a node that has taken over shards with something in them.
     private static bool IsOfStart(string point) =>

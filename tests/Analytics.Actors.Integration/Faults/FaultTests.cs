@@ -47,10 +47,12 @@ public class FaultTests(PostgreSqlServer server, ITestOutputHelper output)
         await using var cluster = await Cluster.StartAsync(3, (_, node) => $"store.url={address};Application Name={node}");
         await using var feed = new NumberedFeed(cluster.Bootstrap, seed);
         foreach (var name in new[] { "node-1", "node-2", "node-3" }) cluster.StartNode(name);
+        await cluster.UploadedAsync(20, Limit);
         await cluster.SettledAsync(Limit, cluster.Nodes);
         output.WriteLine($"seed {seed}: {string.Join(", ", faults)}");
         foreach (var fault in faults)
         {
+            output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{run.Elapsed.TotalSeconds:0} s: {fault}, after {feed.Count} records"));
             await feed.MoreAsync(random.Next(5, 40));
             var victim = cluster.Nodes[random.Next(cluster.Nodes.Count)];
             var others = cluster.Nodes.Where(node => node != victim).ToList();
@@ -115,6 +117,7 @@ public class FaultTests(PostgreSqlServer server, ITestOutputHelper output)
         await using var feed = new NumberedFeed(cluster.Bootstrap, 1);
         cluster.StartNode("node-1");
         cluster.StartNode("node-2");
+        await cluster.UploadedAsync(20, Limit);
         for (var round = 0; round < count; round++)
         {
             await cluster.SettledAsync(Limit, cluster.Nodes);
@@ -133,11 +136,12 @@ public class FaultTests(PostgreSqlServer server, ITestOutputHelper output)
 
         await feed.EndAsync();
         var verdict = await Verdict.OfUploadsAsync(cluster, feed.Count);
-        var fenced = cluster.Nodes.Sum(node => node.FencedCount);
+        var fenced = cluster.Nodes.Sum(node => node.Logged("was fenced in epoch"));
+        var ended = cluster.Nodes.Sum(node => node.Logged("the store did not take a checkpoint") + node.Logged("the outcome of a commit is unknown"));
         foreach (var node in cluster.Nodes) (await node.EndAsync(Signal.Terminate)).ShouldBe(0, cluster.State());
         await using (var store = new PostgreSqlCheckpointStore(PostgreSqlAddress.Parse(address))) await verdict.JudgeStoreAsync(cluster, store);
         var commits = await audit.ReadAsync();
-        output.WriteLine($"{count} owners frozen and thawed in {run.Elapsed.TotalSeconds:0} s: {commits}; {fenced} checkpoints of thawed owners were refused");
+        output.WriteLine($"{count} owners frozen and thawed in {run.Elapsed.TotalSeconds:0} s: {commits}; of what thawed owners tried to commit {fenced} checkpoints were fenced, {ended} transactions had been ended by the database");
         output.WriteLine($"until the other ran all shards: {Describe(takeovers)}; from the thaw until it had shards again: {Describe(rejoins)}");
         output.WriteLine($"{verdict}");
         verdict.Wrong.ShouldBe("");

@@ -20,6 +20,9 @@ internal sealed class NumberedFeed : IAsyncDisposable
     private readonly PartitionProducer producer;
     private readonly CancellationTokenSource stop = new();
     private readonly Task running;
+
+    // Partitions whose record the broker has not acknowledged yet.
+    private readonly HashSet<int> waiting = [];
     private int acknowledged;
     private int numbers;
 
@@ -36,21 +39,27 @@ internal sealed class NumberedFeed : IAsyncDisposable
     public Task MoreAsync(int records)
     {
         var target = Count + records;
-        return Wait.UntilAsync(() => Count >= target, Limit, () => $"{target} records are sent, {Count} are");
+        return Wait.UntilAsync(() => Count >= target, Limit, () => $"{target} records are sent, {Count} are; {State()}");
     }
 
     /// <summary>Ends the flow; everything sent is acknowledged then.</summary>
     public async Task EndAsync()
     {
         await stop.CancelAsync();
-        await running.WaitAsync(Limit);
+        await Wait.UntilAsync(() => running.IsCompleted, Limit, () => $"the feed ends; {State()}");
+        await running;
     }
 
+    /// <summary>Does not wait for what is under way: a test that failed may have left a broker down.</summary>
     public async ValueTask DisposeAsync()
     {
-        await EndAsync();
+        await stop.CancelAsync();
         producer.Dispose();
-        stop.Dispose();
+    }
+
+    private string State()
+    {
+        lock (waiting) return $"records of partitions {string.Join(", ", waiting.Order())} are under way";
     }
 
     private async Task RunAsync(int partition, Random random)
@@ -64,8 +73,10 @@ internal sealed class NumberedFeed : IAsyncDisposable
                 var items = stations.Select(station => string.Create(
                     CultureInfo.InvariantCulture, $$"""{"stationId":"station-{{partition}}-{{station}}","n":{{Interlocked.Increment(ref numbers)}}}"""));
                 var value = Encoding.UTF8.GetBytes($"[{string.Join(',', items)}]");
+                lock (waiting) waiting.Add(partition);
                 // The same again, never the next, until it is known to be in the log.
                 while (!await SendAsync(new TopicPartition(Cluster.Feed, partition), value)) await timer.WaitForNextTickAsync();
+                lock (waiting) waiting.Remove(partition);
                 Interlocked.Increment(ref acknowledged);
             }
         }

@@ -139,8 +139,8 @@ internal sealed partial class Cluster : IAsyncDisposable
         public string Name => name;
         public AnalyticsProcess Process => process ?? throw new InvalidOperationException($"{name} was not started");
 
-        /// <summary>Checkpoints that this node could not commit because another had taken the shard over, by its own log.</summary>
-        public int FencedCount => Process.Output.Split('\n').Count(line => line.Contains("was fenced in epoch", StringComparison.Ordinal));
+        /// <summary>How many lines of its log hold this.</summary>
+        public int Logged(string text) => Process.Output.Split('\n').Count(line => line.Contains(text, StringComparison.Ordinal));
 
         public void Runs(AnalyticsProcess started)
         {
