@@ -111,3 +111,28 @@ public readonly record struct Origin(string Store, ShardId Shard, int Partition,
         return true;
     }
 }
+
+/// <summary>A dead letter: the shard that wrote it, and its number there, from 1 on. Printed as people type it: 3-17.</summary>
+public readonly record struct DeadLetterId(ShardId Shard, long Number) : IComparable<DeadLetterId>
+{
+    public int CompareTo(DeadLetterId other)
+    {
+        var byShard = Shard.CompareTo(other.Shard);
+        return byShard != 0 ? byShard : Number.CompareTo(other.Number);
+    }
+
+    public override string ToString() => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{Shard.Value}-{Number}");
+
+    /// <summary>Reads the text form; false where the text is not one.</summary>
+    public static bool TryParse(string? text, out DeadLetterId id)
+    {
+        id = default;
+        var invariant = System.Globalization.CultureInfo.InvariantCulture;
+        const System.Globalization.NumberStyles digits = System.Globalization.NumberStyles.None;
+        if (text?.Split('-') is not [var shard, var number]
+            || !int.TryParse(shard, digits, invariant, out var shardValue)
+            || !long.TryParse(number, digits, invariant, out var numberValue)) return false;
+        id = new DeadLetterId(new ShardId(shardValue), numberValue);
+        return true;
+    }
+}

@@ -174,6 +174,65 @@ internal static class Migrations
                     rule  text NOT NULL
                 )
                 """),
+        new(3, "dead letters",
+            // The bytes stand last, so that a list does not read through them.
+            Sqlite: """
+                CREATE TABLE dead_letter (
+                    shard                INTEGER NOT NULL,
+                    number               INTEGER NOT NULL,
+                    topic                TEXT    NOT NULL,
+                    partition            INTEGER NOT NULL,
+                    incarnation          INTEGER NOT NULL,
+                    record_offset        INTEGER NOT NULL,
+                    item_index           INTEGER NOT NULL,
+                    station              TEXT    NOT NULL,
+                    reason               TEXT    NOT NULL,
+                    detail               TEXT    NOT NULL,
+                    form                 INTEGER NOT NULL,
+                    record_timestamp_ms  INTEGER NOT NULL,
+                    time_ms              INTEGER NOT NULL,
+                    length               INTEGER NOT NULL,
+                    checksum             INTEGER NOT NULL,
+                    replay_of_shard      INTEGER,
+                    replay_of_number     INTEGER,
+                    state                INTEGER NOT NULL,
+                    changed_by           TEXT    NOT NULL,
+                    changed_ms           INTEGER NOT NULL,
+                    bytes                BLOB    NOT NULL,
+                    PRIMARY KEY (shard, number)
+                ) STRICT;
+
+                CREATE INDEX dead_letter_time ON dead_letter (time_ms, shard, number);
+                """,
+            // Station and detail are bytes because a station id, and what a detail quotes, may contain U+0000.
+            PostgreSql: """
+                CREATE TABLE dead_letter (
+                    shard                integer  NOT NULL,
+                    number               bigint   NOT NULL,
+                    topic                text     NOT NULL COLLATE "C",
+                    partition            integer  NOT NULL,
+                    incarnation          integer  NOT NULL,
+                    record_offset        bigint   NOT NULL,
+                    item_index           integer  NOT NULL,
+                    station              bytea    NOT NULL,
+                    reason               text     NOT NULL COLLATE "C",
+                    detail               bytea    NOT NULL,
+                    form                 smallint NOT NULL,
+                    record_timestamp_ms  bigint   NOT NULL,
+                    time_ms              bigint   NOT NULL,
+                    length               bigint   NOT NULL,
+                    checksum             bigint   NOT NULL,
+                    replay_of_shard      integer,
+                    replay_of_number     bigint,
+                    state                smallint NOT NULL,
+                    changed_by           text     NOT NULL,
+                    changed_ms           bigint   NOT NULL,
+                    bytes                bytea    NOT NULL,
+                    PRIMARY KEY (shard, number)
+                );
+
+                CREATE INDEX dead_letter_time ON dead_letter (time_ms, shard, number);
+                """),
         new(4, "positions",
             // The committed position of a source partition with the record before it, as a shard's positions have them.
             Sqlite: """

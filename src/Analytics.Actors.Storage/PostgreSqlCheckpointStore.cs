@@ -102,6 +102,25 @@ public sealed class PostgreSqlCheckpointStore : ICheckpointStore, IStoreAdminist
         return await WriteRepeatable(connection => PostgreSqlSources.PinRulesAsync(connection, rules), cancellation).ConfigureAwait(false);
     }
 
+    public async ValueTask<IReadOnlyList<StoredDeadLetter>> ListDeadLettersAsync(DeadLetterFilter filter, DeadLetterId? after, int limit, CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await Use(others, connection => PostgreSqlDeadLetters.ListAsync(connection, filter, after, limit), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<StoredDeadLetter>> ReadDeadLettersAsync(ShardId shard, DeadLetterFilter filter, long above, int limit, CancellationToken cancellation)
+    {
+        RequireShard(shard);
+        return await Use(others, connection => PostgreSqlDeadLetters.ReadAsync(connection, shard, filter, above, limit), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<string> OwnerAsync(ShardId shard, CancellationToken cancellation)
+    {
+        RequireShard(shard);
+        return (await Use(others, connection => connection.QueryAsync("SELECT owner FROM shard WHERE shard = $1", row => row.GetString(0), shard.Value), cancellation)
+            .ConfigureAwait(false)).Single();
+    }
+
     public async ValueTask<StoreDescription> DescribeAsync(CancellationToken cancellation) =>
         await Use(others, connection => PostgreSqlAdministration.DescribeAsync(connection, address.ToString()), cancellation).ConfigureAwait(false);
 

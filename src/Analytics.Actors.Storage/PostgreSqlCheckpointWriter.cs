@@ -60,6 +60,8 @@ internal static class PostgreSqlCheckpointWriter
         // Removal comes first, so that an entry of this checkpoint can never be taken for one that is acknowledged.
         AddRemovals(batch, checkpoints);
         AddOutbox(batch, checkpoints);
+        foreach (var letters in Parts(checkpoints.SelectMany(checkpoint => checkpoint.LettersAdded), letter => letter.Bytes.Length)) PostgreSqlDeadLetters.Add(batch, letters);
+        foreach (var checkpoint in checkpoints) PostgreSqlDeadLetters.Change(batch, checkpoint);
         if (batch.BatchCommands.Count == 0) return;
         try
         {
@@ -68,6 +70,12 @@ internal static class PostgreSqlCheckpointWriter
         catch (PostgresException failure) when (failure is { SqlState: PostgresErrorCodes.UniqueViolation, TableName: "outbox" })
         {
             throw new InvalidOperationException($"{Repeated(checkpoints, failure)} was given to a second outbox entry.", failure);
+        }
+        catch (PostgresException failure) when (failure is { SqlState: PostgresErrorCodes.UniqueViolation, TableName: "dead_letter" })
+        {
+            var repeated = checkpoints.SelectMany(checkpoint => checkpoint.LettersAdded)
+                .FirstOrDefault(letter => failure.Detail?.Contains($"=({letter.Id!.Value.Shard}, {letter.Id.Value.Number})", StringComparison.Ordinal) == true);
+            throw new InvalidOperationException($"The id {repeated?.Id} was given to a second dead letter.", failure);
         }
     }
 

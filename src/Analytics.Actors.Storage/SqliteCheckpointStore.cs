@@ -126,6 +126,26 @@ public sealed class SqliteCheckpointStore : ICheckpointStore, IStoreAdministrati
             cancellation).ConfigureAwait(false);
     }
 
+    public async ValueTask<IReadOnlyList<StoredDeadLetter>> ListDeadLettersAsync(DeadLetterFilter filter, DeadLetterId? after, int limit, CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await Read(session => SqliteDeadLetters.List(session, filter, after, limit), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<StoredDeadLetter>> ReadDeadLettersAsync(ShardId shard, DeadLetterFilter filter, long above, int limit, CancellationToken cancellation)
+    {
+        RequireShard(shard);
+        return await Read(session => SqliteDeadLetters.Read(session, shard, filter, above, limit), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<string> OwnerAsync(ShardId shard, CancellationToken cancellation)
+    {
+        RequireShard(shard);
+        return await Read(
+            session => session.Prepare("SELECT owner FROM shard WHERE shard = ?1").Bind(1, shard.Value).Read(row => row.Text(0)).Single(),
+            cancellation).ConfigureAwait(false);
+    }
+
     public async ValueTask<StoreDescription> DescribeAsync(CancellationToken cancellation)
     {
         RequireFile();

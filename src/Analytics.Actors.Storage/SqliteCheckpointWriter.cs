@@ -20,6 +20,7 @@ internal static class SqliteCheckpointWriter
         // Removal comes first, so that an entry of this checkpoint can never be taken for one that is acknowledged.
         RemoveFromOutbox(session, checkpoint);
         AddToOutbox(session, checkpoint);
+        SqliteDeadLetters.Write(session, checkpoint);
         return CheckpointOutcome.Committed;
     }
 

@@ -31,8 +31,16 @@ internal sealed class SqliteStatement : IDisposable
         return this;
     }
 
-    public SqliteStatement Bind(int index, string value)
+    public SqliteStatement Bind(int index, long? value)
     {
+        if (value is { } known) return Bind(index, known);
+        Check(raw.sqlite3_bind_null(statement, index));
+        return this;
+    }
+
+    public SqliteStatement Bind(int index, string? value)
+    {
+        if (value is null) return Bind(index, (byte[]?)null);
         const int OnStack = 512;
         if (value.Length == 0)
         {
@@ -91,13 +99,14 @@ internal sealed class SqliteStatement : IDisposable
 
     public long Integer(int column) => raw.sqlite3_column_int64(statement, column);
 
+    public bool IsNull(int column) => raw.sqlite3_column_type(statement, column) == raw.SQLITE_NULL;
+
     /// <summary>Read by length and not up to the first zero byte: an id may hold U+0000.</summary>
     public string Text(int column) => Utf8.GetString(raw.sqlite3_column_blob(statement, column));
 
     public byte[] Blob(int column) => raw.sqlite3_column_blob(statement, column).ToArray();
 
-    public byte[]? BlobOrNull(int column) =>
-        raw.sqlite3_column_type(statement, column) == raw.SQLITE_NULL ? null : Blob(column);
+    public byte[]? BlobOrNull(int column) => IsNull(column) ? null : Blob(column);
 
     public void Dispose() => statement.Dispose();
 

@@ -336,10 +336,8 @@ public sealed class BatchRegister(ShardSettings settings, ShardOutputs outputs, 
         LateAnswers++;
         outputs.Raise(new AnswerLate(outputs.Shard, answer.Module, answer.BatchId, answer.Station));
         if (answer.Outcome != Outcome.Result) return;
-        var bytes = answer.Result.Memory;
-        outputs.Reject(source, answer.Offset, 0, answer.Station,
-            new Rejection("late-answer", $"{answer.Module} answered when its batch {answer.BatchId} was over and no longer kept"),
-            bytes, bytes.Length, Checksum.Of(bytes.Span), nowMs);
+        var reason = new Rejection("late-answer", $"{answer.Module} answered when its batch {answer.BatchId} was over and no longer kept");
+        outputs.Reject(DeadLetter.Of(source, answer.Offset, 0, answer.Station, reason, answer.Result.Memory, nowMs));
     }
 
     private WindowClock ClockOf(Batch batch) => ClockOf(batch.Key.Module, batch.Opening.Source.Topic);

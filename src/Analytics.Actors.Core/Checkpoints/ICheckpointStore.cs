@@ -1,4 +1,5 @@
 using Analytics.Actors.Core.Positions;
+using Analytics.Actors.Core.Records;
 
 namespace Analytics.Actors.Core.Checkpoints;
 
@@ -6,7 +7,7 @@ namespace Analytics.Actors.Core.Checkpoints;
 /// Where state survives. One implementation per database, one conformance suite for all. Every method may fail with
 /// <see cref="StoreUnavailableException"/>: then nothing was done. Nothing here retries; the node decides.
 /// </summary>
-public interface ICheckpointStore : IAsyncDisposable
+public interface ICheckpointStore : IDeadLetterStore, IAsyncDisposable
 {
     /// <summary>
     /// Creates or migrates the schema, and pins what must not change: on first use it records the shard count and a
@@ -148,6 +149,15 @@ public sealed record ShardCheckpoint
     public required IReadOnlyList<MarkState> Marks { get; init; }
     public required IReadOnlyList<OutboxEntry> OutboxAdded { get; init; }
     public required IReadOnlyList<OutboxAcknowledgement> OutboxRemoved { get; init; }
+
+    /// <summary>New dead letters, under numbers that the shard never used before; all are open.</summary>
+    public IReadOnlyList<DeadLetter> LettersAdded { get; init; } = [];
+
+    /// <summary>Dead letters that were replayed or discarded. One that is not stored any more is passed over.</summary>
+    public IReadOnlyList<DeadLetterChange> LettersChanged { get; init; } = [];
+
+    /// <summary>What is deleted after that, the new ones included; null: nothing.</summary>
+    public DeadLetterExpiry? LettersExpired { get; init; }
 
     /// <summary>The owner's last checkpoint before an orderly release: the next owner need not be careful.</summary>
     public bool Release { get; init; }

@@ -39,7 +39,7 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
     public ValueTask<RecoveredShard> TakeOverAsync(ShardId shard, string owner, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
-        lock (gate) return ValueTask.FromResult(Find(shard).TakeOver(shard));
+        lock (gate) return ValueTask.FromResult(Find(shard).TakeOver(shard, owner));
     }
 
     public ValueTask<IReadOnlyList<CheckpointOutcome>> CommitAsync(IReadOnlyList<ShardCheckpoint> checkpoints, CancellationToken cancellation)
@@ -100,6 +100,43 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
         }
     }
 
+    public ValueTask<IReadOnlyList<StoredDeadLetter>> ListDeadLettersAsync(DeadLetterFilter filter, DeadLetterId? after, int limit, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        lock (gate)
+        {
+            RequireOpen();
+            var all = shards.SelectMany(shard => shard.Letters.Values);
+            if (after is { } last)
+            {
+                var from = Find(last.Shard).Letters.GetValueOrDefault(last.Number);
+                all = from is null ? [] : all.Where(letter => (letter.Letter.TimeMs, letter.Id).CompareTo((from.Letter.TimeMs, from.Id)) < 0);
+            }
+
+            return ValueTask.FromResult<IReadOnlyList<StoredDeadLetter>>(
+            [
+                .. all.Where(filter.Matches).OrderByDescending(letter => (letter.Letter.TimeMs, letter.Id)).Take(limit)
+                    .Select(letter => letter with { Letter = letter.Letter with { Bytes = default } }),
+            ]);
+        }
+    }
+
+    public ValueTask<IReadOnlyList<StoredDeadLetter>> ReadDeadLettersAsync(ShardId shard, DeadLetterFilter filter, long above, int limit, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        lock (gate)
+        {
+            return ValueTask.FromResult<IReadOnlyList<StoredDeadLetter>>(
+                [.. Find(shard).Letters.Values.Where(letter => letter.Id.Number > above && filter.Matches(letter)).Take(limit).Select(Copied)]);
+        }
+    }
+
+    public ValueTask<string> OwnerAsync(ShardId shard, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        lock (gate) return ValueTask.FromResult(Find(shard).Owner);
+    }
+
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
     private void RequireOpen()
@@ -117,6 +154,8 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
 
     private static byte[] Copy(byte[] bytes) => [.. bytes];
 
+    private static StoredDeadLetter Copied(StoredDeadLetter stored) => stored with { Letter = stored.Letter with { Bytes = stored.Letter.Bytes.ToArray() } };
+
     /// <summary>The rows of one shard.</summary>
     private sealed class Shard
     {
@@ -129,8 +168,12 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
         private bool released = true;
         private byte[] state = [];
 
-        public RecoveredShard TakeOver(ShardId shard)
+        public SortedDictionary<long, StoredDeadLetter> Letters { get; } = [];
+        public string Owner { get; private set; } = "";
+
+        public RecoveredShard TakeOver(ShardId shard, string owner)
         {
+            Owner = owner;
             var releasedInOrder = released;
             epoch++;
             released = false;
@@ -162,6 +205,9 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
                 if (stored || !added.Add((entry.Destination, entry.Sequence)))
                     throw new InvalidOperationException($"Shard {checkpoint.Shard} gave the sequence {entry.Sequence} of {entry.Destination} to a second outbox entry.");
             }
+
+            foreach (var letter in checkpoint.LettersAdded)
+                if (Letters.ContainsKey(letter.Id!.Value.Number)) throw new InvalidOperationException($"Shard {checkpoint.Shard} gave the id {letter.Id} to a second dead letter.");
         }
 
         public CheckpointOutcome Commit(ShardCheckpoint checkpoint)
@@ -183,7 +229,21 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
                 if (!outbox.TryGetValue(entry.Destination, out var entries)) outbox.Add(entry.Destination, entries = []);
                 entries.Add(entry.Sequence, Copied(entry));
             }
+            WriteLetters(checkpoint);
             return CheckpointOutcome.Committed;
+        }
+
+        private void WriteLetters(ShardCheckpoint checkpoint)
+        {
+            foreach (var letter in checkpoint.LettersAdded) Letters.Add(letter.Id!.Value.Number, MemoryCheckpointStore.Copied(new StoredDeadLetter(letter, DeadLetterState.Open, "", 0)));
+            foreach (var change in checkpoint.LettersChanged)
+            {
+                if (Letters.TryGetValue(change.Number, out var stored)) Letters[change.Number] = stored with { State = change.State, ChangedBy = change.By, ChangedMs = change.TimeMs };
+            }
+
+            if (checkpoint.LettersExpired is not { } expired) return;
+            foreach (var number in Letters.Keys.TakeWhile(number => number < expired.BelowNumber).Take(expired.Most).ToList()) Letters.Remove(number);
+            foreach (var number in Letters.Where(letter => letter.Value.Letter.TimeMs < expired.BeforeMs).Take(expired.Most).Select(letter => letter.Key).ToList()) Letters.Remove(number);
         }
 
         public List<EntityState> ReadEntities(EntityKind kind, IReadOnlyList<string>? keys)

@@ -139,6 +139,7 @@ public sealed class NodeCore(NodeSettings settings)
                 isStopping = true;
                 Revoke(slots.Keys.ToList(), nowMs, effects);
                 break;
+            case DeadLettersOrdered ordered: CloseLetters(ordered, nowMs); break;
             case TimePassed: PassTime(nowMs, effects); break;
             default: throw new ArgumentOutOfRangeException(nameof(message), message, "not a message of a node");
         }
@@ -274,6 +275,12 @@ public sealed class NodeCore(NodeSettings settings)
     private void Sent(OutputsSent sent)
     {
         if (Find(sent.Shard) is { } shard && shard.Epoch == sent.Epoch) shard.Outputs.Outbox.Acknowledged(sent.Destination, sent.UpToSequence);
+    }
+
+    private void CloseLetters(DeadLettersOrdered ordered, long nowMs)
+    {
+        if (!slots.TryGetValue(ordered.Shard, out var slot) || slot.Phase != ShardPhase.Running || slot.Shard!.Epoch != ordered.Epoch) return;
+        slot.Shard.CloseLetters(ordered.Letters, ordered.State, ordered.By, nowMs);
     }
 
     private void PassTime(long nowMs, List<NodeEffect> effects)

@@ -1,4 +1,5 @@
 using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Records;
 using Analytics.Actors.Core.Shards;
 using Analytics.Actors.Core.Stations;
 
@@ -65,6 +66,13 @@ public sealed record CommitUnknown(string Reason) : NodeMessage;
 
 /// <summary>The broker has all entries of a destination up to and including this sequence.</summary>
 public sealed record OutputsSent(ShardId Shard, Epoch Epoch, TopicPartition Destination, long UpToSequence) : NodeMessage;
+
+/// <summary>
+/// Somebody orders that dead letters of a shard be replayed or discarded. They were read from the store after the shard
+/// was seen to run in this epoch; in any other the order is void, because they may have been closed since.
+/// </summary>
+/// <param name="By">Who ordered it.</param>
+public sealed record DeadLettersOrdered(ShardId Shard, Epoch Epoch, IReadOnlyList<DeadLetter> Letters, DeadLetterState State, string By) : NodeMessage;
 
 /// <summary>Time has passed.</summary>
 public sealed record TimePassed : NodeMessage;

@@ -55,7 +55,7 @@ internal sealed class PartCollector(EnvelopePlan plan, ReadOnlyMemory<byte> reco
         if (plan.Order is not null)
         {
             for (var i = 0; i < parts.Count; i++)
-                if (parts[i].Items.Count > 1) parts[i] = parts[i] with { Items = InOrder(plan.Order, parts[i].Items) };
+                if (parts[i].Items.Count > 1) parts[i] = InOrder(plan.Order, parts[i]);
         }
 
         return new SplitRecord(false, parts, rejected ?? (IReadOnlyList<RejectedItem>)[]);
@@ -65,7 +65,7 @@ internal sealed class PartCollector(EnvelopePlan plan, ReadOnlyMemory<byte> reco
     {
         if (parts.Count > 0 && station.SequenceEqual(parts[^1].Station))
         {
-            ((List<ReadOnlyMemory<byte>>)parts[^1].Items).Add(item);
+            Append(parts.Count - 1, index, item);
             return;
         }
 
@@ -79,7 +79,7 @@ internal sealed class PartCollector(EnvelopePlan plan, ReadOnlyMemory<byte> reco
 
             if (byStation.GetAlternateLookup<ReadOnlySpan<char>>().TryGetValue(station, out var at))
             {
-                ((List<ReadOnlyMemory<byte>>)parts[at].Items).Add(item);
+                Append(at, index, item);
                 return;
             }
         }
@@ -89,9 +89,27 @@ internal sealed class PartCollector(EnvelopePlan plan, ReadOnlyMemory<byte> reco
         parts.Add(new StationPart(name, index, 0, new List<ReadOnlyMemory<byte>>(1) { item }));
     }
 
+    // Indexes are written down only where the items of a station stand apart in the record, which few do.
+    private void Append(int at, int index, ReadOnlyMemory<byte> item)
+    {
+        var part = parts[at];
+        var items = (List<ReadOnlyMemory<byte>>)part.Items;
+        if (part.ItemIndexes is List<int> known) known.Add(index);
+        else if (index != part.Index + items.Count) parts[at] = part with { ItemIndexes = new List<int>([.. Enumerable.Range(part.Index, items.Count), index]) };
+        items.Add(item);
+    }
+
     /// <summary>Oldest first by the order member, an item without a readable time before all; else as the record has them.</summary>
-    private static List<ReadOnlyMemory<byte>> InOrder(MemberLocator order, IReadOnlyList<ReadOnlyMemory<byte>> items) =>
-        items.OrderBy(item => TimeOf(order, item.Span)).ToList();
+    private static StationPart InOrder(MemberLocator order, StationPart part)
+    {
+        var places = Enumerable.Range(0, part.Items.Count).OrderBy(place => TimeOf(order, part.Items[place].Span)).ToList();
+        var indexes = places.ConvertAll(place => part.ItemIndexes.Count > 0 ? part.ItemIndexes[place] : part.Index + place);
+        return part with
+        {
+            Items = places.ConvertAll(place => part.Items[place]),
+            ItemIndexes = indexes.SequenceEqual(Enumerable.Range(part.Index, indexes.Count)) ? [] : indexes,
+        };
+    }
 
     private static long TimeOf(MemberLocator order, ReadOnlySpan<byte> item)
     {

@@ -36,8 +36,15 @@ public static class RecordSplitter
         }
     }
 
+    /// <summary>Splits one item of a record, as it stands in the topic's envelope: like a record that has no envelope around it.</summary>
+    public static SplitRecord SplitItem(TopicConfiguration topic, ReadOnlyMemory<byte> item)
+    {
+        var split = Split(topic with { Envelope = [new EnvelopeForm(EnvelopeKind.Object)], Scope = TopicScope.Station }, item);
+        return split with { Rejected = [.. split.Rejected.Select(rejected => rejected with { Form = RejectedForm.Item })] };
+    }
+
     internal static SplitRecord RejectWhole(EnvelopePlan plan, ReadOnlyMemory<byte> value, string code, string detail) =>
-        new(plan.IsGlobal, [], [new RejectedItem(0, new Rejection(code, detail), value)]);
+        new(plan.IsGlobal, [], [new RejectedItem(0, new Rejection(code, detail), value, RejectedForm.Record)]);
 
     private static ReadOnlyMemory<byte> WithoutByteOrderMark(ReadOnlyMemory<byte> value) =>
         value.Span.StartsWith("\uFEFF"u8) ? value[3..] : value;

@@ -13,10 +13,15 @@ public readonly record struct Rejection(string Code, string Detail)
 /// <param name="Index">Index in the record of the part's first item.</param>
 /// <param name="Ordinal">Ordinal of the station inside that item (0 unless an item names several).</param>
 /// <param name="Items">The items' bytes: slices of the record, each one JSON value.</param>
-public sealed record StationPart(string Station, int Index, int Ordinal, IReadOnlyList<ReadOnlyMemory<byte>> Items);
+public sealed record StationPart(string Station, int Index, int Ordinal, IReadOnlyList<ReadOnlyMemory<byte>> Items)
+{
+    /// <summary>Each item's index in the record, where they do not simply count on from <see cref="Index"/>; else empty.</summary>
+    public IReadOnlyList<int> ItemIndexes { get; init; } = [];
+}
 
 /// <summary>An item that cannot be used. Index is its place in the record, or 0 where the whole record is rejected.</summary>
-public sealed record RejectedItem(int Index, Rejection Reason, ReadOnlyMemory<byte> Bytes);
+/// <param name="Form">What the bytes are.</param>
+public sealed record RejectedItem(int Index, Rejection Reason, ReadOnlyMemory<byte> Bytes, RejectedForm Form = RejectedForm.Item);
 
 /// <summary>
 /// A record taken apart: parts ordered by <see cref="StationPart.Index"/> (one per station), rejections ordered likewise.

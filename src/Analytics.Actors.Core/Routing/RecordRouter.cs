@@ -36,23 +36,69 @@ public sealed class RecordRouter
 
     public RoutedRecord Route(in SourceRecord record, int incarnation)
     {
-        if (!settings.Pipeline.Topics.TryGetValue(record.Partition.Topic, out var topic))
-        {
-            var unknown = new Rejection("unknown-topic", "the pipeline does not declare this topic");
-            return RouteRejected(record, incarnation, [new RejectedItem(0, unknown, record.Value)]);
-        }
-
-        var split = RecordSplitter.Split(topic, record.Value);
-        if (split.IsGlobal && split.Parts.Count > 0) return RouteGlobal(record, incarnation, split);
-        return RouteStations(record, incarnation, topic, split);
+        var source = new Source(record, incarnation, null);
+        if (record.Partition.Topic == settings.ReplayTopic) return RouteReplay(source);
+        if (!settings.Pipeline.Topics.TryGetValue(record.Partition.Topic, out var topic)) return RouteUnknown(source, RejectedForm.Record);
+        return RouteSplit(source, topic, RecordSplitter.Split(topic, record.Value));
     }
 
-    private RoutedRecord RouteGlobal(in SourceRecord record, int incarnation, SplitRecord split)
+    // A replay is a record of the letter's topic under the replay's own identity. Where the letter holds one item, that is
+    // all that the record has; an item whose station is known goes there (one of our own outputs does not name it itself).
+    private RoutedRecord RouteReplay(in Source source)
+    {
+        if (ReadReplay(source.Record, out var wrong) is not { } replayed)
+        {
+            return RouteStations(source, null, new SplitRecord(false, [], [new RejectedItem(0, new Rejection("bad-replay", wrong), source.Record.Value, RejectedForm.Record)]));
+        }
+
+        var from = replayed.From;
+        var value = replayed.Value.Memory;
+        var record = new Source(source.Record with { TimestampMs = replayed.TimestampMs, Value = value }, source.Incarnation, from);
+        if (!settings.Pipeline.Topics.TryGetValue(from.Topic, out var topic)) return RouteUnknown(record, from.Item ? RejectedForm.Item : RejectedForm.Record);
+        if (!from.Item) return RouteSplit(record, topic, RecordSplitter.Split(topic, value));
+        return RouteSplit(record, topic, replayed.Station.Length > 0
+            ? new SplitRecord(false, [new StationPart(replayed.Station, 0, 0, [value])], [])
+            : RecordSplitter.SplitItem(topic, value));
+    }
+
+    private ReplayedRecord? ReadReplay(in SourceRecord record, out string wrong)
+    {
+        wrong = "";
+        if (!Origin.TryParse(record.Origin, out var origin) || origin.Store != settings.StoreId)
+        {
+            wrong = $"it is of another store: origin '{record.Origin}', this store is '{settings.StoreId}'";
+            return null;
+        }
+
+        try
+        {
+            var replayed = ReplayedRecord.Parser.ParseFrom(record.Value.Span);
+            if (replayed.From is not null) return replayed;
+            wrong = "it does not say which dead letter it is of";
+        }
+        catch (InvalidProtocolBufferException failure)
+        {
+            wrong = failure.Message;
+        }
+
+        return null;
+    }
+
+    private RoutedRecord RouteSplit(in Source source, TopicConfiguration topic, SplitRecord split) =>
+        split.IsGlobal && split.Parts.Count > 0 ? RouteGlobal(source, split) : RouteStations(source, topic, split);
+
+    private RoutedRecord RouteUnknown(in Source source, RejectedForm form)
+    {
+        var unknown = new Rejection("unknown-topic", "the pipeline does not declare this topic");
+        return RouteStations(source, null, new SplitRecord(false, [], [new RejectedItem(0, unknown, source.Record.Value, form)]));
+    }
+
+    private RoutedRecord RouteGlobal(in Source source, SplitRecord split)
     {
         var parts = new (int, RecordParts)[settings.ShardCount];
         for (var shard = 0; shard < parts.Length; shard++)
         {
-            var message = Begin(record, incarnation);
+            var message = Begin(source);
             message.Global = true;
             foreach (var part in split.Parts) message.Parts.Add(ToMessage(part));
             parts[shard] = (shard, message);
@@ -61,14 +107,11 @@ public sealed class RecordRouter
         return new RoutedRecord(parts, []);
     }
 
-    private RoutedRecord RouteRejected(in SourceRecord record, int incarnation, IReadOnlyList<RejectedItem> rejected) =>
-        RouteStations(record, incarnation, null, new SplitRecord(false, [], rejected));
-
-    private RoutedRecord RouteStations(in SourceRecord record, int incarnation, TopicConfiguration? topic, SplitRecord split)
+    private RoutedRecord RouteStations(in Source source, TopicConfiguration? topic, SplitRecord split)
     {
         if (split.Parts.Count == 0 && split.Rejected.Count == 0) return new RoutedRecord([], []);
         var byShard = new SortedDictionary<int, RecordParts>();
-        var batches = topic is not null && split.Parts.Count > 0 ? batching[topic.Name].Begin(record, incarnation) : null;
+        var batches = topic is not null && split.Parts.Count > 0 ? batching[topic.Name].Begin(source.Record, source.Incarnation) : null;
 
         // Parts and rejections are both in order of index: merged, each shard sees rising places.
         var rejections = split.Rejected;
@@ -77,7 +120,7 @@ public sealed class RecordRouter
         {
             for (; nextRejection < rejections.Count && rejections[nextRejection].Index < part.Index; nextRejection++)
             {
-                AddRejected(record, incarnation, rejections[nextRejection], byShard);
+                AddRejected(source, rejections[nextRejection], byShard);
             }
 
             var bytes = 0L;
@@ -85,26 +128,26 @@ public sealed class RecordRouter
             if (bytes > settings.RecordBytesMax - 4096)
             {
                 var tooLarge = new Rejection("too-large", $"the part has {bytes} bytes; at most {settings.RecordBytesMax - 4096} can be sent (maxRecordBytes)");
-                AddRejected(record, incarnation, new RejectedItem(part.Index, tooLarge, part.Items[0]), byShard);
+                AddRejected(source, new RejectedItem(part.Index, tooLarge, part.Items[0]), byShard);
                 continue;
             }
 
-            var message = PartsFor(record, incarnation, ShardOf(part.Station), byShard);
+            var message = PartsFor(source, ShardOf(part.Station), byShard);
             var announced = ToMessage(part);
             batches?.Add(part, announced, message);
             message.Parts.Add(announced);
         }
 
-        for (; nextRejection < rejections.Count; nextRejection++) AddRejected(record, incarnation, rejections[nextRejection], byShard);
+        for (; nextRejection < rejections.Count; nextRejection++) AddRejected(source, rejections[nextRejection], byShard);
         return new RoutedRecord(byShard.Select(pair => (pair.Key, pair.Value)).ToList(), batches?.Manifests ?? []);
     }
 
     // A rejection goes to one fixed shard, whose mark and outbox make its dead letter appear once.
-    private void AddRejected(in SourceRecord record, int incarnation, RejectedItem rejected, SortedDictionary<int, RecordParts> byShard)
+    private void AddRejected(in Source source, RejectedItem rejected, SortedDictionary<int, RecordParts> byShard)
     {
-        var shard = Murmur2.Partition($"{record.Partition.Topic}:{record.Partition.Partition}", settings.ShardCount);
+        var shard = Murmur2.Partition($"{source.Record.Partition.Topic}:{source.Record.Partition.Partition}", settings.ShardCount);
         var kept = rejected.Bytes.Length <= DeadLetter.KeptBytesMax ? rejected.Bytes : rejected.Bytes[..DeadLetter.KeptBytesMax];
-        PartsFor(record, incarnation, shard, byShard).Parts.Add(new Part
+        PartsFor(source, shard, byShard).Parts.Add(new Part
         {
             Index = rejected.Index,
             Rejected = new RejectedPart
@@ -114,30 +157,36 @@ public sealed class RecordRouter
                 Bytes = UnsafeByteOperations.UnsafeWrap(kept),
                 Length = rejected.Bytes.Length,
                 Checksum = Checksum.Of(rejected.Bytes.Span),
+                Form = (int)rejected.Form,
             },
         });
     }
 
-    private static RecordParts PartsFor(in SourceRecord record, int incarnation, int shard, SortedDictionary<int, RecordParts> byShard)
+    private static RecordParts PartsFor(in Source source, int shard, SortedDictionary<int, RecordParts> byShard)
     {
-        if (!byShard.TryGetValue(shard, out var parts)) byShard.Add(shard, parts = Begin(record, incarnation));
+        if (!byShard.TryGetValue(shard, out var parts)) byShard.Add(shard, parts = Begin(source));
         return parts;
     }
 
-    private static RecordParts Begin(in SourceRecord record, int incarnation) => new()
+    private static RecordParts Begin(in Source source) => new()
     {
-        Topic = record.Partition.Topic,
-        Incarnation = incarnation,
-        Partition = record.Partition.Partition,
-        Offset = record.Offset,
-        TimestampMs = record.TimestampMs,
-        Origin = record.Origin ?? "",
+        Topic = source.Record.Partition.Topic,
+        Incarnation = source.Incarnation,
+        Partition = source.Record.Partition.Partition,
+        Offset = source.Record.Offset,
+        TimestampMs = source.Record.TimestampMs,
+        Origin = source.Record.Origin ?? "",
+        Replay = source.Replay,
     };
 
     private static Part ToMessage(StationPart part)
     {
         var message = new Part { Station = part.Station, Index = part.Index, Ordinal = part.Ordinal };
         foreach (var item in part.Items) message.Items.Add(UnsafeByteOperations.UnsafeWrap(item));
+        message.ItemIndexes.AddRange(part.ItemIndexes);
         return message;
     }
+
+    /// <summary>A record with its partition's incarnation, and what it replays where it is a replay.</summary>
+    private readonly record struct Source(SourceRecord Record, int Incarnation, ReplayedFrom? Replay);
 }

@@ -116,7 +116,7 @@ public sealed class Shard
     /// <summary>There is something to write.</summary>
     public bool IsDirty =>
         dirtyPositions.Count > 0 || dirtyStations.Count > 0 || Batches.IsDirty || Outputs.IsWaiting || dirtyGlobals.Count > 0 || withheld.Count > 0
-        || emptied.Count > 0;
+        || emptied.Count > 0 || Outputs.Letters.IsDirty;
 
     /// <summary>Results (or calls) wait for the next checkpoint.</summary>
     public bool IsUrgent => Outputs.IsWaiting || withheld.Count > 0;
@@ -258,6 +258,20 @@ public sealed class Shard
     public string BatchOf(CallId call) =>
         call.Epoch == Epoch && around.TryFind(call.Trigger, out _, out var trigger) && trigger.Debts.Count > 0 ? trigger.Debts[0].BatchId : "";
 
+    /// <summary>
+    /// Replays or discards dead letters that were read from the store under this owner's epoch, in order of their numbers.
+    /// One that is closed already, by whoever was first, is passed over.
+    /// </summary>
+    public void CloseLetters(IReadOnlyList<DeadLetter> letters, DeadLetterState state, string by, long nowMs)
+    {
+        foreach (var letter in letters.OrderBy(letter => letter.Id!.Value.Number))
+        {
+            if (!Outputs.Letters.Close(letter.Id!.Value.Number, state, by, nowMs)) continue;
+            if (state == DeadLetterState.Replayed) Outputs.Replay(letter, nowMs);
+            Outputs.Raise(new DeadLetterClosed(Id, letter.Id.Value, state, by));
+        }
+    }
+
     /// <summary>Time has come to <paramref name="nowMs"/>.</summary>
     public void TimePassed(long nowMs)
     {
@@ -296,6 +310,7 @@ public sealed class Shard
         dirtyGlobals.Clear();
         emptied.Clear();
         var added = Outputs.Outbox.TakeAdded();
+        var expired = Outputs.Letters.TakeExpired(nowMs);
         var changed = dirtyPositions.Select(partition => positions[partition]).ToList();
         dirtyPositions.Clear();
         var checkpoint = new ShardCheckpoint
@@ -309,6 +324,9 @@ public sealed class Shard
             Marks = Marks.TakeChanged(),
             OutboxAdded = added,
             OutboxRemoved = Outputs.Outbox.TakeRemoved(),
+            LettersAdded = Outputs.Letters.TakeAdded(),
+            LettersChanged = Outputs.Letters.TakeChanged(),
+            LettersExpired = expired,
             // A careful owner that has not seen every owed call hands its care on.
             Release = release && (scan.IsDone || !isCareful),
         };
@@ -437,7 +455,8 @@ public sealed class Shard
 
             var items = new ReadOnlyMemory<byte>[part.Items.Count];
             for (var index = 0; index < items.Length; index++) items[index] = part.Items[index].Memory;
-            var arrival = new PartArrival(source, place, record.TimestampMs, items, part.Batches.Count == 0 ? record.Batches : [.. record.Batches, .. part.Batches]);
+            var arrival = new PartArrival(source, place, record.TimestampMs, items, part.Batches.Count == 0 ? record.Batches : [.. record.Batches, .. part.Batches],
+                part.ItemIndexes, record.Replay);
             var times = settings.ApplyTimes is { } chosen && part.Rejected is null ? chosen(source, place) : 1;
             for (var time = 0; time < times; time++) Apply(record, part, arrival, mark, nowMs);
         }
@@ -447,22 +466,24 @@ public sealed class Shard
     {
         if (part.Rejected is { } rejected)
         {
-            Outputs.Reject(arrival.Source, arrival.Place.Offset, part.Index, part.Station,
-                new Rejection(rejected.Code, rejected.Detail), rejected.Bytes.Memory, rejected.Length, rejected.Checksum, nowMs);
+            var form = rejected.Form > 0 ? (RejectedForm)rejected.Form : part.Index > 0 ? RejectedForm.Item : RejectedForm.Record;
+            var letter = arrival.Letter(0, form, part.Station, new Rejection(rejected.Code, rejected.Detail), rejected.Bytes.Memory, nowMs);
+            Outputs.Reject(letter with { Length = rejected.Length, Checksum = rejected.Checksum });
             return;
         }
 
-        if (!settings.Pipeline.Topics.TryGetValue(record.Topic, out var topic))
+        var name = record.Replay?.Topic ?? record.Topic;
+        if (!settings.Pipeline.Topics.TryGetValue(name, out var topic))
         {
-            var bytes = part.Items.Count > 0 ? part.Items[0].Memory : default;
-            Outputs.Reject(arrival.Source, arrival.Place.Offset, part.Index, part.Station,
-                new Rejection("unknown-topic", "the pipeline does not declare this topic"), bytes, bytes.Length, Checksum.Of(bytes.Span), nowMs);
+            var unknown = new Rejection("unknown-topic", "the pipeline does not declare this topic");
+            var form = record.Global ? RejectedForm.Record : RejectedForm.Item;
+            for (var item = 0; item < arrival.Items.Count; item++) Outputs.Reject(arrival.Letter(item, form, part.Station, unknown, arrival.Items[item], nowMs));
             if (!record.Global) Station.AnswerNothing(Outputs, part.Station, arrival, "the topic is gone");
             return;
         }
 
         mark.Applied(arrival.Place);
-        AppliedByTopic[record.Topic] = AppliedByTopic.GetValueOrDefault(record.Topic) + 1;
+        AppliedByTopic[name] = AppliedByTopic.GetValueOrDefault(name) + 1;
         if (settings.DetailedEvents) Outputs.Raise(new PartApplied(Id, part.Station, arrival.Source, arrival.Place));
         if (record.Global)
         {
@@ -496,7 +517,9 @@ public sealed class Shard
         {
             foreach (var item in change.Rejected)
             {
-                Outputs.Reject(arrival.Source, arrival.Place.Offset, item.Index, "", item.Reason, item.Bytes, item.Bytes.Length, Checksum.Of(item.Bytes.Span), nowMs);
+                // A global record is one item: the record itself.
+                var form = item.Form == RejectedForm.Element ? RejectedForm.Element : RejectedForm.Record;
+                Outputs.Reject(arrival.Letter(item.Index, form, "", item.Reason, item.Bytes, nowMs));
             }
         }
 
@@ -575,8 +598,8 @@ public sealed class Shard
     }
 
     private void RejectEnvelope(in LogRecord record, string detail, long nowMs) =>
-        Outputs.Reject(new SourcePartition(record.Partition.Topic, 0, record.Partition.Partition), record.Offset, 0, "",
-            new Rejection("bad-envelope", detail), record.Value, record.Value.Length, Checksum.Of(record.Value.Span), nowMs);
+        Outputs.Reject(DeadLetter.Of(
+            new SourcePartition(record.Partition.Topic, 0, record.Partition.Partition), record.Offset, 0, "", new Rejection("bad-envelope", detail), record.Value, nowMs));
 
     private void StartCall(Station station, ModuleConfiguration module, Trigger trigger)
     {
@@ -603,6 +626,7 @@ public sealed class Shard
     private void Sweep(long nowMs)
     {
         sweptMs = nowMs;
+        Outputs.Letters.TimePassed(nowMs);
         foreach (var station in residents.Stations.Values.ToList())
         {
             station.Expire(nowMs);

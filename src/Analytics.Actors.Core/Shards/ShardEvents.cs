@@ -19,6 +19,9 @@ public sealed record RecordMissing(ShardId Shard, SourcePartition Source, long O
 /// <summary>Something went to the dead letters.</summary>
 public sealed record DeadLettered(ShardId Shard, DeadLetter Letter) : ShardEvent(Shard);
 
+/// <summary>A dead letter was replayed or discarded, by whom.</summary>
+public sealed record DeadLetterClosed(ShardId Shard, DeadLetterId Letter, Checkpoints.DeadLetterState State, string By) : ShardEvent(Shard);
+
 /// <summary>So many stations left memory; their rows say all of them.</summary>
 public sealed record StationsPassivated(ShardId Shard, int Count) : ShardEvent(Shard);
 

@@ -22,6 +22,7 @@ public sealed class ShardOutputs(ShardId shard, Epoch epoch, ShardSettings setti
     private readonly SortedDictionary<int, List<Answer>> answers = [];
 
     public Outbox Outbox { get; } = new();
+    public ShardLetters Letters { get; } = new(shard, settings);
     public List<ModuleCall> Calls { get; } = [];
     public List<ShardEvent> Events { get; } = [];
 
@@ -71,7 +72,7 @@ public sealed class ShardOutputs(ShardId shard, Epoch epoch, ShardSettings setti
         if (value.Length > settings.RecordBytesMax)
         {
             var reason = new Rejection("upload-too-large", $"the upload has {value.Length} bytes; at most {settings.RecordBytesMax} can be sent (maxRecordBytes)");
-            Reject(new SourcePartition(topic, 0, 0), -1, 0, "", reason, value, value.Length, Checksum.Of(value), nowMs);
+            Reject(DeadLetter.Of(new SourcePartition(topic, 0, 0), -1, 0, "", reason, value, nowMs));
             return;
         }
 
@@ -79,13 +80,39 @@ public sealed class ShardOutputs(ShardId shard, Epoch epoch, ShardSettings setti
         Raise(new Uploaded(shard, topic, key, value));
     }
 
-    /// <summary>Writes a dead letter.</summary>
-    public void Reject(SourcePartition source, long offset, int index, string station, Rejection reason, ReadOnlyMemory<byte> bytes, long length, uint checksum, long nowMs)
+    /// <summary>Writes a dead letter: a record of its topic, and a row of the store.</summary>
+    public void Reject(DeadLetter letter)
     {
-        var kept = bytes.Length <= DeadLetter.KeptBytesMax ? bytes : bytes[..DeadLetter.KeptBytesMax];
-        var letter = new DeadLetter(source, offset, index, station, reason, kept, length, checksum, nowMs);
-        Add(settings.DeadLetterTopic, $"{source.Topic}:{source.Partition}", letter.ToJson(), "", nowMs);
+        letter = Letters.Add(letter);
+        Add(settings.DeadLetterTopic, $"{letter.Source.Topic}:{letter.Source.Partition}", letter.ToJson(), "", letter.TimeMs);
         Raise(new DeadLettered(shard, letter));
+    }
+
+    /// <summary>
+    /// Sends a dead letter through the normal path again, as a new record. Letters of one station (where it is not known:
+    /// of one source partition) share a partition of the topic, so they arrive in the order of these calls.
+    /// </summary>
+    public void Replay(DeadLetter letter, long nowMs)
+    {
+        var record = new ReplayedRecord
+        {
+            From = new ReplayedFrom
+            {
+                Topic = letter.Source.Topic,
+                Incarnation = letter.Source.Incarnation,
+                Partition = letter.Source.Partition,
+                Offset = letter.Offset,
+                Index = letter.Index,
+                Item = letter.Form == RejectedForm.Item,
+                Shard = shard.Value,
+                Number = letter.Id!.Value.Number,
+            },
+            TimestampMs = letter.RecordTimestampMs,
+            Station = letter.Station,
+            Value = UnsafeByteOperations.UnsafeWrap(letter.Bytes),
+        };
+        var key = letter.Station.Length > 0 ? letter.Station : $"{letter.Source.Topic}:{letter.Source.Partition}";
+        Add(settings.ReplayTopic, key, record.ToByteArray(), "", nowMs);
     }
 
     /// <summary>Packs the waiting answers into envelopes and puts them into the outbox; part of taking a checkpoint.</summary>

@@ -19,6 +19,7 @@ internal static class ShardRecovery
         shard.Around.NextTriggerId = Math.Max(1, state.NextTrigger);
         shard.MissingRecords = state.MissingRecords;
         shard.Batches.LateAnswers = state.LateAnswers;
+        shard.Outputs.Letters.Restore(state.LastLetter, state.LastLetterMs);
         foreach (var clock in state.WindowClocks) shard.Batches.Restore(clock);
         shard.StationCount = state.Stations;
         foreach (var destination in state.Destinations)
@@ -49,6 +50,8 @@ internal static class ShardRecovery
             NextTrigger = shard.Around.NextTriggerId,
             MissingRecords = shard.MissingRecords,
             LateAnswers = shard.Batches.LateAnswers,
+            LastLetter = shard.Outputs.Letters.LastNumber,
+            LastLetterMs = shard.Outputs.Letters.LastTimeMs,
         };
         state.WindowClocks.AddRange(shard.Batches.SaveClocks());
         // While the stations of a first version are still being counted, the next owner has to begin anew.

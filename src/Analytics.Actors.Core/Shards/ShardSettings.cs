@@ -33,6 +33,12 @@ public sealed record ShardSettings
     /// <summary>Outbox bytes of a shard at which it stops reading.</summary>
     public long OutboxBytesMax { get; init; } = 16 * 1024 * 1024;
 
+    /// <summary>How long dead letters stay in the store, ms.</summary>
+    public long LettersKeptMs { get; init; } = 14L * 24 * 3_600_000;
+
+    /// <summary>How many of them stay there for each shard, the newest.</summary>
+    public int LettersKeptMax { get; init; } = 10_000;
+
     /// <summary>
     /// Stations that a shard keeps for late answers, over all batches that ended. Beyond it the oldest of them are no
     /// longer kept, however long their module's retention; the newest one always is.
@@ -64,6 +70,9 @@ public sealed record ShardSettings
     public string PartsTopic => $"{Group}.station-events";
     public string BatchTopic => $"{Group}.batch-results";
     public string DeadLetterTopic => $"{Group}.dead-letters";
+
+    /// <summary>Dead letters on their way through the normal path again.</summary>
+    public string ReplayTopic => $"{Group}.replays";
 
     public int PartitionsOf(string topic) =>
         topic == BatchTopic ? ShardCount : PartitionCounts.TryGetValue(topic, out var count) ? count : 1;

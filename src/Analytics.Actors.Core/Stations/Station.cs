@@ -8,8 +8,31 @@ using Analytics.Actors.Core.Windows;
 namespace Analytics.Actors.Core.Stations;
 
 /// <summary>One part of a record for one station, as the shard hands it over after its mark.</summary>
+/// <param name="ItemIndexes">Each item's index in the record; empty where they count on from the place's.</param>
+/// <param name="Replay">Set where the record is a replayed dead letter.</param>
 public readonly record struct PartArrival(
-    SourcePartition Source, Place Place, long TimestampMs, IReadOnlyList<ReadOnlyMemory<byte>> Items, IReadOnlyList<BatchReference> Batches);
+    SourcePartition Source, Place Place, long TimestampMs, IReadOnlyList<ReadOnlyMemory<byte>> Items, IReadOnlyList<BatchReference> Batches,
+    IReadOnlyList<int> ItemIndexes, ReplayedFrom? Replay)
+{
+    /// <summary>
+    /// A dead letter of something in the part. That of a replay names the source record that it was about from the first,
+    /// and the letter that was replayed.
+    /// </summary>
+    /// <param name="item">The item's place in the part.</param>
+    /// <param name="form">What the bytes are of the record that came; an item that was replayed stays one.</param>
+    public DeadLetter Letter(int item, RejectedForm form, string station, Rejection reason, ReadOnlyMemory<byte> bytes, long nowMs)
+    {
+        var index = ItemIndexes.Count > 0 ? ItemIndexes[item] : Place.Index + item;
+        if (Replay is not { } replay) return DeadLetter.Of(Source, Place.Offset, index, station, reason, bytes, nowMs) with { Form = form, RecordTimestampMs = TimestampMs };
+        return DeadLetter.Of(
+            new SourcePartition(replay.Topic, replay.Incarnation, replay.Partition), replay.Offset, replay.Item ? replay.Index : index, station, reason, bytes, nowMs) with
+        {
+            Form = replay.Item && form == RejectedForm.Record ? RejectedForm.Item : form,
+            RecordTimestampMs = TimestampMs,
+            ReplayOf = new DeadLetterId(new ShardId(replay.Shard), replay.Number),
+        };
+    }
+}
 
 /// <summary>
 /// A station actor: its windows, the module calls it owes, and nothing else. Parts and answers come in; calls, answers
@@ -132,8 +155,7 @@ public sealed class Station
 
         foreach (var item in rejected)
         {
-            around.Outputs.Reject(part.Source, part.Place.Offset, part.Place.Index + item.Index, Id, item.Reason,
-                item.Bytes, item.Bytes.Length, Checksum.Of(item.Bytes.Span), nowMs);
+            around.Outputs.Reject(part.Letter(item.Index, item.Form, Id, item.Reason, item.Bytes, nowMs));
         }
 
         CompleteWaiting(nowMs);
@@ -487,7 +509,7 @@ public sealed class Station
     {
         var reason = new Rejection("call-failed", $"{module.Name}: {why}");
         var debt = trigger.Debts.Count > 0 ? trigger.Debts[0] : new BatchDebt("", new SourcePartition(module.OutputTopic, 0, 0), -1);
-        around.Outputs.Reject(debt.Source, debt.Offset, 0, Id, reason, default, 0, 0, nowMs);
+        around.Outputs.Reject(DeadLetter.Of(debt.Source, debt.Offset, 0, Id, reason, default, nowMs));
     }
 
     private void AnswerAll(Trigger trigger, string module, Outcome outcome, ReadOnlyMemory<byte> result, string reason)

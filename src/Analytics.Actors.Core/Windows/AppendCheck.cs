@@ -142,7 +142,7 @@ internal static class AppendCheck
             }
 
             kept ??= elements[..i];
-            (rejected ??= []).Add(new RejectedItem(index, reason, element));
+            (rejected ??= []).Add(new RejectedItem(index, reason, element, RejectedForm.Element));
         }
 
         if (kept is null) return null;

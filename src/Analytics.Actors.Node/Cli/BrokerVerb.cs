@@ -39,6 +39,7 @@ internal static class BrokerVerb
             [$"{group}.station-events"] = shards,
             [$"{group}.batch-results"] = shards,
             [$"{group}.dead-letters"] = partitions,
+            [$"{group}.replays"] = partitions,
         };
         foreach (var topic in pipeline.Topics.Keys) topics.TryAdd(topic, partitions);
         foreach (var module in pipeline.Modules.Values) topics.TryAdd(module.OutputTopic, partitions);

@@ -19,7 +19,7 @@ public static class Verbs
     public static async Task<int> RunAsync(string[] args)
     {
         var parsed = Root().Parse(args);
-        if (parsed.Errors.Count > 0 && parsed.Action is not System.CommandLine.Help.HelpAction)
+        if (parsed.Errors.Count > 0 && parsed.Action is not (System.CommandLine.Help.HelpAction or HelpWithExamples))
         {
             foreach (var error in parsed.Errors) await Console.Error.WriteLineAsync(error.Message).ConfigureAwait(false);
             await Console.Error.WriteLineAsync($"see: analytics {string.Join(' ', parsed.CommandResult.Command.Parents.OfType<Command>().Where(parent => parent is not RootCommand).Select(parent => parent.Name).Append(parsed.CommandResult.Command is RootCommand ? "" : parsed.CommandResult.Command.Name))} --help").ConfigureAwait(false);
@@ -57,7 +57,7 @@ public static class Verbs
 
     private static RootCommand Root() => new("Analytics.Actors: stations' records in, windows per station, module calls, batches of results out.")
     {
-        Demo(), Node(), Broker(), Trace(), Replay(), Evaluate(), PositionVerbs.Command(), Config(), Store(),
+        Demo(), Node(), Broker(), Trace(), Replay(), Evaluate(), PositionVerbs.Command(), DeadLetterVerbs.Command(), Config(), Store(),
     };
 
     private static Command Demo()

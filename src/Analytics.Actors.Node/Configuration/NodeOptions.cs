@@ -32,6 +32,7 @@ public sealed record NodeOptions
     public CheckpointOptions Checkpoint { get; init; } = new();
     public CommitOptions Commit { get; init; } = new();
     public LimitOptions Limits { get; init; } = new();
+    public DeadLetterOptions DeadLetters { get; init; } = new();
 
     /// <summary>Pools of module calls: name to the number of calls that run at once. There is always a pool "default".</summary>
     public required IReadOnlyDictionary<string, int> Pools { get; init; }
@@ -51,7 +52,7 @@ public sealed record NodeOptions
             .. Kafka.Describe(),
             ("shards", Text(Shards)), ("maxRecordBytes", Text(MaxRecordBytes)),
             ("internalOutOfRange", InternalOutOfRange.Kind.ToString().ToLowerInvariant()),
-            .. Store.Describe(), .. Checkpoint.Describe(), .. Commit.Describe(), .. Limits.Describe(),
+            .. Store.Describe(), .. Checkpoint.Describe(), .. Commit.Describe(), .. Limits.Describe(), .. DeadLetters.Describe(),
             .. Pools.Select(pool => ($"pools.{pool.Key}", Text(pool.Value))),
             .. Http.Describe("http"), .. Metrics.Describe("metrics"), .. Log.Describe(),
             ("stopDeadlineSeconds", Text(StopDeadline.TotalSeconds)),
@@ -82,6 +83,7 @@ public sealed record NodeOptions
             Checkpoint = CheckpointOptions.Read(root.Section("checkpoint")),
             Commit = CommitOptions.Read(root),
             Limits = LimitOptions.Read(root.Section("limits"), recordBytesMax),
+            DeadLetters = DeadLetterOptions.Read(root.Section("deadLetters")),
             Pools = ReadPools(root.Section("pools")),
             Http = http,
             Metrics = metrics,

@@ -156,6 +156,7 @@ public sealed class DemoRunner(DemoOptions options, PipelineConfiguration pipeli
             [$"{Group}.station-events"] = Shards,
             [$"{Group}.batch-results"] = Shards,
             [$"{Group}.dead-letters"] = OutputPartitions,
+            [$"{Group}.replays"] = OutputPartitions,
         };
         foreach (var topic in pipeline.Topics.Values.Where(topic => topic.OutputOf is null)) topics[topic.Name] = SourcePartitions;
         foreach (var module in pipeline.Modules.Values.Where(module => module.Enabled)) topics[module.OutputTopic] = OutputPartitions;

@@ -76,6 +76,9 @@ public sealed class NodeHost : IAsyncDisposable
     public RouterLoop? Router { get; private set; }
     public ModulePool? Pool => pool;
 
+    /// <summary>Null until the node has started.</summary>
+    public DeadLetterDesk? DeadLetters { get; private set; }
+
     /// <summary>Sets positions for an operator; null before the start.</summary>
     public PositionSetter? Positions { get; private set; }
 
@@ -131,6 +134,8 @@ public sealed class NodeHost : IAsyncDisposable
             PartitionCounts = counts,
             RecordBytesMax = options.MaxRecordBytes,
             CallsMax = options.Limits.CallsInFlight,
+            LettersKeptMs = (long)options.DeadLetters.Kept.TotalMilliseconds,
+            LettersKeptMax = options.DeadLetters.KeptPerShard,
             StationsMax = options.Limits.Entities,
             PassivateAfterMs = (long)options.Limits.PassivateAfter.TotalMilliseconds,
             ArrivalsMax = options.Limits.MailboxMessages,
@@ -164,12 +169,15 @@ public sealed class NodeHost : IAsyncDisposable
                 CommitRetryDelayMs = (long)options.Commit.RetryDelay.TotalMilliseconds,
             },
             parts.Store, producer, Observer, options.Limits.MailboxBytes, parts.Time);
-        source = new RouterSource(parts.Kafka, $"{options.Group}.router", SourceTopics().Select(RouterTopic.Of), parts.Store, Router, kafkaLog, parts.Time);
+        source = new RouterSource(parts.Kafka, $"{options.Group}.router",
+            SourceTopics().Select(RouterTopic.Of).Append(new RouterTopic(ShardSettings.ReplayTopic, new StartPosition(StartKind.Earliest), options.InternalOutOfRange)),
+            parts.Store, Router, kafkaLog, parts.Time);
         Router.Start(source);
         watch = new PositionWatch(ShardSettings, parts.Store, lookup, Router, Shards, Observer, parts.Time);
         Positions = new PositionSetter(ShardSettings, SourceTopics().Select(topic => topic.Name).ToList(), parts.Store, lookup, watch, Shards, parts.Time);
         watch.Start();
         ownership = new Ownership(parts.Kafka, options.Group, ShardSettings.PartsTopic, Shards, kafkaLog);
+        DeadLetters = new DeadLetterDesk(this, parts.Store, parts.Time, logger);
         Failure = Task.WhenAny(Shards.Completion, Router.Completion, data.Completion, source.Completion, ownership.Completion).Unwrap();
         logger.LogInformation("NodeStarted: {NodeId} of {Group}, store {StoreId}, {Shards} shards", options.NodeId, options.Group, StoreId, options.Shards);
     }
@@ -213,6 +221,7 @@ public sealed class NodeHost : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await StopAsync().ConfigureAwait(false);
+        DeadLetters?.Dispose();
         Observer.Dispose();
     }
 
@@ -260,7 +269,7 @@ public sealed class NodeHost : IAsyncDisposable
     }
 
     private bool IsWritten(string topic) =>
-        topic == $"{options.Group}.dead-letters" || parts.Pipeline.Modules.Values.Any(module => module.Enabled && module.OutputTopic == topic);
+        topic == $"{options.Group}.dead-letters" || topic == $"{options.Group}.replays" || parts.Pipeline.Modules.Values.Any(module => module.Enabled && module.OutputTopic == topic);
 
     private async Task<Dictionary<string, int>> PrepareTopicsAsync(CancellationToken cancellation)
     {
@@ -268,7 +277,7 @@ public sealed class NodeHost : IAsyncDisposable
         await admin!.EnsureInternalTopicAsync($"{group}.station-events", options.Shards, cancellation).ConfigureAwait(false);
         await admin.EnsureInternalTopicAsync($"{group}.batch-results", options.Shards, cancellation).ConfigureAwait(false);
         var counts = new Dictionary<string, int>(StringComparer.Ordinal);
-        var writes = parts.Pipeline.Modules.Values.Select(module => module.OutputTopic).Append($"{group}.dead-letters").Where(IsWritten);
+        var writes = parts.Pipeline.Modules.Values.Select(module => module.OutputTopic).Append($"{group}.dead-letters").Append($"{group}.replays").Where(IsWritten);
         foreach (var topic in writes)
         {
             counts[topic] = await admin.GetPartitionCountAsync(topic).ConfigureAwait(false)

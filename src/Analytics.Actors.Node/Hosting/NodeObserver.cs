@@ -24,7 +24,7 @@ public sealed class NodeObserver : IDisposable
         Dead = new(8, "DeadLetter"), Missing = new(9, "RecordMissing"), Late = new(10, "AnswerLate"), Released = new(11, "ShardReleased"),
         Positioned = new(12, "SourcePositioned"), Stopped = new(13, "PartitionStopped"), Skipped = new(14, "Gap"), Ended = new(15, "LoopFailed"),
         Grown = new(16, "NewPartition"), Revised = new(20, "BatchRevised"), Forgotten = new(21, "BatchForgotten"),
-        TakenBack = new(22, "OutputTakenBack");
+        TakenBack = new(22, "OutputTakenBack"), Closed = new(24, "DeadLetterClosed");
 
     private readonly ILogger logger;
     private readonly TimeProvider time;
@@ -103,6 +103,9 @@ public sealed class NodeObserver : IDisposable
                     Metrics.DeadLettered(dead.Letter.Source.Topic, dead.Letter.Reason.Code);
                     Tell("dead-letter", dead.Letter.Station, $"{dead.Letter.Source} offset {dead.Letter.Offset} item {dead.Letter.Index}: {dead.Letter.Reason}");
                     logger.LogInformation(Dead, "DeadLetter: {Source} offset {Offset} item {Index}: {Reason}", dead.Letter.Source, dead.Letter.Offset, dead.Letter.Index, dead.Letter.Reason);
+                    break;
+                case DeadLetterClosed closed:
+                    logger.LogInformation(Closed, "DeadLetterClosed: {Letter} {State} by {By}", closed.Letter, closed.State, closed.By);
                     break;
                 case RecordMissing missing:
                     Counters.Missing++;

@@ -12,8 +12,8 @@ using Microsoft.AspNetCore.Routing;
 namespace Analytics.Actors.Node.Http;
 
 /// <summary>
-/// The API: health, and what the inspecting verbs show. Reads only; the loops' own threads answer, one small question at a
-/// time. README.md in this folder shows every answer.
+/// The API: health, what the inspecting verbs show, and orders about dead letters. The loops' own threads answer, one small
+/// question at a time. README.md in this folder shows every answer.
 /// </summary>
 public static class NodeApi
 {
@@ -41,6 +41,7 @@ public static class NodeApi
         ($"{Root}/positions", "how far everything is read, and its gaps; limit. POST sets a position"),
         ($"{Root}/marks", "highest offset seen and witness of what was applied, by shard and source partition; limit"),
         ($"{Root}/problems", "the latest problems, the newest first; limit (100, at most 500)"),
+        .. DeadLetterApi.Contents,
     ];
 
     public static void Map(IEndpointRouteBuilder routes, NodeHost node)
@@ -57,6 +58,7 @@ public static class NodeApi
         routes.MapGet($"{Root}/modules", async () => JsonResponses.Json(WorkViews.Modules(node, await AskAsync(node, WorkViews.OpenBatches))));
         routes.MapGet($"{Root}/counters", async () => JsonResponses.Json(WorkViews.Counters(node, await AskAsync(node, core => core.AppliedByTopic()))));
         routes.MapGet($"{Root}/problems", (HttpRequest request) => JsonResponses.Json(WorkViews.Problems(node, JsonResponses.Limit(request, 100, RecentProblems.Kept))));
+        DeadLetterApi.Map(routes, node);
         routes.MapGet($"{Root}/stations", async (HttpRequest request) => JsonResponses.Json(await StationsAsync(node, request)));
         routes.MapGet($"{Root}/stations/{{**id}}", (HttpRequest request) => StationAsync(node, IdOf(request)));
         routes.MapGet($"{Root}/station", (HttpRequest request) => StationAsync(node, request.Query["id"].ToString()));

@@ -44,6 +44,7 @@ internal sealed class TestNode : IAsyncDisposable
             [$"{Group}.station-events"] = Shards,
             [$"{Group}.batch-results"] = Shards,
             [$"{Group}.dead-letters"] = Partitions,
+            [$"{Group}.replays"] = Partitions,
         };
         foreach (var topic in pipeline.Topics.Keys) topics[topic] = Partitions;
         foreach (var topic in OutputTopics(pipeline)) topics[topic] = Partitions;

@@ -331,7 +331,7 @@ internal sealed class CoreNode
 
         public void Appended(TopicPartition partition)
         {
-            if (sourceTopics.Contains(partition.Topic) || node.pipeline.Topics.TryGetValue(partition.Topic, out var topic) && topic.OutputOf is null) Pump(partition, RouteNext);
+            if (partition.Topic == Settings.ReplayTopic || sourceTopics.Contains(partition.Topic) || node.pipeline.Topics.TryGetValue(partition.Topic, out var topic) && topic.OutputOf is null) Pump(partition, RouteNext);
             else if (reading.ContainsKey(partition)) Pump(partition, ReadNext);
         }
 

@@ -226,6 +226,23 @@ public class WindowBatchTests
         ((int)late[0]["expected_count"]!).ShouldBe(5);
     }
 
+    [Theory]
+    [InlineData(4096)]
+    [InlineData(0)]
+    public void How_often_a_station_came_and_answered_survives_a_restart(int wholeBatchBytesMax)
+    {
+        var node = Node(module: "\"retries\": 9", options: new CoreNodeOptions { Adjust = settings => settings with { WholeBatchBytesMax = wholeBatchBytesMax } }).Hold("m");
+        At(node, 0, "S1");
+        At(node, 1, "S1");
+        At(node, 2, "S1", "S2");
+        foreach (var station in new[] { "S1", "S2", "S1" }) node.Answer("m", station, Result("{}"));
+        node.Restart();
+        At(node, 10_000, "S9");
+        node.Uploads("m").ShouldBeEmpty("S1 owes its third answer");
+        node.Answer("m", "S1", Result("{}"));
+        Revisions(node).ShouldBe(["1: S1 S2; ; "], "nobody waits for the deadline");
+    }
+
     [Fact]
     public void Windows_and_batches_of_records_of_one_topic_live_side_by_side_in_any_shards()
     {

@@ -29,7 +29,7 @@ internal sealed class RunningNode : IAsyncDisposable
         // The embedded broker creates no topic because a client asks for it.
         var all = new Dictionary<string, int>
         {
-            [Group + ".station-events"] = shards, [Group + ".batch-results"] = shards, [Group + ".dead-letters"] = 1, ["MODULE-OUTPUT-M"] = 4,
+            [Group + ".station-events"] = shards, [Group + ".batch-results"] = shards, [Group + ".dead-letters"] = 1, [Group + ".replays"] = 1, ["MODULE-OUTPUT-M"] = 4,
         };
         foreach (var (topic, partitions) in topics) all[topic] = partitions;
         Broker = EmbeddedBroker.Start(topics: all);

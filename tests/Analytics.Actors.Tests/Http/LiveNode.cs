@@ -93,7 +93,7 @@ internal sealed class LiveNode : IAsyncDisposable
     {
         var topics = pipeline.Topics.Keys.Concat(pipeline.Modules.Values.Select(module => module.OutputTopic)).Distinct().ToDictionary(topic => topic, _ => Partitions);
         topics[$"{Group}.station-events"] = topics[$"{Group}.batch-results"] = Shards;
-        topics[$"{Group}.dead-letters"] = Partitions;
+        topics[$"{Group}.dead-letters"] = topics[$"{Group}.replays"] = Partitions;
         return EmbeddedBroker.Start(topics: topics);
     }
 

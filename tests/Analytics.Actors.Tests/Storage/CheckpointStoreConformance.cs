@@ -8,7 +8,7 @@ namespace Analytics.Actors.Tests.Storage;
 /// What every checkpoint store must do, whatever its database. A derived class says how to make a database and how to
 /// connect to it; two connections stand for two nodes, a new connection after closing one for a restart.
 /// </summary>
-public abstract class CheckpointStoreConformance : IAsyncLifetime
+public abstract partial class CheckpointStoreConformance : IAsyncLifetime
 {
     protected const string Group = "analytics";
     protected const int ShardCount = 4;

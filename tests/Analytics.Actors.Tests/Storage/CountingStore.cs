@@ -53,5 +53,13 @@ internal sealed class CountingStore(ICheckpointStore store, CountingStore.Counts
 
     public ValueTask<IReadOnlyList<ChangedRule>> PinRulesAsync(IReadOnlyList<RoutingRule> rules, CancellationToken cancellation) => store.PinRulesAsync(rules, cancellation);
 
+    public ValueTask<IReadOnlyList<StoredDeadLetter>> ListDeadLettersAsync(DeadLetterFilter filter, DeadLetterId? after, int limit, CancellationToken cancellation) =>
+        store.ListDeadLettersAsync(filter, after, limit, cancellation);
+
+    public ValueTask<IReadOnlyList<StoredDeadLetter>> ReadDeadLettersAsync(ShardId shard, DeadLetterFilter filter, long above, int limit, CancellationToken cancellation) =>
+        store.ReadDeadLettersAsync(shard, filter, above, limit, cancellation);
+
+    public ValueTask<string> OwnerAsync(ShardId shard, CancellationToken cancellation) => store.OwnerAsync(shard, cancellation);
+
     public ValueTask DisposeAsync() => store.DisposeAsync();
 }

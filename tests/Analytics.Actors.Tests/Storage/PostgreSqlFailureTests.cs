@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Storage;
@@ -16,7 +15,10 @@ public sealed class PostgreSqlFailureTests : IAsyncLifetime
     // As it ends on the wire; every transaction begins with READ COMMITTED.
     private const string CommitMessage = "COMMIT\0";
     private static readonly ShardId Zero = new(0), One = new(1);
-    private static readonly PostgreSqlStoreOptions Impatient = new() { CommandTimeout = TimeSpan.FromSeconds(1), LockTimeout = TimeSpan.FromMilliseconds(300) };
+
+    // For the tests whose fault is silence. The others do not depend on how busy the machine is.
+    private static readonly PostgreSqlStoreOptions Impatient = new() { CommandTimeout = TimeSpan.FromSeconds(5), LockTimeout = TimeSpan.FromSeconds(1) };
+    private static readonly TimeSpan NotForEver = TimeSpan.FromSeconds(60);
     private readonly PostgreSqlServer server;
     private readonly string schema = $"test_{Guid.NewGuid():n}";
     private readonly TcpProxy proxy;
@@ -32,7 +34,7 @@ public sealed class PostgreSqlFailureTests : IAsyncLifetime
 
     public async Task InitializeAsync()
     {
-        store = await Open(proxy.Port, Impatient);
+        store = await Open(proxy.Port, new PostgreSqlStoreOptions());
         epoch = (await store.TakeOverAsync(Zero, "node", default)).Epoch;
         await store.CommitAsync([Checkpoint(1, Station("first"))], default);
     }
@@ -62,10 +64,9 @@ public sealed class PostgreSqlFailureTests : IAsyncLifetime
     [Fact]
     public async Task A_commit_that_is_never_answered_is_unknown_when_its_time_is_up()
     {
+        store = await Open(proxy.Port, Impatient);
         proxy.When(CommitMessage, TcpProxy.Fault.Silence);
-        var begun = Stopwatch.GetTimestamp();
-        await Should.ThrowAsync<CommitOutcomeUnknownException>(() => Commit(2, "second"));
-        Stopwatch.GetElapsedTime(begun).ShouldBeLessThan(TimeSpan.FromSeconds(20));
+        await Should.ThrowAsync<CommitOutcomeUnknownException>(() => Commit(2, "second").WaitAsync(NotForEver));
         proxy.Heal();
         await TheTruthIs(2, "first", "second");
     }
@@ -96,12 +97,13 @@ public sealed class PostgreSqlFailureTests : IAsyncLifetime
     [Fact]
     public async Task A_server_that_falls_silent_holds_nobody_up_for_ever()
     {
+        store = await Open(proxy.Port, Impatient);
         proxy.When("UPDATE shard", TcpProxy.Fault.Silence);
-        var begun = Stopwatch.GetTimestamp();
-        await Should.ThrowAsync<StoreUnavailableException>(() => Commit(2, "second"));
-        await Should.ThrowAsync<StoreUnavailableException>(async () => await store.TakeOverAsync(Zero, "node", default));
-        await Should.ThrowAsync<StoreUnavailableException>(async () => await store.ReadEntitiesAsync(Zero, EntityKind.Station, null, default));
-        Stopwatch.GetElapsedTime(begun).ShouldBeLessThan(TimeSpan.FromSeconds(40));
+        await Should.ThrowAsync<StoreUnavailableException>(() => Commit(2, "second").WaitAsync(NotForEver));
+        // New connections are not answered either.
+        await Task.WhenAll(
+            Should.ThrowAsync<StoreUnavailableException>(async () => await store.TakeOverAsync(Zero, "node", default).AsTask().WaitAsync(NotForEver)),
+            Should.ThrowAsync<StoreUnavailableException>(async () => await store.ReadEntitiesAsync(Zero, EntityKind.Station, null, default).AsTask().WaitAsync(NotForEver)));
         proxy.Heal();
         (await Eventually(() => Commit(2, "again"))).ShouldBe([CheckpointOutcome.Committed]);
         await TheTruthIs(2, "again", "first");
@@ -192,7 +194,8 @@ public sealed class PostgreSqlFailureTests : IAsyncLifetime
     [Fact]
     public async Task An_owner_that_froze_in_the_middle_of_a_commit_loses_its_transaction_and_the_next_one_takes_over()
     {
-        var next = await Open(server.Port, Impatient with { CommandTimeout = TimeSpan.FromSeconds(20) });
+        store = await Open(server.Port, Impatient);
+        var next = await Open(server.Port, new PostgreSqlStoreOptions());
         RecoveredShard? taken = null;
         // Frozen: it asks nothing more until the next owner has the shard.
         var entities = new ObservedList<EntityState>([Station("second"), Station("third")], at: 1,
@@ -205,6 +208,7 @@ public sealed class PostgreSqlFailureTests : IAsyncLifetime
     [Fact]
     public async Task A_row_that_another_transaction_keeps_makes_the_store_unavailable_and_not_stuck()
     {
+        store = await Open(server.Port, Impatient);
         await using var other = new NpgsqlConnection(server.Schema(schema));
         await other.OpenAsync();
         await using (await other.BeginTransactionAsync())
@@ -216,7 +220,7 @@ public sealed class PostgreSqlFailureTests : IAsyncLifetime
             (await store.ReadEntitiesAsync(Zero, EntityKind.Station, null, default)).Count.ShouldBe(1);
         }
 
-        (await Commit(2, "second")).ShouldBe([CheckpointOutcome.Committed]);
+        (await Eventually(() => Commit(2, "second"))).ShouldBe([CheckpointOutcome.Committed]);
     }
 
     [Fact]
@@ -301,7 +305,7 @@ public sealed class PostgreSqlFailureTests : IAsyncLifetime
         var next = await Open(server.Port, new PostgreSqlStoreOptions());
         var found = await next.TakeOverAsync(Zero, "next", default);
         found.CheckpointNumber.ShouldBe(number);
-        found.Entities.Select(entity => entity.Key).ShouldBe(stations);
+        (await next.ReadEntitiesAsync(Zero, EntityKind.Station, null, default)).Select(entity => entity.Key).ShouldBe(stations);
         (await store.CommitAsync([Checkpoint(number + 1, Station("too late"))], default).AsTask().ContinueWith(commit => commit.IsFaulted ? CheckpointOutcome.Fenced : commit.Result[0], TaskScheduler.Default)).ShouldBe(CheckpointOutcome.Fenced);
     }
 
