@@ -55,6 +55,7 @@ public class FaultTests(PostgreSqlServer server, ITestOutputHelper output)
             output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{run.Elapsed.TotalSeconds:0} s: {fault}, after {feed.Count} records"));
             await feed.MoreAsync(random.Next(5, 40));
             var victim = cluster.Nodes[random.Next(cluster.Nodes.Count)];
+            await cluster.StartedAsync(victim);
             var others = cluster.Nodes.Where(node => node != victim).ToList();
             switch (fault)
             {

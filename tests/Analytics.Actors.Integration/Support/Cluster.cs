@@ -97,12 +97,31 @@ internal sealed partial class Cluster : IAsyncDisposable
         return found;
     }
 
+    /// <summary>
+    /// Starts nodes again that could not start because the database was away, as a supervisor does. One that ended by itself
+    /// after its start is a failure, and stays ended.
+    /// </summary>
+    public void Supervise()
+    {
+        foreach (var node in nodes.Where(node => node.CouldNotStart)) StartNode(node.Name);
+    }
+
+    /// <summary>Waits until a node has started.</summary>
+    public Task StartedAsync(ClusterNode node) => Wait.UntilAsync(
+        () =>
+        {
+            Supervise();
+            return node.Logged("NodeStarted: ") > 0;
+        },
+        StartLimit, () => $"{node.Name} has started, which {node.Process.State()}");
+
     /// <summary>Waits until every shard runs on one of these nodes, and each of them has some.</summary>
     public async Task SettledAsync(TimeSpan limit, params IReadOnlyList<ClusterNode> on)
     {
         await Wait.UntilAsync(
             async () =>
             {
+                Supervise();
                 var owned = await Task.WhenAll(on.Select(node => node.RunningShardsAsync()));
                 return owned.All(shards => shards.Count > 0) && owned.SelectMany(shards => shards).Order().SequenceEqual(Enumerable.Range(0, Shards));
             },
@@ -138,6 +157,8 @@ internal sealed partial class Cluster : IAsyncDisposable
 
         public string Name => name;
         public AnalyticsProcess Process => process ?? throw new InvalidOperationException($"{name} was not started");
+
+        public bool CouldNotStart => process is { HasExited: true } && process.Errors.Contains("the node could not start", StringComparison.Ordinal);
 
         /// <summary>How many lines of its log hold this.</summary>
         public int Logged(string text) => Process.Output.Split('\n').Count(line => line.Contains(text, StringComparison.Ordinal));
