@@ -1,6 +1,5 @@
 using Analytics.Actors.Integration.Support;
 using Analytics.Actors.Storage;
-using Analytics.Actors.Tests.Storage;
 using Npgsql;
 
 namespace Analytics.Actors.Integration.Faults;
@@ -21,10 +20,8 @@ internal sealed class CommitAudit : IAsyncDisposable
         public override string ToString() => $"{Count} checkpoints of shards committed, {Takeovers} takeovers, {Stale} stale commits";
     }
 
-    public static async Task<CommitAudit> StartAsync(PostgreSqlServer server, string address)
+    public static async Task<CommitAudit> StartAsync(string address)
     {
-        // Another test may have ended while the server was down.
-        if (!server.IsRunning) server.Start();
         await using (var store = new PostgreSqlCheckpointStore(PostgreSqlAddress.Parse(address))) await store.OpenAsync(Cluster.Group, Cluster.Shards, CancellationToken.None);
         var audit = new CommitAudit(address);
         await using var command = audit.source.CreateCommand(

@@ -43,7 +43,7 @@ public class FaultTests(PostgreSqlServer server, ITestOutputHelper output)
         var faults = Draw(count, random);
         var takeovers = new List<double>();
         var address = server.NewSchema();
-        await using var audit = await CommitAudit.StartAsync(server, address);
+        await using var audit = await CommitAudit.StartAsync(address);
         await using var cluster = await Cluster.StartAsync(3, (_, node) => $"store.url={address};Application Name={node}");
         await using var feed = new NumberedFeed(cluster.Bootstrap, seed);
         foreach (var name in new[] { "node-1", "node-2", "node-3" }) cluster.StartNode(name);
@@ -77,8 +77,16 @@ public class FaultTests(PostgreSqlServer server, ITestOutputHelper output)
                     break;
                 case Fault.DatabaseStop or Fault.DatabaseCrash:
                     await Task.Run(() => server.Stop(fault == Fault.DatabaseStop ? "fast" : "immediate"));
-                    await feed.MoreAsync(random.Next(5, 60));
-                    await Task.Run(server.Start);
+                    try
+                    {
+                        await feed.MoreAsync(random.Next(5, 60));
+                    }
+                    finally
+                    {
+                        // Other tests use the server too, also after a failure here.
+                        await Task.Run(server.Start);
+                    }
+
                     break;
                 case Fault.BrokerDown:
                     var broker = random.Next(1, 4);
@@ -113,7 +121,7 @@ public class FaultTests(PostgreSqlServer server, ITestOutputHelper output)
         var takeovers = new List<double>();
         var rejoins = new List<double>();
         var address = server.NewSchema();
-        await using var audit = await CommitAudit.StartAsync(server, address);
+        await using var audit = await CommitAudit.StartAsync(address);
         await using var cluster = await Cluster.StartAsync(1, (_, node) => $"store.url={address};Application Name={node}");
         await using var feed = new NumberedFeed(cluster.Bootstrap, 1);
         cluster.StartNode("node-1");

@@ -39,9 +39,6 @@ public sealed class PostgreSqlServer : IDisposable
 
     public int Port { get; private set; }
 
-    /// <summary>It has been started and not stopped since.</summary>
-    public bool IsRunning => File.Exists(Path.Combine(Data, "postmaster.pid"));
-
     private string Data => Path.Combine(folder.FullName, "data");
 
     /// <summary>A connection string for a schema of this name, which is made where it is missing.</summary>
@@ -91,7 +88,7 @@ public sealed class PostgreSqlServer : IDisposable
         isDisposed = true;
         try
         {
-            if (IsRunning) Stop("immediate");
+            if (File.Exists(Path.Combine(Data, "postmaster.pid"))) Stop("immediate");
         }
         finally
         {
