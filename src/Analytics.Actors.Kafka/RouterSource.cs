@@ -282,7 +282,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
             if (state.Next is not { } position || state.OutOfRange) return;
             state.OutOfRange = true;
             logger.Warning($"position {position} of {partition} is outside its log");
-            Position([(state, position)]);
+            Position([(state, new RunningReader(position, state.Incarnation))]);
             return;
         }
 
@@ -296,7 +296,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         var waiting = held.Where(assigned.ContainsKey).ToList();
         held.Clear();
         consumer.Pause(waiting.Select(partition => partition.ToClient()));
-        Position(waiting.ConvertAll(partition => (assigned[partition], (long?)null)));
+        Position(waiting.ConvertAll(partition => (assigned[partition], (RunningReader?)null)));
     }
 
     // The listener hears of positions before their first record.
@@ -312,7 +312,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     }
 
     /// <summary>Finds positions on another thread, and takes them up on this one; what is not known yet is asked for again.</summary>
-    private void Position(IReadOnlyList<(SourcePartitionState State, long? Running)> partitions)
+    private void Position(IReadOnlyList<(SourcePartitionState State, RunningReader? Running)> partitions)
     {
         if (partitions.Count == 0) return;
         positioning++;
@@ -328,7 +328,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
                 CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
     }
 
-    private void TakeUp(IReadOnlyList<(SourcePartitionState State, long? Running)> asked, IReadOnlyList<SourcePlace> places)
+    private void TakeUp(IReadOnlyList<(SourcePartitionState State, RunningReader? Running)> asked, IReadOnlyList<SourcePlace> places)
     {
         var current = asked.Where(partition => IsCurrent(partition.State)).ToList();
         var found = places.ToDictionary(place => place.Partition);
@@ -338,7 +338,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         var outcome = CommitAfterOthers(moves);
         if (!outcome.Committed) logger.Warning($"the beginnings of {moves.Count} partitions are not committed yet: {outcome.Error}");
 
-        List<(SourcePartitionState, long?)> again = [];
+        List<(SourcePartitionState, RunningReader?)> again = [];
         foreach (var (state, running) in current)
         {
             if (!found.TryGetValue(state.Partition, out var place) || (place.IsNewToGroup && !outcome.Committed))
@@ -407,6 +407,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         }
 
         state.Next = position.Next;
+        state.Incarnation = place.State.Incarnation;
         state.OutOfRange = false;
         justPositioned.Add(place);
         announce = true;
@@ -437,6 +438,9 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
 
         /// <summary>The offset after the last record delivered; null until the partition is positioned.</summary>
         public long? Next { get; set; }
+
+        /// <summary>The life of the partition that is read.</summary>
+        public int Incarnation { get; set; }
 
         public bool Paused { get; set; }
 

@@ -20,6 +20,9 @@ public sealed record SourcePlace(SourceState State, long? Next, GapReason? Gap =
     public TopicPartition Partition => State.Partition;
 }
 
+/// <summary>Where a reader stood, and in which life of its partition.</summary>
+internal readonly record struct RunningReader(long Next, int Incarnation);
+
 /// <summary>
 /// Finds where source partitions are read from: gathers the facts, lets <see cref="PositionCheck"/> decide, and records what
 /// was decided in the store before anything is read. Partitions about which something is not known yet are left out.
@@ -27,14 +30,17 @@ public sealed record SourcePlace(SourceState State, long? Next, GapReason? Gap =
 internal sealed class SourcePositioner(
     PositionLookup lookup, ICheckpointStore store, IReadOnlyDictionary<string, RouterTopic> topics, TimeProvider time)
 {
-    /// <param name="partitions">With the position of a reader that was running; null: the group's committed offset counts.</param>
-    public async Task<IReadOnlyList<SourcePlace>> FindAsync(IReadOnlyDictionary<TopicPartition, long?> partitions)
+    /// <param name="partitions">With the place of a reader that was running; null: the group's committed offset counts.</param>
+    public async Task<IReadOnlyList<SourcePlace>> FindAsync(IReadOnlyDictionary<TopicPartition, RunningReader?> partitions)
     {
         var rows = await store.UpdateSourcesAsync([], CancellationToken.None).ConfigureAwait(false);
         var stored = rows.ToDictionary(row => row.Partition);
         var committed = await lookup.CommittedAsync(partitions.Keys.ToList()).ConfigureAwait(false);
         var known = partitions.ToDictionary(partition => partition.Key, partition => Facts(
-            partition.Key, rows, stored.GetValueOrDefault(partition.Key), partition.Value ?? (committed.TryGetValue(partition.Key, out var offset) ? offset : null)));
+            partition.Key, rows, stored.GetValueOrDefault(partition.Key), partition.Value?.Next ?? (committed.TryGetValue(partition.Key, out var offset) ? offset : null)) with
+        {
+            ReadingIncarnation = partition.Value?.Incarnation,
+        });
         var logs = await lookup.ReadAsync(known.ToDictionary(facts => facts.Key, facts => PositionCheck.WitnessOffset(facts.Value))).ConfigureAwait(false);
 
         List<SourcePlace> places = [];

@@ -114,10 +114,10 @@ public sealed class PostgreSqlCheckpointStore : ICheckpointStore, IStoreAdminist
         return await Use(others, connection => PostgreSqlDeadLetters.ReadAsync(connection, shard, filter, above, limit), cancellation).ConfigureAwait(false);
     }
 
-    public async ValueTask<string> OwnerAsync(ShardId shard, CancellationToken cancellation)
+    public async ValueTask<ShardOwner> OwnerAsync(ShardId shard, CancellationToken cancellation)
     {
         RequireShard(shard);
-        return (await Use(others, connection => connection.QueryAsync("SELECT owner FROM shard WHERE shard = $1", row => row.GetString(0), shard.Value), cancellation)
+        return (await Use(others, connection => connection.QueryAsync("SELECT owner, epoch FROM shard WHERE shard = $1", row => new ShardOwner(row.GetString(0), new Epoch(row.GetInt64(1))), shard.Value), cancellation)
             .ConfigureAwait(false)).Single();
     }
 

@@ -138,11 +138,11 @@ public sealed class SqliteCheckpointStore : ICheckpointStore, IStoreAdministrati
         return await Read(session => SqliteDeadLetters.Read(session, shard, filter, above, limit), cancellation).ConfigureAwait(false);
     }
 
-    public async ValueTask<string> OwnerAsync(ShardId shard, CancellationToken cancellation)
+    public async ValueTask<ShardOwner> OwnerAsync(ShardId shard, CancellationToken cancellation)
     {
         RequireShard(shard);
         return await Read(
-            session => session.Prepare("SELECT owner FROM shard WHERE shard = ?1").Bind(1, shard.Value).Read(row => row.Text(0)).Single(),
+            session => session.Prepare("SELECT owner, epoch FROM shard WHERE shard = ?1").Bind(1, shard.Value).Read(row => new ShardOwner(row.Text(0), new Epoch(row.Integer(1)))).Single(),
             cancellation).ConfigureAwait(false);
     }
 

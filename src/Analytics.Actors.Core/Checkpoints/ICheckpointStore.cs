@@ -242,6 +242,9 @@ public sealed record SourceState(TopicPartition Partition, int PartitionCount, i
     public bool MayReplace(SourceState stored) => Incarnation > stored.Incarnation || (Incarnation == stored.Incarnation && !IsWanted);
 }
 
+/// <summary>Who took a shard over last.</summary>
+public readonly record struct ShardOwner(string Name, Epoch Epoch);
+
 /// <summary>The store cannot be reached or refused work for now; nothing was done.</summary>
 public class StoreUnavailableException(string message, Exception? inner = null) : Exception(message, inner);
 
@@ -266,8 +269,19 @@ public static class CheckpointStoreExtensions
         return recovered with { Entities = [.. stations, .. windows, .. recovered.Entities] };
     }
 
-    /// <summary>Reads what a load asks for, and makes the message that reports it.</summary>
+    /// <summary>
+    /// Reads what a load asks for, and makes the message that reports it. Rows of a shard that has another owner by now are
+    /// not given to the one that asked: they are not the rows that it left.
+    /// </summary>
     public static async ValueTask<Nodes.NodeMessage> LoadAsync(this ICheckpointStore store, Nodes.ShardLoad load, CancellationToken cancellation)
+    {
+        var loaded = await ReadAsync(store, load, cancellation).ConfigureAwait(false);
+        // Asked after the rows were read: an epoch that still stands then stood all the while.
+        var owner = await store.OwnerAsync(load.Shard, cancellation).ConfigureAwait(false);
+        return owner.Epoch == load.Epoch ? loaded : new Nodes.LoadFenced(load);
+    }
+
+    private static async ValueTask<Nodes.NodeMessage> ReadAsync(ICheckpointStore store, Nodes.ShardLoad load, CancellationToken cancellation)
     {
         switch (load)
         {

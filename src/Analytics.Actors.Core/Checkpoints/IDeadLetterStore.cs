@@ -18,8 +18,8 @@ public interface IDeadLetterStore
     /// <summary>Letters of one shard with their bytes, by number, those above <paramref name="above"/>: the order in which they are replayed.</summary>
     ValueTask<IReadOnlyList<StoredDeadLetter>> ReadDeadLettersAsync(ShardId shard, DeadLetterFilter filter, long above, int limit, CancellationToken cancellation);
 
-    /// <summary>Who took the shard over last; empty for one that nobody ever owned.</summary>
-    ValueTask<string> OwnerAsync(ShardId shard, CancellationToken cancellation);
+    /// <summary>Who took the shard over last, and in which epoch; no name for one that nobody ever owned.</summary>
+    ValueTask<ShardOwner> OwnerAsync(ShardId shard, CancellationToken cancellation);
 }
 
 /// <summary>What became of a dead letter. The numbers are stored: never change one.</summary>

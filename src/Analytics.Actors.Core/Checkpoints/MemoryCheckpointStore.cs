@@ -131,7 +131,7 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
         }
     }
 
-    public ValueTask<string> OwnerAsync(ShardId shard, CancellationToken cancellation)
+    public ValueTask<ShardOwner> OwnerAsync(ShardId shard, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
         lock (gate) return ValueTask.FromResult(Find(shard).Owner);
@@ -169,11 +169,12 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
         private byte[] state = [];
 
         public SortedDictionary<long, StoredDeadLetter> Letters { get; } = [];
-        public string Owner { get; private set; } = "";
+        public ShardOwner Owner => new(owner, new Epoch(epoch));
+        private string owner = "";
 
         public RecoveredShard TakeOver(ShardId shard, string owner)
         {
-            Owner = owner;
+            this.owner = owner;
             var releasedInOrder = released;
             epoch++;
             released = false;

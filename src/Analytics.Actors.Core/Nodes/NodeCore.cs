@@ -130,12 +130,15 @@ public sealed class NodeCore(NodeSettings settings)
             case ShardsAssigned assigned: Assign(assigned.Shards, effects); break;
             case ShardsRevoked revoked: Revoke(revoked.Shards, nowMs, effects); break;
             case ShardsLost lost: Lose(lost.Shards, effects); break;
-            case ShardTakenOver taken: Start(taken.Recovered, nowMs, effects); break;
+            case ShardTakenOver started: Start(started.Recovered, nowMs, effects); break;
             case TakeOverFailed failed: TakeOverLater(failed, nowMs, effects); break;
             case ShardRefused refused: Refuse(refused, effects); break;
             case PositionsChanged changed: CheckAgain(changed.Shards, nowMs, effects); break;
             case StationsLoaded loaded: SlotOf(loaded.Load)?.Shard!.StationsLoaded(loaded.Load.Stations, loaded.Rows, nowMs); break;
             case PageLoaded loaded: SlotOf(loaded.Load)?.Shard!.PageLoaded(loaded.Load.Kind, loaded.Load.After, loaded.Rows, nowMs); break;
+            case LoadFenced fenced:
+                if (SlotOf(fenced.Load) is { } taken) Fenced(taken, nowMs, effects);
+                break;
             case LoadFailed failed: LoadAgainLater(failed, nowMs, effects); break;
             case StopRequested:
                 isStopping = true;
@@ -394,8 +397,7 @@ public sealed class NodeCore(NodeSettings settings)
             if (!slots.TryGetValue(checkpoint.Shard, out var slot) || slot.Shard is not { } shard || shard.Epoch != checkpoint.Epoch) continue;
             if (outcomes[index] == CheckpointOutcome.Fenced)
             {
-                effects.Add(new Warn($"shard {slot.Id} was fenced in epoch {shard.Epoch}: another node has taken it over"));
-                Lose(slot, nowMs, effects);
+                Fenced(slot, nowMs, effects);
             }
             else
             {
@@ -403,6 +405,12 @@ public sealed class NodeCore(NodeSettings settings)
                 if (checkpoint.Release) Released(slot, nowMs, effects);
             }
         }
+    }
+
+    private void Fenced(Slot slot, long nowMs, List<NodeEffect> effects)
+    {
+        effects.Add(new Warn($"shard {slot.Id} was fenced in epoch {slot.Shard!.Epoch}: another node has taken it over"));
+        Lose(slot, nowMs, effects);
     }
 
     private void CommitAgainLater(string reason, long nowMs, List<NodeEffect> effects)

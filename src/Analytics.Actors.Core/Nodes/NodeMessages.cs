@@ -43,6 +43,9 @@ public sealed record StationsLoaded(LoadStations Load, IReadOnlyList<EntityState
 /// <summary>The page that <see cref="LoadPage"/> named.</summary>
 public sealed record PageLoaded(LoadPage Load, IReadOnlyList<EntityState> Rows) : NodeMessage;
 
+/// <summary>The shard has another owner by now, whose rows these would have been.</summary>
+public sealed record LoadFenced(ShardLoad Load) : NodeMessage;
+
 /// <summary>The store could not be read; the same load is ordered again after a pause.</summary>
 public sealed record LoadFailed(ShardLoad Load, string Reason) : NodeMessage;
 

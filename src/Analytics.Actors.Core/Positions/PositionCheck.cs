@@ -28,6 +28,9 @@ public sealed record PositionFacts
     /// <summary>The stored position was put there to be gone to, and nobody has yet: it counts, whatever the group has committed.</summary>
     public bool IsWanted { get; init; }
 
+    /// <summary>The life of the partition that a reader which was running has been reading; null: none was, the group's offset counts.</summary>
+    public int? ReadingIncarnation { get; init; }
+
     /// <summary>Where the reader's own truth is outside the store (a router's group, or a reader that was running): its next offset. Null: there is none.</summary>
     public long? Committed { get; init; }
 
@@ -82,7 +85,10 @@ public static class PositionCheck
         // Kafka forgets a group's offsets with a deleted topic, and with a group that is away for long. What the store
         // remembers is then better than the topic's start, which may be its end.
         var remembered = facts.Stored is { Next: >= 0 } stored ? stored.Next : (long?)null;
-        var position = facts.IsWanted ? remembered : facts.Committed ?? remembered;
+        // Somebody has found another log since this reader began: its offset is of a life that is over, and says nothing of
+        // this one. Without that a router that hears of it last would begin one more life, and all would be applied again.
+        var isOver = facts.ReadingIncarnation < incarnation;
+        var position = facts.IsWanted || isOver ? remembered : facts.Committed ?? remembered;
         if (position is not { } next)
         {
             // A row without a position and a group without an offset: nothing tells which log its marks are of.

@@ -206,9 +206,9 @@ public sealed class DeadLetterDesk : IDisposable
         private async Task<string> ElsewhereAsync(ShardId shard, CancellationToken cancellation)
         {
             var owner = await desk.store.OwnerAsync(shard, cancellation).ConfigureAwait(false);
-            return owner == desk.node.Options.NodeId
+            return owner.Name == desk.node.Options.NodeId
                 ? $"shard {shard} is on its way to this node, or has as much in hand as it may; try again"
-                : $"shard {shard} is owned by {(owner.Length == 0 ? "no node" : owner)}, not by {desk.node.Options.NodeId}; order it there (--address)";
+                : $"shard {shard} is owned by {(owner.Name.Length == 0 ? "no node" : owner.Name)}, not by {desk.node.Options.NodeId}; order it there (--address)";
         }
     }
 }

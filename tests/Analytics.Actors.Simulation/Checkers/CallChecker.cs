@@ -34,11 +34,10 @@ public sealed class CallChecker(Cluster cluster)
     public void Begins(SimulatedProcess process, ModuleCall call, Action<Finding> report)
     {
         var station = call.Input.Station;
-        // A zombie that loads a station reads rows of the new owner, and may ask twice; nothing that it does commits.
-        if (call.Id.Epoch != cluster.Store.EpochOf(call.Id.Shard)) return;
         var key = (process.Name, call.Id.Shard, call.Id.Epoch, station, call.Module.Name);
         if (!running.TryAdd(key, call.Id)) report(new Finding($"{process.Name}: call {call.Id} of {call.Module.Name} for {station} begins while {running[key]} runs", station));
-        if (!careful.Contains((call.Id.Shard, call.Id.Epoch))) return;
+        // Whatever a zombie's rows have become since: nothing that it does commits.
+        if (call.Id.Epoch != cluster.Store.EpochOf(call.Id.Shard) || !careful.Contains((call.Id.Shard, call.Id.Epoch))) return;
         var state = rows.TryGetValue((call.Id.Shard, station), out var row) ? StationState.Parser.ParseFrom(row) : null;
         if (state?.Triggers.Any(trigger => trigger.Id == call.Id.Trigger && trigger.Attempts >= call.Id.Attempt) == true) return;
         report(new Finding($"{process.Name}: after a crash attempt {call.Id.Attempt} of trigger {call.Id.Trigger} of {station} begins before a checkpoint holds it", station));

@@ -63,24 +63,21 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
     public void Close() => sources.Clear();
 
     // Before a partition is read its position is checked, by the production code, against the log and what the store knows.
-    private void Position(TopicPartition partition, long? running)
+    private void Position(TopicPartition partition, (long Next, int Incarnation)? running)
     {
         var reading = sources[partition] = new Reading { Next = -1 };
         World.After(World.Between(1, 20), () => process.Reach(() => Position(partition, running, reading)));
     }
 
-    private void Position(TopicPartition partition, long? running, Reading reading)
+    private void Position(TopicPartition partition, (long Next, int Incarnation)? running, Reading reading)
     {
         if (!sources.TryGetValue(partition, out var current) || current != reading) return;
         var isReached = cluster.Network.ToLog(process.Node).IsUp && cluster.Network.ToStore(process.Node).IsUp && !cluster.Store.IsDown;
         if (!isReached || !TryPosition(partition, running, reading)) World.After(World.Between(50, 300), () => process.Reach(() => Position(partition, running, reading)));
     }
 
-    private bool TryPosition(TopicPartition partition, long? running, Reading reading)
+    private bool TryPosition(TopicPartition partition, (long Next, int Incarnation)? running, Reading reading)
     {
-        // The group does not take a position from who is not its member any more, and nothing is read before it has. A zombie
-        // that records a gap all the same would start an incarnation that the owner must follow: not simulated.
-        if (process.IsExpelled || cluster.RouterOf(partition) != process) return false;
         var log = cluster.Log;
         var row = cluster.Store.Sources([]).FirstOrDefault(row => row.Partition == partition);
         var topic = settings.Pipeline.Topics[partition.Topic];
@@ -88,7 +85,8 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
         {
             Stored = row?.Position,
             IsWanted = row is { IsWanted: true },
-            Committed = running ?? (log.RouterOffsets.TryGetValue(partition, out var committed) ? committed : null),
+            ReadingIncarnation = running?.Incarnation,
+            Committed = running?.Next ?? (log.RouterOffsets.TryGetValue(partition, out var committed) ? committed : null),
             Log = new LogRange(log.Start(partition), log.End(partition)),
             Start = topic.Start,
             Policy = topic.OutOfRange,
@@ -116,9 +114,16 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
             cluster.Checkers.Skipped(partition, gap.From, to);
         }
 
-        if (facts.Committed != to) log.RouterOffsets[partition] = to;
+        // The group does not take a position from who is not its member any more, and nothing is read before it has. A gap
+        // that a zombie has recorded stands all the same: the owner follows it.
+        if (facts.IsWanted || facts.Committed is null || decision is not PositionDecision.GoOn)
+        {
+            if (process.IsExpelled || cluster.RouterOf(partition) != process) return false;
+            log.RouterOffsets[partition] = to;
+        }
+
         World.Note($"{process.Name} routes {partition} from {to}");
-        (reading.Next, reading.Life) = (to, log.Life(partition));
+        (reading.Next, reading.Incarnation, reading.Life) = (to, place.Incarnation, log.Life(partition));
         router.Assigned(partition, place.Incarnation, to);
         if (place.IsWanted) Store(new StorePositions([place.Position]));
         PlanFetch(partition, reading);
@@ -144,7 +149,7 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
             // The broker says that the position is outside its log.
             if (reading.Life != cluster.Log.Life(partition) || reading.Next < cluster.Log.Start(partition))
             {
-                Position(partition, reading.Next);
+                Position(partition, (reading.Next, reading.Incarnation));
                 return;
             }
 
@@ -268,6 +273,7 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
     private sealed class Reading
     {
         public long Next { get; set; }
+        public int Incarnation { get; set; }
         public int Life { get; set; }
         public bool IsPlanned { get; set; }
     }

@@ -89,6 +89,22 @@ public class NodeDecisionTests
     }
 
     [Fact]
+    public void Rows_of_a_shard_that_another_node_has_taken_over_are_not_given_to_its_old_owner()
+    {
+        Run(Zero);
+        loadsAtOnce = false;
+        Read(Zero, 0);
+        var load = Take<LoadStations>().Single();
+        // Another owner, who applies the record first.
+        TakeOver(Zero);
+        Load(load).ShouldBe(new LoadFenced(load));
+        Handle(new LoadFenced(load));
+        Take<Warn>().Single().Text.ShouldContain("fenced");
+        core.Find(Zero).ShouldBeNull();
+        core.Phases.ShouldBe([(Zero, ShardPhase.Waiting)], "it is still assigned, so it is taken over again");
+    }
+
+    [Fact]
     public void What_was_loaded_for_an_earlier_epoch_changes_nothing()
     {
         Run(Zero);

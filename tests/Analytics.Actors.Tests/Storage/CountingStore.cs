@@ -59,7 +59,7 @@ internal sealed class CountingStore(ICheckpointStore store, CountingStore.Counts
     public ValueTask<IReadOnlyList<StoredDeadLetter>> ReadDeadLettersAsync(ShardId shard, DeadLetterFilter filter, long above, int limit, CancellationToken cancellation) =>
         store.ReadDeadLettersAsync(shard, filter, above, limit, cancellation);
 
-    public ValueTask<string> OwnerAsync(ShardId shard, CancellationToken cancellation) => store.OwnerAsync(shard, cancellation);
+    public ValueTask<ShardOwner> OwnerAsync(ShardId shard, CancellationToken cancellation) => store.OwnerAsync(shard, cancellation);
 
     public ValueTask DisposeAsync() => store.DisposeAsync();
 }
