@@ -62,6 +62,6 @@ check() { # check NAME COMMAND...: a program whose exit code is the verdict
 run_tests Analytics.Actors.Tests
 run_tests Analytics.Actors.Integration
 simulate=(dotnet run -c Release --no-build --project tests/Analytics.Actors.Simulation --)
-check "simulator: 200 seeds" "${simulate[@]}" --seeds 200
-check "simulator: planted bugs" "${simulate[@]}" --seeds 200 --bugs
+check "simulator: 300 seeds" "${simulate[@]}" --seeds 300
+check "simulator: five planted bugs, others every day" "${simulate[@]}" --bugs 5
 finish

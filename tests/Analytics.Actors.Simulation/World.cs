@@ -4,9 +4,10 @@ namespace Analytics.Actors.Simulation;
 
 /// <summary>
 /// Virtual time: things happen in order of their time, ties in order of planning. All chance comes from one seeded
-/// random, so a seed repeats a run bit for bit; the trace hash proves it.
+/// random, so a seed repeats a run bit for bit; the trace hash, over every step and every note, proves it.
 /// </summary>
-public sealed class World(int seed)
+/// <param name="keepsHistory">Keep what was noted, for the story of a failure; a failing seed is run again for it.</param>
+public sealed class World(int seed, bool keepsHistory)
 {
     private readonly PriorityQueue<Action, (long TimeMs, long Order)> agenda = new();
     private readonly List<string> history = [];
@@ -14,13 +15,16 @@ public sealed class World(int seed)
 
     public Random Random { get; } = new(seed);
 
-    /// <summary>Now, ms since 1970 UTC.</summary>
-    public long NowMs { get; private set; } = 1_763_000_000_000;
+    /// <summary>When every run begins, ms since 1970 UTC.</summary>
+    public const long StartMs = 1_763_000_000_000;
 
-    /// <summary>Hash of everything noted so far.</summary>
+    /// <summary>Now, ms since 1970 UTC.</summary>
+    public long NowMs { get; private set; } = StartMs;
+
+    /// <summary>Hash of every step taken and of everything noted so far.</summary>
     public ulong TraceHash { get; private set; } = 14695981039346656037;
 
-    /// <summary>The last things noted, for the story of a failure.</summary>
+    /// <summary>Everything noted, with its time in ms since the start; empty unless it is kept.</summary>
     public IReadOnlyList<string> History => history;
 
     public void After(long delayMs, Action action) => agenda.Enqueue(action, (NowMs + Math.Max(0, delayMs), order++));
@@ -36,6 +40,7 @@ public sealed class World(int seed)
         {
             agenda.Dequeue();
             NowMs = when.TimeMs;
+            Mix((ulong)(when.TimeMs ^ (when.Order << 20)));
             action();
         }
 
@@ -44,9 +49,15 @@ public sealed class World(int seed)
 
     public void Note(string what)
     {
-        foreach (var letter in what) TraceHash = (TraceHash ^ letter) * 1099511628211;
-        TraceHash = (TraceHash ^ (ulong)NowMs) * 1099511628211;
-        history.Add(NowMs.ToString(CultureInfo.InvariantCulture) + " " + what);
-        if (history.Count > 4_000) history.RemoveRange(0, 2_000);
+        foreach (var letter in what) Mix(letter);
+        if (keepsHistory) history.Add((NowMs - StartMs).ToString("D6", CultureInfo.InvariantCulture) + " " + what);
     }
+
+    /// <summary>A line of the history alone, for what would be too much to note in every run.</summary>
+    public void Tell(Func<string> what)
+    {
+        if (keepsHistory) history.Add((NowMs - StartMs).ToString("D6", CultureInfo.InvariantCulture) + " " + what());
+    }
+
+    private void Mix(ulong value) => TraceHash = (TraceHash ^ value) * 1099511628211;
 }

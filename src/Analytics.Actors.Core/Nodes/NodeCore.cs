@@ -61,6 +61,7 @@ public sealed class NodeCore(NodeSettings settings)
     private IReadOnlyList<ShardCheckpoint>? committing;
     private long? commitAgainMs;
     private long lastCommitMs;
+    private long clockMs;
     private bool isStopping;
 
     /// <summary>The shards that this node runs now.</summary>
@@ -116,6 +117,7 @@ public sealed class NodeCore(NodeSettings settings)
     /// </summary>
     public void Handle(NodeMessage message, long nowMs, List<NodeEffect> effects)
     {
+        NoticeClock(nowMs);
         switch (message)
         {
             case RecordsRead read: Read(read, nowMs); break;
@@ -142,6 +144,21 @@ public sealed class NodeCore(NodeSettings settings)
             case DeadLettersOrdered ordered: CloseLetters(ordered, nowMs); break;
             case TimePassed: PassTime(nowMs, effects); break;
             default: throw new ArgumentOutOfRangeException(nameof(message), message, "not a message of a node");
+        }
+    }
+
+    // A clock that is set back takes pauses and intervals with it: else nothing would be committed until it has caught up.
+    private void NoticeClock(long nowMs)
+    {
+        var back = clockMs - nowMs;
+        clockMs = nowMs;
+        if (back <= 0) return;
+        lastCommitMs -= back;
+        commitAgainMs -= back;
+        foreach (var slot in slots.Values)
+        {
+            slot.DueMs -= back;
+            slot.LoadAgainMs -= back;
         }
     }
 
@@ -310,6 +327,7 @@ public sealed class NodeCore(NodeSettings settings)
     /// <summary>What follows from whatever just happened: calls to begin, entries to send, pauses, the next commit.</summary>
     public void Settle(long nowMs, List<NodeEffect> effects)
     {
+        NoticeClock(nowMs);
         foreach (var slot in slots.Values)
         {
             if (slot.Shard is not { } shard) continue;

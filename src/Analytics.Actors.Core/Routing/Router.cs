@@ -173,6 +173,8 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     {
         StoreCommitted(nowMs, effects);
         if (isCommitting) return;
+        // A clock that was set back does not make the next commit wait until it has caught up.
+        lastCommitMs = Math.Min(lastCommitMs, nowMs);
         if (!atStop && !(NextDueMs <= nowMs)) return;
         var positions = sources.Values.Where(source => source.Committable > source.Committed)
             .Select(source => (source.Partition, source.Committable)).ToList();

@@ -76,6 +76,19 @@ public class NodeDecisionTests
     }
 
     [Fact]
+    public void A_clock_that_is_set_back_does_not_stop_checkpoints()
+    {
+        Run(Zero);
+        Read(Zero, 1, Now + 500);
+        Take<Commit>().ShouldBeEmpty();
+        var hourBefore = Now - 3_600_000;
+        Handle(new TimePassed(), hourBefore);
+        core.NextDueMs!.Value.ShouldBeLessThanOrEqualTo(hourBefore + 1_000);
+        Handle(new TimePassed(), hourBefore + 1_000);
+        Take<Commit>().ShouldNotBeEmpty();
+    }
+
+    [Fact]
     public void What_was_loaded_for_an_earlier_epoch_changes_nothing()
     {
         Run(Zero);

@@ -96,6 +96,17 @@ public class RouterTests
     }
 
     [Fact]
+    public void A_clock_that_is_set_back_does_not_stop_commits()
+    {
+        var router = Begin(Settings(1, OneModule("\"batch\": \"none\"")), 0, new RouterSettings { CommitIntervalMs = 5_000 });
+        AcknowledgeAll(router, 0);
+        router.CommitFinished(Commit(router, 3_600_000).ShouldNotBeNull().Positions, true);
+        AcknowledgeAll(router, 1);
+        Commit(router, 1_000).ShouldBeNull();
+        Commit(router, 6_000).ShouldNotBeNull();
+    }
+
+    [Fact]
     public void Commits_wait_for_the_interval_or_the_count_and_only_one_is_in_flight()
     {
         var settings = new RouterSettings { CommitIntervalMs = 5_000, CommitBatchSize = 3, CommitSpacingMs = 100, MaxCommitRetries = 2, CommitRetryDelayMs = 1_000 };

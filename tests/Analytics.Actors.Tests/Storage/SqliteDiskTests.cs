@@ -89,6 +89,7 @@ public sealed class SqliteDiskTests : IAsyncLifetime
     public async Task A_log_that_is_torn_at_its_tail_gives_the_state_after_an_earlier_commit(bool overwritten)
     {
         const int Commits = 12;
+        var before = (int)new FileInfo(file.Path + "-wal").Length;
         for (var number = 1; number <= Commits; number++) await Commit(number, [.. Enumerable.Range(1, number).Select(i => $"{i}")]);
         var whole = await File.ReadAllBytesAsync(file.CopyAsAfterPowerLoss() + "-wal");
         var random = new Random(4);
@@ -96,14 +97,14 @@ public sealed class SqliteDiskTests : IAsyncLifetime
         for (var round = 0; round < 40; round++)
         {
             var copy = file.CopyAsAfterPowerLoss();
-            var cut = random.Next(whole.Length / 3, whole.Length);
+            var cut = random.Next(before, whole.Length);
             var torn = overwritten ? whole.ToArray() : whole[..cut];
             if (overwritten) random.NextBytes(torn.AsSpan(cut, Math.Min(5_000, torn.Length - cut)));
             await File.WriteAllBytesAsync(copy + "-wal", torn);
             var (_, recovered) = await Recover(copy);
             found.Add(recovered.CheckpointNumber);
-            recovered.ShardState.ShouldBe(BitConverter.GetBytes(recovered.CheckpointNumber));
-            recovered.Positions.ShouldHaveSingleItem().Next.ShouldBe(recovered.CheckpointNumber);
+            recovered.ShardState.ShouldBe(recovered.CheckpointNumber == 0 ? [] : BitConverter.GetBytes(recovered.CheckpointNumber));
+            recovered.Positions.Sum(position => position.Next).ShouldBe(recovered.CheckpointNumber);
         }
 
         found.Count.ShouldBeGreaterThan(3, "else nothing was torn");

@@ -1,0 +1,200 @@
+using System.Text.Json;
+using Analytics.Actors.Core;
+using Analytics.Actors.Core.Protocol;
+using Analytics.Actors.Core.Records;
+using Analytics.Actors.Core.Shards;
+
+namespace Analytics.Actors.Simulation;
+
+/// <summary>A batch that expects an answer of a station, as a part named it, and what its module must have seen.</summary>
+/// <param name="Saw">The whole input of module first; what the input of module second must hold.</param>
+public readonly record struct Debt(string Module, string BatchId, string Station, string Saw);
+
+/// <summary>
+/// What a shard must be after the records that it has read: computed from its logs up to each committed position, in a few
+/// lines that share nothing with the production code. Each checkpoint is compared with it: marks, positions, and the parts
+/// that it applied, in their order (invariants 2 and 3).
+/// </summary>
+public sealed class ShardFold(Cluster cluster, ShardId shard)
+{
+    private readonly Dictionary<(string Topic, string Source), Place> marks = [];
+    private readonly HashSet<(string Topic, string Source)> changed = [];
+    private readonly Dictionary<TopicPartition, long> positions = [];
+    private readonly Dictionary<(string Station, SourcePartition Source), Place> appliedTo = [];
+    private readonly List<(string Station, SourcePartition Source, Place Place)> applied = [];
+    private readonly HashSet<string> storeIds = [];
+    private bool isRestored;
+
+    /// <summary>The last value of METERS by station, that of the module first, and the last day of CALENDAR.</summary>
+    public Dictionary<string, string> Meters { get; } = [];
+    public Dictionary<string, string> FirstSaw { get; } = [];
+    public string? Day { get; private set; }
+
+    /// <summary>Everything that was applied, by source partition.</summary>
+    public Dictionary<SourcePartition, List<Place>> Applied { get; } = [];
+
+    public List<Debt> Debts { get; } = [];
+    /// <summary>The same for windows of event time, in which a station may owe several answers to one batch.</summary>
+    public List<Debt> WindowDebts { get; } = [];
+    public List<(Answer Answer, string Store)> WindowAnswers { get; } = [];
+
+    /// <summary>Answers as they arrive, with the store under whose id they were sent.</summary>
+    public List<(Answer Answer, string Store)> Answers { get; } = [];
+    public Dictionary<(string Module, string BatchId), IReadOnlyList<string>> Opened { get; } = [];
+
+    /// <summary>What the shard told and checkpoints made lasting, with the earliest and latest time at which it can have happened.</summary>
+    public List<(ShardEvent Event, long FromMs, long ToMs)> Events { get; } = [];
+
+    private TopicPartition PartsLog => new(cluster.Settings.PartsTopic, shard.Value);
+
+    public void Walk(Action<Finding> report)
+    {
+        long last = World.StartMs, beforeLast = World.StartMs;
+        foreach (var entry in cluster.Store.Timeline.Where(entry => entry.Shard == shard))
+        {
+            if (entry is Committed committed)
+            {
+                storeIds.Add(committed.StoreId);
+                // What a backup took back is written again.
+                isRestored = committed.StoreId == cluster.Settings.StoreId;
+                Compare(committed, report);
+                // It was taken after the one before had committed: what it tells happened after the one before that.
+                foreach (var happened in committed.Events) Events.Add((happened, beforeLast, committed.TimeMs));
+            }
+
+            beforeLast = last;
+            last = entry.TimeMs;
+        }
+    }
+
+    private void Compare(Committed committed, Action<Finding> report)
+    {
+        var checkpoint = committed.Checkpoint;
+        void Wrong(string text, params string[] concerns) =>
+            report(new Finding($"shard {shard}, checkpoint {checkpoint.Number} of epoch {checkpoint.Epoch}: {text}", [$"shard {shard}", .. concerns]));
+        applied.Clear();
+        changed.Clear();
+        foreach (var position in checkpoint.Positions)
+        {
+            var from = positions.GetValueOrDefault(position.Partition);
+            if (position.Next < from) Wrong($"position {position.Next} of {position.Partition} after {from}");
+            if (position.Next > cluster.Log.End(position.Partition)) Wrong($"position {position.Next} of {position.Partition}, which ends at {cluster.Log.End(position.Partition)}");
+            var to = Math.Min(position.Next, cluster.Log.End(position.Partition));
+            for (var offset = from; offset < to; offset++) Read(position.Partition, offset, Wrong);
+            positions[position.Partition] = Math.Max(from, to);
+            var record = to > 0 ? cluster.Log.At(position.Partition, to - 1) : null;
+            if (record is not null && (record.TimestampMs != position.LastTimestampMs || Checksum.Of(record.Value) != position.LastChecksum))
+                Wrong($"position {position.Next} of {position.Partition} tells another last record than the log has");
+        }
+
+        foreach (var mark in checkpoint.Marks)
+        {
+            var key = (mark.Log.Topic, mark.Source);
+            var expected = marks.GetValueOrDefault(key, Place.None);
+            if (mark.Highest != expected) Wrong($"the mark of {mark.Source} in {mark.Log} is {mark.Highest}, the records up to the position give {expected}", mark.Source);
+            changed.Remove(key);
+        }
+
+        foreach (var (topic, source) in changed) Wrong($"the mark of {source} in {topic} moved to {marks[(topic, source)]} and was not stored", source);
+        CompareApplied(committed, Wrong);
+    }
+
+    private void CompareApplied(Committed committed, Action<string, string[]> wrong)
+    {
+        var told = committed.Events.OfType<PartApplied>().Select(part => (part.Station, part.Source, part.Place)).ToList();
+        foreach (var part in told)
+        {
+            var key = (part.Station, part.Source);
+            if (appliedTo.TryGetValue(key, out var before) && part.Place <= before) wrong($"{part.Source} {part.Place} was applied to {part.Station} after {before}", [part.Station]);
+            appliedTo[key] = part.Place;
+        }
+
+        if (told.SequenceEqual(applied)) return;
+        var at = told.Zip(applied).TakeWhile(pair => pair.First == pair.Second).Count();
+        var found = at < told.Count ? $"{told[at].Source} {told[at].Place} of {told[at].Station}" : "nothing";
+        var expected = at < applied.Count ? $"{applied[at].Source} {applied[at].Place} of {applied[at].Station}" : "nothing";
+        wrong($"it applied {found} where its records say {expected}", [at < told.Count ? told[at].Station : applied[at].Station]);
+    }
+
+    private void Read(TopicPartition partition, long offset, Action<string, string[]> wrong)
+    {
+        if (partition == PartsLog)
+        {
+            foreach (var record in cluster.Checkers.Envelopes.Parts(partition)[(int)offset].Records) Read(record, wrong);
+            return;
+        }
+
+        var envelope = cluster.Checkers.Envelopes.Batches(partition)[(int)offset];
+        foreach (var manifest in envelope.Manifests)
+        {
+            if (!Advance(cluster.Settings.BatchTopic, SourceKey(manifest.Topic, manifest.Incarnation, manifest.Partition), new Place(manifest.Offset, manifest.Index, 0))) continue;
+            if (Origin.TryParse(manifest.Origin, out var origin) && (IsTakenBack(origin, manifest.Topic) || !Advance(cluster.Settings.BatchTopic, RunKey(manifest.Topic, origin), new Place(origin.Sequence, manifest.Index, 0)))) continue;
+            foreach (var module in manifest.Modules)
+            {
+                if (!Opened.TryAdd((module, manifest.BatchId), manifest.Stations)) wrong($"batch {module} {manifest.BatchId} was announced twice", [manifest.BatchId]);
+            }
+        }
+
+        if (envelope.Answers.Count == 0 || !Origin.TryParse(envelope.Origin, out var from) || !(storeIds.Contains(from.Store) || cluster.Settings.Earlier.Contains(from.Store)) || IsTakenBack(from, cluster.Settings.BatchTopic)) return;
+        for (var index = 0; index < envelope.Answers.Count; index++)
+        {
+            if (!Advance(cluster.Settings.BatchTopic, RunKey(cluster.Settings.BatchTopic, from), new Place(from.Sequence, index, 0))) continue;
+            (envelope.Answers[index].HasWindowStartMs ? WindowAnswers : Answers).Add((envelope.Answers[index], from.Store));
+        }
+    }
+
+    private void Read(RecordParts record, Action<string, string[]> wrong)
+    {
+        var source = new SourcePartition(record.Topic, record.Incarnation, record.Partition);
+        foreach (var part in record.Parts)
+        {
+            var place = new Place(record.Offset, part.Index, part.Ordinal);
+            if (!Advance(cluster.Settings.PartsTopic, SourceKey(record.Topic, record.Incarnation, record.Partition), place)) continue;
+            if (Origin.TryParse(record.Origin, out var origin) && (IsTakenBack(origin, record.Topic) || !Advance(cluster.Settings.PartsTopic, RunKey(record.Topic, origin), new Place(origin.Sequence, part.Index, part.Ordinal)))) continue;
+            if (part.Rejected is not null) continue;
+            applied.Add((part.Station, source, place));
+            if (!Applied.TryGetValue(source, out var places)) Applied.Add(source, places = []);
+            places.Add(place);
+            Apply(record, part);
+        }
+    }
+
+    private void Apply(RecordParts record, Part part)
+    {
+        using var item = JsonDocument.Parse(part.Items[^1].Memory);
+        var saw = "";
+        switch (record.Topic)
+        {
+            case Workload.Calendar:
+                Day = item.RootElement.GetProperty("day").GetString()!;
+                break;
+            case Workload.Meters:
+                Meters[part.Station] = item.RootElement.GetProperty("value").GetString()!;
+                saw = (Day is null ? "" : $"day=\"{Day}\";") + $"value=\"{Meters[part.Station]}\"";
+                break;
+            case Workload.FirstOutput:
+                saw = FirstSaw[part.Station] = item.RootElement.TryGetProperty("first_saw", out var told) ? told.GetString()! : "";
+                break;
+            default:
+                saw = item.RootElement.GetProperty("order").GetString()!;
+                break;
+        }
+
+        foreach (var batch in part.Batches) WindowDebts.Add(new Debt(batch.Module, batch.BatchId, part.Station, Meters.GetValueOrDefault(part.Station, "")));
+        foreach (var batch in record.Batches) Debts.Add(new Debt(batch.Module, batch.BatchId, part.Station, saw));
+    }
+
+    private bool IsTakenBack(Origin origin, string topic) => isRestored && cluster.Settings.Earlier.TookBack(origin, topic);
+
+    private bool Advance(string topic, string source, Place place)
+    {
+        if (place <= marks.GetValueOrDefault((topic, source), Place.None)) return false;
+        marks[(topic, source)] = place;
+        changed.Add((topic, source));
+        return true;
+    }
+
+    private static string SourceKey(string topic, int incarnation, int partition) => $"p|{topic}|{incarnation}|{partition}";
+
+    private static string RunKey(string topic, Origin origin) => $"o|{topic}|{origin.Store}|{origin.Shard}|{origin.Partition}";
+}

@@ -1,0 +1,274 @@
+using Analytics.Actors.Core;
+using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Positions;
+using Analytics.Actors.Core.Routing;
+using Analytics.Actors.Core.Shards;
+
+namespace Analytics.Actors.Simulation;
+
+/// <summary>The production Router of one process, with a host that reads source partitions and sends its envelopes.</summary>
+public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardSettings settings)
+{
+    private readonly Router router = new(settings, new RouterSettings
+    {
+        CommitIntervalMs = 500,
+        CommitBatchSize = 20,
+        WaitingBytesMax = cluster.Scenario.WaitingBytesMax,
+    });
+
+    private readonly Dictionary<TopicPartition, Reading> sources = [];
+    private bool isPaused;
+    private bool isTickPlanned;
+
+    private World World => cluster.World;
+
+    /// <summary>Source partitions that this router reads, whether they are still its own or not.</summary>
+    public IReadOnlyCollection<TopicPartition> Sources => sources.Keys;
+
+    public Router Core => router;
+
+    public IEnumerable<string> Restless
+    {
+        get
+        {
+            if (!router.IsIdle) yield return $"{process.Name}: the router waits for acknowledgements";
+            foreach (var (source, reading) in sources)
+            {
+                if (reading.Next < 0 || reading.Life != cluster.Log.Life(source)) yield return $"{process.Name}: {source} is being positioned";
+                else if (reading.Next < cluster.Log.End(source)) yield return $"{process.Name}: {source} is read up to {reading.Next} of {cluster.Log.End(source)}{(isPaused ? ", paused" : "")}";
+                else if (router.Committable.First(position => position.Partition == source).Next > cluster.Log.RouterOffsets.GetValueOrDefault(source)) yield return $"{process.Name}: {source} is not committed";
+            }
+        }
+    }
+
+    /// <summary>The first offset of a partition that this router has not routed wholly.</summary>
+    public IEnumerable<(TopicPartition Partition, long Read, long Done)> Progress =>
+        router.Committable.Where(position => sources.TryGetValue(position.Partition, out var reading) && reading.Next >= 0)
+            .Select(position => (position.Partition, sources[position.Partition].Next, position.Next));
+
+    public void Assign(TopicPartition partition) => Position(partition, null);
+
+    public void Revoke(TopicPartition partition)
+    {
+        if (!sources.Remove(partition)) return;
+        World.Note($"{process.Name} routes {partition} no more");
+        router.Revoked(partition);
+    }
+
+    public void Landed(TopicPartition partition)
+    {
+        if (sources.TryGetValue(partition, out var reading)) PlanFetch(partition, reading);
+    }
+
+    public void Close() => sources.Clear();
+
+    // Before a partition is read its position is checked, by the production code, against the log and what the store knows.
+    private void Position(TopicPartition partition, long? running)
+    {
+        var reading = sources[partition] = new Reading { Next = -1 };
+        World.After(World.Between(1, 20), () => process.Reach(() => Position(partition, running, reading)));
+    }
+
+    private void Position(TopicPartition partition, long? running, Reading reading)
+    {
+        if (!sources.TryGetValue(partition, out var current) || current != reading) return;
+        var isReached = cluster.Network.ToLog(process.Node).IsUp && cluster.Network.ToStore(process.Node).IsUp && !cluster.Store.IsDown;
+        if (!isReached || !TryPosition(partition, running, reading)) World.After(World.Between(50, 300), () => process.Reach(() => Position(partition, running, reading)));
+    }
+
+    private bool TryPosition(TopicPartition partition, long? running, Reading reading)
+    {
+        // The group does not take a position from who is not its member any more, and nothing is read before it has. A zombie
+        // that records a gap all the same would start an incarnation that the owner must follow: not simulated.
+        if (process.IsExpelled || cluster.RouterOf(partition) != process) return false;
+        var log = cluster.Log;
+        var row = cluster.Store.Sources([]).FirstOrDefault(row => row.Partition == partition);
+        var topic = settings.Pipeline.Topics[partition.Topic];
+        var facts = new PositionFacts
+        {
+            Stored = row?.Position,
+            IsWanted = row is { IsWanted: true },
+            Committed = running ?? (log.RouterOffsets.TryGetValue(partition, out var committed) ? committed : null),
+            Log = new LogRange(log.Start(partition), log.End(partition)),
+            Start = topic.Start,
+            Policy = topic.OutOfRange,
+        };
+        if (PositionCheck.WitnessOffset(facts) is { } last && facts.Log.Holds(last)) facts = facts with { Found = RecordWitness.Of(log.At(partition, last).TimestampMs, log.At(partition, last).Value) };
+        var state = row ?? new SourceState(partition, 1, 0);
+        SourceState Begun(long next, int incarnation) =>
+            state.At(new PartitionPosition(partition, next, -1, 0)) with { Incarnation = cluster.Bug.KeepsIncarnation ? state.Incarnation : incarnation };
+        var decision = PositionCheck.Decide(facts);
+        var (place, to) = decision switch
+        {
+            PositionDecision.GoOn(var on, _) => (state.Next < 0 ? Begun(on, state.Incarnation) : state, on),
+            PositionDecision.Begin(_, var incarnation) => (Begun(facts.Log.Low, incarnation), facts.Log.Low),
+            PositionDecision.Skip(var reason, var from, _, var incarnation) => (Begun(facts.Log.Low, incarnation) with
+            {
+                GapFrom = from, GapTo = facts.Log.Low, GapReason = reason.ToString(), GapAtMs = process.ClockMs, IsWanted = incarnation > state.Incarnation && !cluster.Bug.KeepsIncarnation,
+            }, facts.Log.Low),
+            _ => throw new InvalidOperationException($"{decision}: no topic of the workload stops"),
+        };
+        // Somebody else may have changed the row meanwhile: then it is looked at anew.
+        if (place != row && !cluster.Store.Sources([place]).Contains(place)) return false;
+        if (decision is PositionDecision.Skip gap)
+        {
+            World.Note($"{process.Name}: {partition} goes on at {to} instead of {gap.From}, {gap.Reason}, incarnation {place.Incarnation}");
+            cluster.Checkers.Skipped(partition, gap.From, to);
+        }
+
+        if (facts.Committed != to) log.RouterOffsets[partition] = to;
+        World.Note($"{process.Name} routes {partition} from {to}");
+        (reading.Next, reading.Life) = (to, log.Life(partition));
+        router.Assigned(partition, place.Incarnation, to);
+        if (place.IsWanted) Store(new StorePositions([place.Position]));
+        PlanFetch(partition, reading);
+        PlanTick();
+        return true;
+    }
+
+    private void PlanFetch(TopicPartition partition, Reading reading)
+    {
+        if (reading.Next < 0 || reading.IsPlanned || isPaused || (reading.Next == cluster.Log.End(partition) && reading.Life == cluster.Log.Life(partition))) return;
+        reading.IsPlanned = true;
+        World.After(World.Between(1, 30), () => process.Reach(() =>
+        {
+            reading.IsPlanned = false;
+            // A new assignment of the partition supersedes this one.
+            if (!sources.TryGetValue(partition, out var current) || current != reading || isPaused) return;
+            if (!cluster.Network.ToLog(process.Node).IsUp)
+            {
+                World.After(World.Between(50, 300), () => process.Reach(() => PlanFetch(partition, reading)));
+                return;
+            }
+
+            // The broker says that the position is outside its log.
+            if (reading.Life != cluster.Log.Life(partition) || reading.Next < cluster.Log.Start(partition))
+            {
+                Position(partition, reading.Next);
+                return;
+            }
+
+            List<RouterEffect> effects = [];
+            for (var count = World.Between(1, 10); count > 0 && reading.Next < cluster.Log.End(partition); count--, reading.Next++)
+            {
+                var record = cluster.Log.At(partition, reading.Next);
+                var given = new SourceRecord(partition, reading.Next, record.TimestampMs, record.Value, record.Origin);
+                foreach (var heard in cluster.Bug.OnSource(process, given)) router.Receive(heard, effects);
+            }
+
+            router.Flush(effects);
+            router.TimePassed(process.ClockMs, false, effects);
+            CarryOut(effects);
+            PlanFetch(partition, reading);
+            PlanTick();
+        }));
+    }
+
+    private void CarryOut(List<RouterEffect> effects)
+    {
+        foreach (var effect in effects.SelectMany(effect => cluster.Bug.OnRouterEffect(process, effect)))
+        {
+            if (World.Chance(cluster.Faults.CrashAtEffect)) process.Crash();
+            if (!process.IsAlive) return;
+            switch (effect)
+            {
+                case SendEnvelope send:
+                    Send(send);
+                    break;
+                case CommitPositions commit:
+                    Commit(commit);
+                    break;
+                case StorePositions store:
+                    Store(store);
+                    break;
+                case PauseSources pause:
+                    isPaused = pause.Pause;
+                    if (isPaused) break;
+                    foreach (var (partition, reading) in sources.ToList()) PlanFetch(partition, reading);
+                    break;
+                default:
+                    throw new InvalidOperationException(effect.ToString());
+            }
+        }
+    }
+
+    private void Send(SendEnvelope send)
+    {
+        if (cluster.Bug.RouterDoesNotWait)
+        {
+            SendUntilThere(send);
+            process.ReachSoon(() => Heard(send, true));
+            return;
+        }
+
+        cluster.Network.Produce(process, send.Destination, null, send.Value, null, process.ClockMs, sent => Heard(send, sent));
+    }
+
+    private void SendUntilThere(SendEnvelope send) =>
+        cluster.Network.Produce(process, send.Destination, null, send.Value, null, process.ClockMs, sent =>
+        {
+            if (!sent) SendUntilThere(send);
+        });
+
+    private void Heard(SendEnvelope send, bool sent)
+    {
+        List<RouterEffect> effects = [];
+        if (sent || cluster.Bug.RouterSkipsFailed) router.Acknowledged(send.Destination, send.Number, effects);
+        else router.Failed(send.Destination, send.Number, effects);
+        CarryOut(effects);
+        PlanTick();
+    }
+
+    private void Commit(CommitPositions commit)
+    {
+        var link = cluster.Network.ToLog(process.Node);
+        World.After(World.Between(1, 20), () =>
+        {
+            // A member that lost a partition has its commit refused, as the group's generation does in Kafka.
+            var isTaken = link.To && !process.IsExpelled && commit.Positions.All(position => cluster.RouterOf(position.Partition) == process);
+            if (isTaken)
+            {
+                foreach (var (partition, next) in commit.Positions) cluster.Checkers.RouterCommitted(process, partition, cluster.Log.RouterOffsets[partition] = next);
+            }
+
+            var isHeard = isTaken && link.From;
+            World.After(World.Between(1, isHeard ? 20 : 500), () => process.Reach(() =>
+            {
+                router.CommitFinished(commit.Positions, isHeard);
+                PlanTick();
+            }));
+        });
+    }
+
+    // A write that fails is made up for by the next one.
+    private void Store(StorePositions order)
+    {
+        var generation = cluster.Store.Generation;
+        World.After(World.Between(1, 20), () =>
+        {
+            if (cluster.Store.Generation == generation && cluster.Network.ToStore(process.Node).To && !cluster.Store.IsDown) cluster.Store.Update(order.Positions);
+        });
+    }
+
+    // A host asks every half second also where nothing is due: committed positions go to the store then.
+    private void PlanTick()
+    {
+        if (isTickPlanned || sources.Count == 0) return;
+        isTickPlanned = true;
+        World.After(Math.Clamp((router.NextDueMs ?? long.MaxValue) - process.ClockMs, 1, 500), () => process.Reach(() =>
+        {
+            isTickPlanned = false;
+            List<RouterEffect> effects = [];
+            router.TimePassed(process.ClockMs, false, effects);
+            CarryOut(effects);
+            PlanTick();
+        }));
+    }
+
+    private sealed class Reading
+    {
+        public long Next { get; set; }
+        public int Life { get; set; }
+        public bool IsPlanned { get; set; }
+    }
+}

@@ -1,0 +1,165 @@
+using Analytics.Actors.Core;
+using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Nodes;
+using Analytics.Actors.Core.Protocol;
+using Analytics.Actors.Core.Routing;
+using Analytics.Actors.Core.Shards;
+
+namespace Analytics.Actors.Simulation;
+
+/// <summary>Something that the store did, in its order.</summary>
+public abstract record StoreEntry(long TimeMs, string Process, ShardId Shard, Epoch Epoch);
+
+/// <summary>A takeover raised a shard's epoch.</summary>
+public sealed record TakenOver(long TimeMs, string Process, ShardId Shard, Epoch Epoch) : StoreEntry(TimeMs, Process, Shard, Epoch);
+
+/// <summary>A checkpoint committed.</summary>
+/// <param name="Events">What the shard told since its last checkpoint: what this one made lasting.</param>
+/// <param name="StoreId">The id of the store then.</param>
+public sealed record Committed(long TimeMs, string Process, ShardCheckpoint Checkpoint, IReadOnlyList<ShardEvent> Events, string StoreId)
+    : StoreEntry(TimeMs, Process, Checkpoint.Shard, Checkpoint.Epoch);
+
+/// <summary>
+/// The memory store of the product, with a journal of what it did: the checkers' view of the cluster, and what a backup is
+/// made of.
+/// </summary>
+public sealed class SimulatedStore
+{
+    private readonly Cluster cluster;
+    private readonly List<StoreEntry> timeline = [];
+    private readonly Dictionary<ShardId, (Epoch Epoch, long Number)> fences = [];
+    private MemoryCheckpointStore store;
+    private int? backup;
+    private IReadOnlyList<SourceState> backupSources = [];
+
+    public SimulatedStore(Cluster cluster, string storeId)
+    {
+        this.cluster = cluster;
+        store = Open(storeId);
+    }
+
+    /// <summary>What led to the state that the store holds now: without what a restored backup has undone.</summary>
+    public IReadOnlyList<StoreEntry> Timeline => timeline;
+
+    /// <summary>Raised by each restored backup; a request made to an earlier one never arrives.</summary>
+    public int Generation { get; private set; }
+
+    public bool IsDown { get; set; }
+
+    public bool HasBackup => backup is not null;
+
+    /// <summary>The epoch in which a shard can be committed now.</summary>
+    public Epoch EpochOf(ShardId shard) => fences.TryGetValue(shard, out var fence) ? fence.Epoch : default;
+
+    public void Backup() => (backup, backupSources) = (timeline.Count, Sources([]));
+
+    /// <summary>The backup comes back, under a new store id.</summary>
+    public void Restore(string storeId)
+    {
+        timeline.RemoveRange(backup!.Value, timeline.Count - backup.Value);
+        Generation++;
+        store = Open(storeId);
+        fences.Clear();
+        foreach (var entry in timeline) Replay(store, entry);
+        Sources(backupSources);
+    }
+
+    /// <summary>How far the outputs go that the restored store remembers, as <c>analytics store renew</c> writes it down.</summary>
+    public IReadOnlyList<EarlierRun> EndsOf(string storeId)
+    {
+        List<EarlierRun> ends = [new(new OriginRun(storeId, new ShardId(0), "", 0), 0)];
+        foreach (var last in timeline.OfType<Committed>().GroupBy(entry => entry.Shard).Select(entries => entries.Last()))
+        {
+            foreach (var destination in ShardState.Parser.ParseFrom(last.Checkpoint.ShardState).Destinations)
+                ends.Add(new EarlierRun(new OriginRun(storeId, last.Shard, destination.Topic, destination.Partition), destination.NextSequence));
+        }
+
+        return ends;
+    }
+
+    public IReadOnlyList<ChangedRule> PinRules(IReadOnlyList<RoutingRule> rules) => Now(store.PinRulesAsync(rules, default));
+
+    /// <summary>What is known of source partitions.</summary>
+    public IReadOnlyList<SourceState> Sources(IReadOnlyList<SourceState> changed) => Now(store.UpdateSourcesAsync(changed, default));
+
+    /// <summary>A router writes committed positions, each in its row.</summary>
+    public void Update(IReadOnlyList<PartitionPosition> positions)
+    {
+        var rows = Sources([]).ToDictionary(row => row.Partition);
+        Sources(positions.Select(position => (rows.GetValueOrDefault(position.Partition) ?? new SourceState(position.Partition, 0, position.Incarnation)).At(position) with { Incarnation = position.Incarnation }).ToList());
+    }
+
+    public RecoveredShard TakeOver(ShardId shard, SimulatedProcess process)
+    {
+        if (cluster.Bug.RaisesNoEpoch && fences.TryGetValue(shard, out var stands)) return Peek(shard) with { Epoch = stands.Epoch };
+        var early = cluster.Bug.ReadsBeforeRaising ? process.ReadEarly(shard) : null;
+        var recovered = Now(store.TakeOverAsync(shard, process.Name, default));
+        fences[shard] = (recovered.Epoch, recovered.CheckpointNumber);
+        var entry = new TakenOver(cluster.World.NowMs, process.Name, shard, recovered.Epoch);
+        timeline.Add(entry);
+        cluster.Checkers.TookOver(entry);
+        cluster.World.Note($"{process.Name} takes over shard {shard} in epoch {recovered.Epoch}, checkpoint {recovered.CheckpointNumber}, {(recovered.ReleasedInOrder ? "released in order" : "not released")}");
+        return early is null ? recovered : early with { Epoch = recovered.Epoch, CheckpointNumber = recovered.CheckpointNumber };
+    }
+
+    public NodeMessage Load(ShardLoad load) => Now(store.LoadAsync(load, default));
+
+    public IReadOnlyList<CheckpointOutcome> Commit(SimulatedProcess process, IReadOnlyList<ShardCheckpoint> checkpoints)
+    {
+        var written = cluster.Bug.StoreWithoutFence ? checkpoints.Select(Unfence).ToList() : checkpoints;
+        var outcomes = Now(store.CommitAsync(written, default));
+        for (var index = 0; index < outcomes.Count; index++)
+        {
+            var checkpoint = written[index];
+            cluster.World.Note($"{process.Name} checkpoint {checkpoints[index].Number} of shard {checkpoint.Shard} in epoch {checkpoints[index].Epoch}: {outcomes[index]}{(checkpoint.Release ? ", its last" : "")}");
+            if (outcomes[index] != CheckpointOutcome.Committed) continue;
+            fences[checkpoint.Shard] = (checkpoint.Epoch, checkpoint.Number);
+            var entry = new Committed(cluster.World.NowMs, process.Name, checkpoints[index], process.EventsOf(checkpoints[index]), cluster.Settings.StoreId);
+            timeline.Add(entry);
+            cluster.Checkers.Committed(entry);
+        }
+
+        return outcomes;
+    }
+
+    /// <summary>What a takeover would read now, without taking over: for the checkers, and for one planted bug.</summary>
+    public RecoveredShard Peek(ShardId shard)
+    {
+        var copy = Open("peek");
+        foreach (var entry in timeline.Where(entry => entry.Shard == shard)) Replay(copy, entry);
+        return Now(copy.TakeOverWholeAsync(shard, "peek", default));
+    }
+
+    private MemoryCheckpointStore Open(string storeId)
+    {
+        var opened = new MemoryCheckpointStore(storeId);
+        Now(opened.OpenAsync(cluster.Settings.Group, cluster.Settings.ShardCount, default));
+        Now(opened.PinRulesAsync(RoutingRules.Of(cluster.Settings.Pipeline, cluster.Settings.RecordBytesMax), default));
+        return opened;
+    }
+
+    private void Replay(MemoryCheckpointStore into, StoreEntry entry)
+    {
+        if (entry is Committed committed)
+        {
+            var checkpoint = cluster.Bug.StoreWithoutFence && ReferenceEquals(into, store) ? Unfence(committed.Checkpoint) : committed.Checkpoint;
+            Now(into.CommitAsync([checkpoint], default));
+            fences[entry.Shard] = (checkpoint.Epoch, checkpoint.Number);
+        }
+        else
+        {
+            var recovered = Now(into.TakeOverAsync(entry.Shard, entry.Process, default));
+            fences[entry.Shard] = (recovered.Epoch, recovered.CheckpointNumber);
+        }
+    }
+
+    // The planted bug: the store takes a checkpoint of whatever epoch and number as the expected one.
+    private ShardCheckpoint Unfence(ShardCheckpoint checkpoint)
+    {
+        var (epoch, number) = fences[checkpoint.Shard];
+        return checkpoint with { Epoch = epoch, Number = number + 1 };
+    }
+
+    // The memory store answers before it returns.
+    private static T Now<T>(ValueTask<T> answered) => answered.AsTask().GetAwaiter().GetResult();
+}
