@@ -16,12 +16,17 @@ internal static class PostgreSqlSchema
     /// <summary>Taken by every transaction that must be the only one of its kind.</summary>
     public static Task LockAsync(NpgsqlConnection connection) => connection.RunAsync($"SELECT pg_advisory_xact_lock({LockKey})");
 
+    /// <summary>The same where a node starts: another's migration may take longer than any ordinary transaction.</summary>
+    public static async Task LockForStartAsync(NpgsqlConnection connection)
+    {
+        await connection.RunAsync("SET LOCAL lock_timeout = 0").ConfigureAwait(false);
+        await LockAsync(connection).ConfigureAwait(false);
+    }
+
     /// <summary>Runs inside one transaction; nodes that open one database at the same time do so one after the other.</summary>
     public static async Task<StoreIdentity> OpenAsync(NpgsqlConnection connection, string database, string group, int shardCount)
     {
-        // Another node's migration may take longer than any ordinary transaction.
-        await connection.RunAsync("SET LOCAL lock_timeout = 0").ConfigureAwait(false);
-        await LockAsync(connection).ConfigureAwait(false);
+        await LockForStartAsync(connection).ConfigureAwait(false);
         var encoding = await connection.QueryAsync("SHOW server_encoding", row => row.GetString(0)).ConfigureAwait(false);
         if (encoding[0] != "UTF8") throw new StoreRefusedException($"{database} has the encoding {encoding[0]}, which cannot hold every text. Make one with the encoding UTF8.");
         await MigrateAsync(connection, database).ConfigureAwait(false);

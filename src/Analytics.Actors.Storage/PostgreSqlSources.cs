@@ -53,7 +53,7 @@ internal static class PostgreSqlSources
 
     public static async Task<IReadOnlyList<ChangedRule>> PinRulesAsync(NpgsqlConnection connection, IReadOnlyList<RoutingRule> rules)
     {
-        await PostgreSqlSchema.LockAsync(connection).ConfigureAwait(false);
+        await PostgreSqlSchema.LockForStartAsync(connection).ConfigureAwait(false);
         var stored = (await connection.QueryAsync("SELECT name, rule FROM routing_rule", row => (Name: row.GetString(0), Rule: row.GetString(1))).ConfigureAwait(false))
             .ToDictionary(row => row.Name, row => row.Rule, StringComparer.Ordinal);
         var changed = rules.Where(rule => stored.TryGetValue(rule.Name, out var known) && known != rule.Rule)

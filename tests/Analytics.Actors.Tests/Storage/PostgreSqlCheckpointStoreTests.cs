@@ -1,5 +1,6 @@
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Storage;
+using Npgsql;
 
 namespace Analytics.Actors.Tests.Storage;
 
@@ -12,4 +13,24 @@ public sealed class PostgreSqlCheckpointStoreTests(PostgreSqlServer server) : Ch
     protected override ICheckpointStore Connect() => new PostgreSqlCheckpointStore(PostgreSqlAddress.Parse(schema));
 
     protected override ICheckpointStore ConnectToNothing() => new PostgreSqlCheckpointStore(PostgreSqlAddress.Parse(server.NewSchema()));
+
+    [Fact]
+    public async Task A_node_that_starts_waits_for_a_migration_however_long_it_takes()
+    {
+        var own = server.NewSchema();
+        await using var store = new PostgreSqlCheckpointStore(PostgreSqlAddress.Parse(own), new PostgreSqlStoreOptions { LockTimeout = TimeSpan.FromMilliseconds(100) });
+        await store.OpenAsync("analytics", 1, default);
+        await using var other = new NpgsqlConnection(own);
+        await other.OpenAsync();
+        await using var transaction = await other.BeginTransactionAsync();
+        await using var migration = other.CreateCommand();
+        // The lock of migrations, and a statement that takes longer than the lock timeout.
+        migration.CommandText = $"SELECT pg_advisory_xact_lock({0x616e616c79746963})";
+        await migration.ExecuteNonQueryAsync();
+        var pinning = store.PinRulesAsync([new RoutingRule("a", "b")], default).AsTask();
+        migration.CommandText = "SELECT pg_sleep(1)";
+        await migration.ExecuteNonQueryAsync();
+        await transaction.CommitAsync();
+        (await pinning).ShouldBeEmpty();
+    }
 }
