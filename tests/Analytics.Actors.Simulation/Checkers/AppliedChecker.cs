@@ -79,7 +79,7 @@ public sealed class AppliedChecker(Cluster cluster, Workload workload, IReadOnly
 
         var calendar = new TopicPartition(Workload.Calendar, 0);
         var day = workload.Expected.LastOrDefault(record => record.IsGlobal && record.Life == cluster.Log.Life(calendar))?.Value;
-        foreach (var fold in folds.Where(fold => day is not null && fold.Day != day)) report(new Finding($"the last day that reached a shard is {fold.Day}, the last one sent is {day}", calendar.ToString()));
+        foreach (var fold in folds.Where(fold => day is not null && fold.DayOfNewestLife != day)) report(new Finding($"the last day that reached a shard is {fold.DayOfNewestLife}, the last one sent is {day}", calendar.ToString()));
         foreach (var (station, value) in last)
         {
             var held = folds[Murmur2.Partition(station, folds.Count)].Meters.GetValueOrDefault(station);

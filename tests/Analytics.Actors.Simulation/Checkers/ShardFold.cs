@@ -30,6 +30,10 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
     public Dictionary<string, string> FirstSaw { get; } = [];
     public string? Day { get; private set; }
 
+    /// <summary>The last day of the topic's newest life: one of a deleted topic that was still under way may come after it.</summary>
+    public string? DayOfNewestLife { get; private set; }
+    private int newestLife;
+
     /// <summary>Everything that was applied, by source partition.</summary>
     public Dictionary<SourcePartition, List<Place>> Applied { get; } = [];
 
@@ -167,6 +171,9 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
         {
             case Workload.Calendar:
                 Day = item.RootElement.GetProperty("day").GetString()!;
+                if (record.Incarnation < newestLife) break;
+                newestLife = record.Incarnation;
+                DayOfNewestLife = Day;
                 break;
             case Workload.Meters:
                 Meters[part.Station] = item.RootElement.GetProperty("value").GetString()!;

@@ -95,6 +95,16 @@ public class PositionCheckTests
         PositionCheck.Decide(facts with { Log = new(0, 30) }).ShouldBe(new PositionDecision.Stop(GapReason.BeyondEnd, 40));
     }
 
+    // Else the one who hears of it last would begin one more life, and everything would be applied again.
+    [Fact]
+    public void A_reader_of_an_earlier_life_follows_who_has_found_the_new_log_before()
+    {
+        var facts = Facts(40, 100, true, 0, 50, Last) with { Policy = new(OutOfRangeKind.Earliest) };
+        PositionCheck.Decide(facts with { ReadingIncarnation = 3 }).ShouldBe(new PositionDecision.Skip(GapReason.BeyondEnd, 100, Earliest, 4));
+        PositionCheck.Decide(facts with { ReadingIncarnation = 2 }).ShouldBe(new PositionDecision.GoOn(40, 3));
+        PositionCheck.Decide(facts with { ReadingIncarnation = 2, Log = new(0, 30) }).ShouldBe(new PositionDecision.Skip(GapReason.BeyondEnd, 40, Earliest, 4), "the log is yet another one");
+    }
+
     [Fact]
     public void The_record_before_the_stored_position_is_looked_up_where_one_is_remembered()
     {
