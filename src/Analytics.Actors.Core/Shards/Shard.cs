@@ -408,6 +408,9 @@ public sealed class Shard
             ReceiveParts(arrival, nowMs);
             arrivals.Dequeue();
         }
+
+        // Those that only a timer woke may have changed nothing, so that no checkpoint comes to passivate them.
+        if (arrivals.Count == 0 && residents.Stations.Count > settings.StationsMax) Passivate(long.MinValue);
     }
 
     private void Advance(in LogRecord record)

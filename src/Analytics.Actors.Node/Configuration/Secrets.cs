@@ -21,7 +21,7 @@ public static partial class Secrets
         return ListedPassword().Replace(text, $"$1={Masked}");
     }
 
-    [GeneratedRegex(@"pass|pas+w|pwd|secret|token|jaas|credential|oauthbearer\.(config|extensions)|key\.pem|apikey|api\.key", RegexOptions.IgnoreCase)]
+    [GeneratedRegex(@"pass(?!ivat)|pas+w|pwd|secret|token|jaas|credential|oauthbearer\.(config|extensions)|key\.pem|apikey|api\.key", RegexOptions.IgnoreCase)]
     private static partial Regex SecretName();
 
     // Up to the last @: a password may hold one.

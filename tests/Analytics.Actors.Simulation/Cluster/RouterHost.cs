@@ -36,7 +36,8 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
             {
                 if (reading.Next < 0 || reading.Life != cluster.Log.Life(source)) yield return $"{process.Name}: {source} is being positioned";
                 else if (reading.Next < cluster.Log.End(source)) yield return $"{process.Name}: {source} is read up to {reading.Next} of {cluster.Log.End(source)}{(isPaused ? ", paused" : "")}";
-                else if (router.Committable.First(position => position.Partition == source).Next > cluster.Log.RouterOffsets.GetValueOrDefault(source)) yield return $"{process.Name}: {source} is not committed";
+                else if (router.Committable.First(position => position.Partition == source).Next is var done && cluster.Log.RouterOffsets.GetValueOrDefault(source) is var committed && done > committed)
+                    yield return $"{process.Name}: {source} is done up to {done} and committed up to {committed}; the router wants to hear of time at {router.NextDueMs - process.ClockMs} ms from now";
             }
         }
     }
@@ -227,10 +228,13 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
     private void Commit(CommitPositions commit)
     {
         var link = cluster.Network.ToLog(process.Node);
+        var assignments = commit.Positions.ToDictionary(position => position.Partition, position => sources.GetValueOrDefault(position.Partition));
         World.After(World.Between(1, 20), () =>
         {
-            // A member that lost a partition has its commit refused, as the group's generation does in Kafka.
-            var isTaken = link.To && !process.IsExpelled && commit.Positions.All(position => cluster.RouterOf(position.Partition) == process);
+            // A member that lost a partition has its commit refused, also where it has it again: Kafka's group has another
+            // generation by then.
+            var isTaken = link.To && !process.IsExpelled
+                && commit.Positions.All(position => cluster.RouterOf(position.Partition) == process && sources.GetValueOrDefault(position.Partition) == assignments[position.Partition]);
             if (isTaken)
             {
                 foreach (var (partition, next) in commit.Positions) cluster.Checkers.RouterCommitted(process, partition, cluster.Log.RouterOffsets[partition] = next);
