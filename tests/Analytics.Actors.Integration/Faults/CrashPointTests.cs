@@ -73,7 +73,7 @@ public class CrashPointTests(PostgreSqlServer server, ITestOutputHelper output)
         string? file = null;
         await using var cluster = await Cluster.StartAsync(1, (folder, _) => isSqlite ? $"store.path={file = folder.File("node.db")}" : $"store.url={address}");
         Verdict verdict;
-        await using (var feed = new NumberedFeed(cluster.Bootstrap, round))
+        await using (var feed = new NumberedFeed(cluster.Bootstrap, round, cluster.BrokerState))
         {
             var crashAt = $"{point}:{Occurrence(point, round)}";
             var node = cluster.StartNode("node-1", IsOfStart(point) ? null : crashAt);

@@ -46,7 +46,7 @@ public class FaultTests(PostgreSqlServer server, ITestOutputHelper output)
         var address = server.NewSchema();
         await using var audit = await CommitAudit.StartAsync(address);
         await using var cluster = await Cluster.StartAsync(3, (_, node) => $"store.url={address};Application Name={node}");
-        await using var feed = new NumberedFeed(cluster.Bootstrap, seed);
+        await using var feed = new NumberedFeed(cluster.Bootstrap, seed, cluster.BrokerState);
         foreach (var name in new[] { "node-1", "node-2", "node-3" }) cluster.StartNode(name);
         await cluster.UploadedAsync(20, Limit);
         await cluster.SettledAsync(Limit, cluster.Nodes);
@@ -138,7 +138,7 @@ public class FaultTests(PostgreSqlServer server, ITestOutputHelper output)
         var address = server.NewSchema();
         await using var audit = await CommitAudit.StartAsync(address);
         await using var cluster = await Cluster.StartAsync(1, (_, node) => $"store.url={address};Application Name={node}");
-        await using var feed = new NumberedFeed(cluster.Bootstrap, 1);
+        await using var feed = new NumberedFeed(cluster.Bootstrap, 1, cluster.BrokerState);
         cluster.StartNode("node-1");
         cluster.StartNode("node-2");
         await cluster.UploadedAsync(20, Limit);

@@ -18,6 +18,7 @@ internal sealed class NumberedFeed : IAsyncDisposable
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(90);
 
     private readonly PartitionProducer producer;
+    private readonly Func<string> brokers;
     private readonly CancellationTokenSource stop = new();
     private readonly Task running;
 
@@ -26,8 +27,10 @@ internal sealed class NumberedFeed : IAsyncDisposable
     private int acknowledged;
     private int numbers;
 
-    public NumberedFeed(string bootstrapServers, int seed)
+    /// <param name="brokers">Tells how the brokers are, where records do not arrive.</param>
+    public NumberedFeed(string bootstrapServers, int seed, Func<string> brokers)
     {
+        this.brokers = brokers;
         producer = new PartitionProducer(KafkaClientOptions.ForEmbeddedBroker(bootstrapServers));
         running = Task.WhenAll(Enumerable.Range(0, Cluster.Partitions).Select(partition => RunAsync(partition, new Random(seed + partition))));
     }
@@ -59,7 +62,7 @@ internal sealed class NumberedFeed : IAsyncDisposable
 
     private string State()
     {
-        lock (waiting) return $"records of partitions {string.Join(", ", waiting.Order())} are under way";
+        lock (waiting) return $"records of partitions {string.Join(", ", waiting.Order())} are under way; {brokers()}";
     }
 
     private async Task RunAsync(int partition, Random random)

@@ -136,6 +136,8 @@ internal sealed partial class Cluster : IAsyncDisposable
 
     public Task BrokerUpAsync(int number) => broker.AskAsync($"up {Text(number)}", line => line == $"broker {Text(number)} is up", StartLimit);
 
+    public string BrokerState() => $"broker {broker.State()}";
+
     public string State() => string.Join('\n', nodes.Select(node => $"{node.Name} {node.Process.State()}"));
 
     public async ValueTask DisposeAsync()

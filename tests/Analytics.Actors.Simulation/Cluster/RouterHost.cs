@@ -115,6 +115,8 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
             cluster.Checkers.Skipped(partition, gap.From, to);
         }
 
+        // What was trimmed before anybody had read it is no gap: nobody had a position.
+        if (decision is PositionDecision.Begin) cluster.Checkers.Skipped(partition, 0, to);
         // The group does not take a position from who is not its member any more, and nothing is read before it has. A gap
         // that a zombie has recorded stands all the same: the owner follows it.
         if (facts.IsWanted || facts.Committed is null || decision is not PositionDecision.GoOn)
