@@ -264,9 +264,7 @@ public static class CheckpointStoreExtensions
     public static async ValueTask<RecoveredShard> TakeOverWholeAsync(this ICheckpointStore store, ShardId shard, string owner, CancellationToken cancellation)
     {
         var recovered = await store.TakeOverAsync(shard, owner, cancellation).ConfigureAwait(false);
-        var stations = await store.ReadEntitiesAsync(shard, EntityKind.Station, null, cancellation).ConfigureAwait(false);
-        var windows = await store.ReadEntitiesAsync(shard, EntityKind.Window, null, cancellation).ConfigureAwait(false);
-        return recovered with { Entities = [.. stations, .. windows, .. recovered.Entities] };
+        return recovered with { Entities = [.. await store.ReadStationsAsync(shard, null, null, cancellation).ConfigureAwait(false), .. recovered.Entities] };
     }
 
     /// <summary>
@@ -281,14 +279,20 @@ public static class CheckpointStoreExtensions
         return owner.Epoch == load.Epoch ? loaded : new Nodes.LoadFenced(load);
     }
 
+    /// <summary>The rows of these stations, and of these windows of theirs; null: all of the shard.</summary>
+    public static async ValueTask<IReadOnlyList<EntityState>> ReadStationsAsync(
+        this ICheckpointStore store, ShardId shard, IReadOnlyList<string>? stations, IReadOnlyList<string>? windowKeys, CancellationToken cancellation) =>
+    [
+        .. await store.ReadEntitiesAsync(shard, EntityKind.Station, stations, cancellation).ConfigureAwait(false),
+        .. await store.ReadEntitiesAsync(shard, EntityKind.Window, windowKeys, cancellation).ConfigureAwait(false),
+    ];
+
     private static async ValueTask<Nodes.NodeMessage> ReadAsync(ICheckpointStore store, Nodes.ShardLoad load, CancellationToken cancellation)
     {
         switch (load)
         {
             case Nodes.LoadStations ids:
-                var stations = await store.ReadEntitiesAsync(load.Shard, EntityKind.Station, ids.Stations, cancellation).ConfigureAwait(false);
-                var windows = await store.ReadEntitiesAsync(load.Shard, EntityKind.Window, ids.WindowKeys, cancellation).ConfigureAwait(false);
-                return new Nodes.StationsLoaded(ids, [.. stations, .. windows]);
+                return new Nodes.StationsLoaded(ids, await store.ReadStationsAsync(load.Shard, ids.Stations, ids.WindowKeys, cancellation).ConfigureAwait(false));
             case Nodes.LoadPage page:
                 return new Nodes.PageLoaded(page, await store.ReadPageAsync(load.Shard, page.Kind, page.After, page.Limit, cancellation).ConfigureAwait(false));
             default:

@@ -75,7 +75,6 @@ public sealed class Shard
         arrivals = new Arrivals(residents);
         keepsAll = settings.Pipeline.Topics.Values.Any(topic => topic is { Scope: TopicScope.Global, Triggers: true } && around.TriggeredBy(topic.Name).Count > 0);
         ShardRecovery.Load(this, recovered);
-        IsCounting = ShardRecovery.IsOfFirstVersion(recovered);
         scan = new StationScan(recovered.CheckpointNumber == 0, keepsAll || IsCounting);
     }
 
@@ -96,7 +95,7 @@ public sealed class Shard
     public long StationCount { get; internal set; }
 
     /// <summary>The stations of a state of the first version have not all been counted yet.</summary>
-    internal bool IsCounting { get; private set; }
+    internal bool IsCounting { get; set; }
 
     /// <summary>Records that wait for stations to be loaded.</summary>
     public int ArrivalCount => arrivals.Count;

@@ -22,6 +22,8 @@ internal static class ShardRecovery
         shard.Outputs.Letters.Restore(state.LastLetter, state.LastLetterMs);
         foreach (var clock in state.WindowClocks) shard.Batches.Restore(clock);
         shard.StationCount = state.Stations;
+        // Station rows of the first version do not tell which stations have timers, and their shard did not count them.
+        shard.IsCounting = recovered.CheckpointNumber > 0 && !state.HasStations;
         foreach (var destination in state.Destinations)
         {
             shard.Outputs.Outbox.Restore(new TopicPartition(destination.Topic, destination.Partition), destination.NextSequence);
@@ -38,10 +40,6 @@ internal static class ShardRecovery
 
         foreach (var batch in BatchStateMessage.Load(recovered.Entities.Where(entity => entity.Kind == EntityKind.Batch))) shard.Batches.Restore(batch);
     }
-
-    /// <summary>Station rows of the first version do not tell which stations have timers, and their shard did not count them.</summary>
-    public static bool IsOfFirstVersion(RecoveredShard recovered) =>
-        recovered.CheckpointNumber > 0 && !ShardState.Parser.ParseFrom(recovered.ShardState).HasStations;
 
     public static byte[] SaveShard(Shard shard)
     {

@@ -33,7 +33,7 @@ internal static class DeadLetterVerbs
         var state = new Option<string>("--state") { Description = "open, replayed, discarded or all", DefaultValueFactory = _ => "open" };
         state.AcceptOnlyFromAmong("open", "replayed", "discarded", "all");
         var after = new Option<string?>("--after") { Description = "an id: those that are older than it" };
-        var (address, json) = (Address(), Json());
+        var (address, json) = (NodeClient.Address(), NodeClient.Json());
         var command = new Command("list", "dead letters of the whole cluster, the newest first") { state, after, address, json };
         filter.AddTo(command);
         command.SetAction((parse, cancellation) => WithNodeAsync(parse, address, json, verb =>
@@ -44,7 +44,7 @@ internal static class DeadLetterVerbs
     private static Command Show()
     {
         var id = new Argument<string>("ID") { Description = "such as 3-17" };
-        var (address, json) = (Address(), Json());
+        var (address, json) = (NodeClient.Address(), NodeClient.Json());
         var command = new Command("show", "one dead letter, with its bytes and whether it can be replayed") { id, address, json };
         command.SetAction((parse, cancellation) => WithNodeAsync(parse, address, json, verb => verb.ShowAsync(Id(parse.GetValue(id)!), cancellation)));
         return command;
@@ -55,8 +55,8 @@ internal static class DeadLetterVerbs
         var ids = new Argument<string[]>("ID") { Description = "such as 3-17; or give a filter: all open letters that it means", Arity = ArgumentArity.ZeroOrMore };
         var filter = new FilterOptions("1000");
         var all = new Option<bool>("--all") { Description = "all open letters" };
-        var by = new Option<string>("--by") { Description = "who orders it, for the log and the letter", DefaultValueFactory = _ => $"{Environment.UserName}@{Environment.MachineName}" };
-        var (address, json) = (Address(), Json());
+        var by = NodeClient.By("who orders it, for the log and the letter");
+        var (address, json) = (NodeClient.Address(), NodeClient.Json());
         var command = new Command(what, says) { ids, all, by, address, json };
         filter.AddTo(command);
         command.SetAction((parse, cancellation) =>
@@ -73,20 +73,13 @@ internal static class DeadLetterVerbs
 
     private static async Task<int> WithNodeAsync(ParseResult parse, Option<string> address, Option<bool> json, Func<DeadLettersVerb, Task<int>> run)
     {
-        var given = parse.GetValue(address)!;
-        if (!Uri.TryCreate(given.Contains("://", StringComparison.Ordinal) ? given : $"http://{given}", UriKind.Absolute, out var uri) || uri.Scheme is not ("http" or "https"))
-            throw new BadArgumentsException($"--address {given}: must be host:port of a node's API, such as 127.0.0.1:8000");
         // An order waits for checkpoints, a hundred letters at a time.
-        using var http = new HttpClient { BaseAddress = uri, Timeout = TimeSpan.FromMinutes(5) };
-        return await run(new DeadLettersVerb(http, parse.GetValue(json), Console.Out, Console.Error)).ConfigureAwait(false);
+        using var http = NodeClient.Connect(parse.GetValue(address)!, TimeSpan.FromMinutes(5));
+        return await run(new DeadLettersVerb(new NodeClient(http, Console.Error), parse.GetValue(json), Console.Out, Console.Error)).ConfigureAwait(false);
     }
 
     private static string Id(string text) =>
         Core.DeadLetterId.TryParse(text, out var id) ? id.ToString() : throw new BadArgumentsException($"{text}: is not the id of a dead letter; one looks like 3-17 (shard, number)");
-
-    private static Option<string> Address() => new("--address") { Description = "host:port of a node's API", DefaultValueFactory = _ => "127.0.0.1:8000" };
-
-    private static Option<bool> Json() => new("--json") { Description = "as JSON" };
 
     /// <summary>The options that say which letters are meant.</summary>
     private sealed class FilterOptions(string limitDefault)

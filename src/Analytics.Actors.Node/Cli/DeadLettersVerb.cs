@@ -1,6 +1,4 @@
 using System.Globalization;
-using System.Net;
-using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -16,7 +14,7 @@ internal sealed record DeadLetterSelection(string? Topic, string? Reason, string
 }
 
 /// <summary>The verbs <c>dead-letters list, show, replay, discard</c>: they ask a node's API.</summary>
-internal sealed class DeadLettersVerb(HttpClient http, bool asJson, TextWriter output, TextWriter error)
+internal sealed class DeadLettersVerb(NodeClient node, bool asJson, TextWriter output, TextWriter error)
 {
     private const string Root = "/api/v1/dead-letters";
 
@@ -29,7 +27,7 @@ internal sealed class DeadLettersVerb(HttpClient http, bool asJson, TextWriter o
         IEnumerable<(string Name, string Value)> query = [.. selection.Given, ("state", state), ("limit", limit.ToString(CultureInfo.InvariantCulture))];
         if (after is not null) query = query.Append(("after", after));
         var path = $"{Root}?{string.Join('&', query.Select(pair => $"{pair.Name}={Uri.EscapeDataString(pair.Value)}"))}";
-        if (await AskAsync(() => http.GetAsync(path, cancellation), cancellation).ConfigureAwait(false) is not JsonArray letters) return Verbs.Failed;
+        if (await node.GetAsync(path, cancellation).ConfigureAwait(false) is not JsonArray letters) return Verbs.Failed;
         if (asJson)
         {
             await output.WriteLineAsync(Print(letters)).ConfigureAwait(false);
@@ -49,7 +47,7 @@ internal sealed class DeadLettersVerb(HttpClient http, bool asJson, TextWriter o
 
     public async Task<int> ShowAsync(string id, CancellationToken cancellation)
     {
-        if (await AskAsync(() => http.GetAsync($"{Root}/{Uri.EscapeDataString(id)}", cancellation), cancellation).ConfigureAwait(false) is not JsonObject letter) return Verbs.Failed;
+        if (await node.GetAsync($"{Root}/{Uri.EscapeDataString(id)}", cancellation).ConfigureAwait(false) is not JsonObject letter) return Verbs.Failed;
         if (asJson)
         {
             await output.WriteLineAsync(Print(letter)).ConfigureAwait(false);
@@ -68,8 +66,7 @@ internal sealed class DeadLettersVerb(HttpClient http, bool asJson, TextWriter o
         foreach (var (name, value) in selection.Given) body[name] = value;
         if (selection.Limit is { } limit) body["limit"] = limit;
         if (all) body["all"] = true;
-        using var content = new StringContent(body.ToJsonString(), Encoding.UTF8, new MediaTypeHeaderValue("application/json"));
-        if (await AskAsync(() => http.PostAsync($"{Root}/{what}", content, cancellation), cancellation).ConfigureAwait(false) is not JsonObject receipt) return Verbs.Failed;
+        if (await node.PostAsync($"{Root}/{what}", body, cancellation).ConfigureAwait(false) is not JsonObject receipt) return Verbs.Failed;
         var refused = receipt["refused"]!.AsArray();
         if (asJson)
         {
@@ -82,35 +79,6 @@ internal sealed class DeadLettersVerb(HttpClient http, bool asJson, TextWriter o
         if (receipt["more"]!.GetValue<bool>()) await output.WriteLineAsync("more letters match: repeat the command, or raise --limit").ConfigureAwait(false);
         foreach (var refusal in refused) await error.WriteLineAsync($"{refusal!["letter"]}: {refusal["why"]}").ConfigureAwait(false);
         return refused.Count == 0 ? Verbs.Done : Verbs.Failed;
-    }
-
-    /// <summary>Null where the node refused or did not answer, which was said on stderr then.</summary>
-    private async Task<JsonNode?> AskAsync(Func<Task<HttpResponseMessage>> request, CancellationToken cancellation)
-    {
-        try
-        {
-            using var answer = await request().ConfigureAwait(false);
-            var text = await answer.Content.ReadAsStringAsync(cancellation).ConfigureAwait(false);
-            var body = JsonNode.Parse(text);
-            if (answer.IsSuccessStatusCode) return body;
-            var why = body is JsonObject failure ? failure["error"]?.ToString() ?? text : text;
-            if (answer.StatusCode == HttpStatusCode.BadRequest) throw new BadArgumentsException(why);
-            await error.WriteLineAsync(why).ConfigureAwait(false);
-        }
-        catch (HttpRequestException failure)
-        {
-            await error.WriteLineAsync($"no node answers at {http.BaseAddress}: {failure.Message} (--address names a node's http.host and http.port)").ConfigureAwait(false);
-        }
-        catch (JsonException)
-        {
-            await error.WriteLineAsync($"what answers at {http.BaseAddress} is not a node of this system (--address)").ConfigureAwait(false);
-        }
-        catch (TaskCanceledException) when (!cancellation.IsCancellationRequested)
-        {
-            await error.WriteLineAsync($"the node at {http.BaseAddress} did not answer in time").ConfigureAwait(false);
-        }
-
-        return null;
     }
 
     private void WriteTable(JsonArray letters)

@@ -1,8 +1,4 @@
 using System.CommandLine;
-using System.Net;
-using System.Net.Http.Headers;
-using System.Text;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Analytics.Actors.Core.Pipeline;
 using Spectre.Console;
@@ -19,14 +15,14 @@ internal static class PositionVerbs
 
     private static Command Show()
     {
-        var address = Address();
-        var json = new Option<bool>("--json") { Description = "as JSON" };
+        var address = NodeClient.Address();
+        var json = NodeClient.Json();
         var command = new Command("show", "positions of source topics and of shards' logs, with their gaps; of this node as they are, of others as stored") { address, json };
-        command.SetAction((parse, cancellation) => AskAsync(parse, parse.GetValue(address)!, http => http.GetAsync($"{Path}?limit=10000", cancellation), (lines, output) =>
+        command.SetAction((parse, cancellation) => AskAsync(parse, parse.GetValue(address)!, node => node.GetAsync($"{Path}?limit=10000", cancellation), (lines, output) =>
         {
             if (parse.GetValue(json)) output.WriteLine(lines.ToJsonString());
             else WriteTable(lines, output);
-        }, cancellation));
+        }));
         return command;
     }
 
@@ -35,9 +31,9 @@ internal static class PositionVerbs
         var topic = new Argument<string>("TOPIC") { Description = "a source topic, or GROUP.station-events or GROUP.batch-results (their partition is the shard)" };
         var to = new Option<string>("--to") { Description = $"{PositionText.Form} (the first record that is not older; without a zone in the pipeline's)", Required = true };
         var partition = new Option<int?>("--partition") { Description = "this one only; default: all" };
-        var by = new Option<string>("--by") { Description = "who sets it, for the record", DefaultValueFactory = _ => $"{Environment.UserName}@{Environment.MachineName}" };
-        var address = Address();
-        var json = new Option<bool>("--json") { Description = "as JSON" };
+        var by = NodeClient.By("who sets it, for the record");
+        var address = NodeClient.Address();
+        var json = NodeClient.Json();
         var command = new Command("set", """
             where reading of a topic goes on, while nodes run
 
@@ -51,12 +47,11 @@ internal static class PositionVerbs
             if (!PositionText.TryRead(parse.GetValue(to)!, TimeSpan.Zero, out _)) throw new BadArgumentsException($"--to {parse.GetValue(to)}: must be {PositionText.Form}");
             var body = new JsonObject { ["topic"] = parse.GetValue(topic), ["to"] = parse.GetValue(to), ["by"] = parse.GetValue(by) };
             if (parse.GetValue(partition) is { } one) body["partition"] = one;
-            var content = new StringContent(body.ToJsonString(), Encoding.UTF8, new MediaTypeHeaderValue("application/json"));
-            return AskAsync(parse, parse.GetValue(address)!, http => http.PostAsync(Path, content, cancellation), (lines, output) =>
+            return AskAsync(parse, parse.GetValue(address)!, node => node.PostAsync(Path, body, cancellation), (lines, output) =>
             {
                 if (parse.GetValue(json)) output.WriteLine(lines.ToJsonString());
                 else foreach (var line in lines) output.WriteLine($"{line!["topic"]}[{line["partition"]}] goes on at {line["next"]}{(line["from"] is { } from ? $" instead of {from}" : "")}, incarnation {line["incarnation"]}");
-            }, cancellation);
+            });
         });
         return command;
     }
@@ -87,42 +82,19 @@ internal static class PositionVerbs
         return gap.Length > 0 ? $"gap {gap}" : line["here"]!.GetValue<bool>() ? "read here" : "";
     }
 
-    private static Option<string> Address() => new("--address") { Description = "host:port of a node's API", DefaultValueFactory = _ => "127.0.0.1:8000" };
-
     private static async Task<int> AskAsync(
-        ParseResult parse, string address, Func<HttpClient, Task<HttpResponseMessage>> request, Action<JsonArray, TextWriter> show, CancellationToken cancellation)
+        ParseResult parse, string address, Func<NodeClient, Task<JsonNode?>> request, Action<JsonArray, TextWriter> show)
     {
         var error = parse.InvocationConfiguration.Error;
-        if (!Uri.TryCreate(address.Contains("://", StringComparison.Ordinal) ? address : $"http://{address}", UriKind.Absolute, out var uri)) throw new BadArgumentsException($"--address {address}: must be host:port");
-        using var http = new HttpClient { BaseAddress = uri, Timeout = AnswerLimit };
-        try
+        using var http = NodeClient.Connect(address, AnswerLimit);
+        var body = await request(new NodeClient(http, error)).ConfigureAwait(false);
+        if (body is JsonArray lines)
         {
-            using var answer = await request(http).ConfigureAwait(false);
-            var text = await answer.Content.ReadAsStringAsync(cancellation).ConfigureAwait(false);
-            var body = JsonNode.Parse(text);
-            if (answer.IsSuccessStatusCode && body is JsonArray lines)
-            {
-                show(lines, parse.InvocationConfiguration.Output);
-                return Verbs.Done;
-            }
-
-            var why = body is JsonObject failure ? failure["error"]?.ToString() ?? text : text;
-            if (answer.StatusCode == HttpStatusCode.BadRequest) throw new BadArgumentsException(why);
-            await error.WriteLineAsync(why).ConfigureAwait(false);
-        }
-        catch (HttpRequestException failure)
-        {
-            await error.WriteLineAsync($"no node answers at {uri}: {failure.Message} (--address names a node's http.host and http.port)").ConfigureAwait(false);
-        }
-        catch (JsonException)
-        {
-            await error.WriteLineAsync($"what answers at {uri} is not a node of this system (--address)").ConfigureAwait(false);
-        }
-        catch (TaskCanceledException) when (!cancellation.IsCancellationRequested)
-        {
-            await error.WriteLineAsync($"the node at {uri} did not answer in time").ConfigureAwait(false);
+            show(lines, parse.InvocationConfiguration.Output);
+            return Verbs.Done;
         }
 
+        if (body is not null) await error.WriteLineAsync(body.ToJsonString()).ConfigureAwait(false);
         return Verbs.Failed;
     }
 }

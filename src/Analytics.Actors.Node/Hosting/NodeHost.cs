@@ -254,12 +254,8 @@ public sealed class NodeHost : IAsyncDisposable
     }
 
     /// <summary>The rows of one station and of its windows, as the last checkpoint left them.</summary>
-    public async Task<IReadOnlyList<EntityState>> ReadStationAsync(ShardId shard, string station)
-    {
-        var own = await parts.Store.ReadEntitiesAsync(shard, EntityKind.Station, [station], CancellationToken.None).ConfigureAwait(false);
-        var windows = await parts.Store.ReadEntitiesAsync(shard, EntityKind.Window, StationRows.WindowKeys([station], parts.Pipeline), CancellationToken.None).ConfigureAwait(false);
-        return [.. own, .. windows];
-    }
+    public async Task<IReadOnlyList<EntityState>> ReadStationAsync(ShardId shard, string station) =>
+        await parts.Store.ReadStationsAsync(shard, [station], StationRows.WindowKeys([station], parts.Pipeline), CancellationToken.None).ConfigureAwait(false);
 
     private IEnumerable<TopicConfiguration> SourceTopics()
     {

@@ -140,6 +140,6 @@ public sealed class DeadLetterVerbTests : IDisposable
         using var http = new HttpClient { BaseAddress = node.Server.Address };
         using var output = new StringWriter();
         using var error = new StringWriter();
-        return (await run(new DeadLettersVerb(http, false, output, error)), output.ToString(), error.ToString());
+        return (await run(new DeadLettersVerb(new NodeClient(http, error), false, output, error)), output.ToString(), error.ToString());
     }
 }
