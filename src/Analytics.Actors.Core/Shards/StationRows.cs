@@ -109,6 +109,7 @@ public static class StationRows
 
         foreach (var (module, due) in station.Intervals) state.Intervals.Add(new IntervalState { Module = module, DueMs = due });
         state.WakeMs = station.SavedWakeMs ?? 0;
+        state.Paused = station.IsPaused;
         return state;
     }
 
@@ -150,6 +151,7 @@ public static class StationRows
     {
         var state = StationState.Parser.ParseFrom(row.State);
         station.WasSaved = true;
+        station.IsPaused = state.Paused;
         station.SavedWakeMs = state.WakeMs > 0 ? state.WakeMs : null;
         foreach (var saved in state.Triggers.OrderBy(trigger => trigger.Id))
         {
