@@ -68,6 +68,9 @@ public sealed class Station
 
     public bool IsDirty => CoreIsDirty || dirtyWindows.Count > 0 || !WakeIsSaved;
 
+    /// <summary>The same, one by one.</summary>
+    public IReadOnlyList<OpenCall> OpenCalls => OpenCall.Of(queues);
+
     /// <summary>An operator wants none of its calls: windows go on, triggers answer nothing.</summary>
     public bool IsPaused { get; internal set; }
 
