@@ -113,7 +113,7 @@ internal sealed class ClusterVerbs(Desk desk)
         [
             IsTrue(status["healthy"]) ? "healthy" : $"NOT HEALTHY: {reasons.Count} {(reasons.Count == 1 ? "reason" : "reasons")}",
             "",
-            $"nodes     {string.Join(", ", status["nodes"]!.AsObject().Select(state => $"{state.Value} {state.Key}"))}",
+            $"nodes     {(status["nodes"]!.AsObject() is { Count: > 0 } states ? string.Join(", ", states.Select(state => $"{state.Value} {state.Key}")) : "none has registered")}",
             $"shards    {status["shards_owned"]} of {status["shard_count"]} run",
             $"stations  {Count(status["stations"])}",
             $"lag       {Count(status["source_lag"])} records of sources, {Count(status["shard_lag"])} of shards",

@@ -1,5 +1,6 @@
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Cluster;
 using Analytics.Actors.Core.Modules;
 using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Core.Pipeline;
@@ -93,6 +94,9 @@ public sealed class NodeHost : IAsyncDisposable
 
     /// <summary>This node has the module's code; calls of an enabled one that it lacks are answered with an error.</summary>
     public bool IsInstalled(string module) => parts.Modules.ContainsKey(module);
+
+    /// <summary>Nodes and events of the whole cluster; null where the store keeps none.</summary>
+    public IClusterStore? ClusterStore => parts.Store as IClusterStore;
 
     /// <summary>Ends, faulted, where one of the node's threads ended by itself: then the process should end too.</summary>
     public Task Failure { get; private set; } = Task.CompletedTask;

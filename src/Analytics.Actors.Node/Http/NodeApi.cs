@@ -53,6 +53,8 @@ public static class NodeApi
         routes.MapGet($"{Root}/cluster", async () => JsonResponses.Json(ClusterViews.Cluster(node, await AskAsync(node, core => core.Phases.ToList()))));
         routes.MapGet($"{Root}/shards", async () => JsonResponses.Json(await ShardsAsync(node)));
         routes.MapGet($"{Root}/status", async () => JsonResponses.Json(await OverviewApi.StatusAsync(node)));
+        routes.MapGet($"{Root}/nodes", async (HttpRequest request) => JsonResponses.Json(await OverviewApi.NodesAsync(node, request)));
+        routes.MapGet($"{Root}/events", async (HttpRequest request) => JsonResponses.Json(await OverviewApi.EventsAsync(node, request)));
         routes.MapGet($"{Root}/log", (HttpRequest request) => JsonResponses.Json(OverviewApi.Log(node, request)));
         PositionApi.Map(routes, node, Root);
         routes.MapGet($"{Root}/marks", async (HttpRequest request) => JsonResponses.Json(await ListAsync(node, request, ClusterViews.Marks)));
