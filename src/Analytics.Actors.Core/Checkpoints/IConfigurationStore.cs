@@ -61,6 +61,9 @@ public readonly record struct RulesFrom(long Version, long FromOffset);
 /// <param name="Rules">By version; offsets never fall.</param>
 public sealed record SourceGrant(TopicPartition Partition, int Incarnation, long Granted, IReadOnlyList<RulesFrom> Rules)
 {
+    /// <summary>Where nothing ever changes: one version routes everything.</summary>
+    public static SourceGrant Everything(TopicPartition partition, int incarnation, long version) => new(partition, incarnation, long.MaxValue, [new RulesFrom(version, 0)]);
+
     /// <summary>The version that routes this offset: the last one that begins at or before it.</summary>
     public long VersionAt(long offset)
     {
