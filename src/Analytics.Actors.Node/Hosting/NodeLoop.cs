@@ -61,6 +61,9 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
 
     public int MailboxCount => mailbox.Count;
 
+    /// <summary>Called with a version of the configuration that a shard waits for. Set before the start.</summary>
+    public Action<long>? ConfigurationWanted { get; set; }
+
     public void Start(DataConsumer consumer, ModulePool modules, ShardPositioner positioner)
     {
         data = consumer;
@@ -254,6 +257,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
             case StationOrderEnded ended:
                 if (orders.TryRemove(ended.Number, out var order)) order.TrySetResult(ended.Outcome);
                 break;
+            case ReadConfiguration read: ConfigurationWanted?.Invoke(read.Version); break;
             case Warn warn: observer.Warned(warn.Text); break;
             default: throw new InvalidOperationException($"no way to carry out {effect}");
         }
