@@ -55,7 +55,14 @@ public static class Verbs
         }
     }
 
-    private static RootCommand Root() => new("Analytics.Actors: stations' records in, windows per station, module calls, batches of results out.")
+    private static RootCommand Root()
+    {
+        var root = Commands();
+        NodeClient.AddAccessOptions(root);
+        return root;
+    }
+
+    private static RootCommand Commands() => new("Analytics.Actors: stations' records in, windows per station, module calls, batches of results out.")
     {
         Demo(), Node(), Broker(), Trace(), Replay(), Evaluate(), PositionVerbs.Command(), DeadLetterVerbs.Command(), Config(), Store(),
     };

@@ -59,7 +59,7 @@ internal static class NodeApi
         cluster.Get($"{Root}/counters", async _ => WorkViews.Counters(node, await AskAsync(node, core => core.AppliedByTopic())), (picture, _) => ClusterMerge.Counters(picture));
         cluster.Get($"{Root}/problems", request => Task.FromResult<JsonNode>(WorkViews.Problems(node, ProblemLimit(request))), (picture, request) => ClusterMerge.Problems(picture, ProblemLimit(request)));
         DeadLetterApi.Map(routes, node, peers);
-        StationApi.Map(routes, cluster, node, peers);
+        StationRoutes.Map(routes, cluster, node, peers);
     }
 
     private static async Task<IResult> HealthAsync(NodeHost node, NodePeers peers, HttpContext context)

@@ -17,7 +17,7 @@ namespace Analytics.Actors.Node.Http;
 /// Stations of the whole cluster. One station is told by the node that runs its shard; where that does not answer, by the store,
 /// as of the owner's last sign of life.
 /// </summary>
-internal static class StationApi
+internal static class StationRoutes
 {
     private const string Root = "/api/v1";
     private const int ListMost = 10_000;
