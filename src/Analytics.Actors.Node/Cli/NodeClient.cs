@@ -42,6 +42,10 @@ internal sealed class NodeClient(HttpClient http, TextWriter error)
         parse.GetValue<string>(AddressName)!, parse.GetValue(Token) ?? Environment.GetEnvironmentVariable(TokenVariable),
         parse.GetValue(Ca), parse.GetValue(Certificate), parse.GetValue(Key), answerLimit);
 
+    /// <summary>With the token of the environment, if there is one.</summary>
+    public static HttpClient Connect(string address, TimeSpan answerLimit) =>
+        Connect(address, Environment.GetEnvironmentVariable(TokenVariable), null, null, null, answerLimit);
+
     /// <exception cref="BadArgumentsException">The address is none, or a file cannot be used.</exception>
     public static HttpClient Connect(string address, string? token, string? ca, string? certificate, string? key, TimeSpan answerLimit)
     {
