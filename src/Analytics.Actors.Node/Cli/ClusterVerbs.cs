@@ -39,7 +39,7 @@ internal sealed class ClusterVerbs(Desk desk)
             var nodes = JsonNode.Parse(http.GetStringAsync($"{Root}/nodes").GetAwaiter().GetResult()) as JsonArray ?? [];
             return nodes.Select(node => new CompletionItem(Text(node!["node"]))).ToList();
         }
-        catch (Exception away) when (away is HttpRequestException or OperationCanceledException or System.Text.Json.JsonException)
+        catch (Exception away) when (away is HttpRequestException or OperationCanceledException or System.Text.Json.JsonException or BadArgumentsException)
         {
             return [];
         }

@@ -1,6 +1,5 @@
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
-using Analytics.Actors.Core.Cluster;
 using Analytics.Actors.Core.Modules;
 using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Core.Pipeline;
@@ -107,9 +106,6 @@ public sealed class NodeHost : IAsyncDisposable
 
     /// <summary>This node has the module's code; calls of an enabled one that it lacks are answered with an error.</summary>
     public bool IsInstalled(string module) => parts.Modules.ContainsKey(module);
-
-    /// <summary>Nodes and events of the whole cluster; null where the store keeps none.</summary>
-    public IClusterStore? ClusterStore => parts.Store as IClusterStore;
 
     /// <summary>Looks for a newer version of the configuration now: one was applied through this node.</summary>
     public void LookForConfiguration() => configurations?.Look();

@@ -83,26 +83,28 @@ internal static class OverviewApi
         }),
     ]);
 
-    /// <summary>The same, read from the store.</summary>
-    public static async Task<JsonArray> NodesAsync(NodeHost node, HttpRequest request) =>
-        Nodes(await ReadAsync(node, store => store.ReadNodesAsync(request.HttpContext.RequestAborted)));
-
     /// <summary>In order of their numbers: those after one, or the newest.</summary>
-    public static async Task<JsonArray> EventsAsync(NodeHost node, HttpRequest request)
+    public static async Task<JsonArray> EventsAsync(IClusterStore store, HttpRequest request)
     {
-        var (after, limit) = (After(request), JsonResponses.Limit(request, 100, ListMost));
-        var events = await ReadAsync(node, store => store.ReadEventsAsync(after, limit, request.HttpContext.RequestAborted));
-        return new JsonArray([.. events.Select(stored => (JsonNode)new JsonObject
+        try
         {
-            ["number"] = stored.Number,
-            ["time"] = stored.AtMs,
-            ["kind"] = stored.Event.Kind,
-            ["node"] = stored.Event.Node,
-            ["shard"] = stored.Event.Shard?.Value,
-            ["duration_ms"] = stored.Event.DurationMs,
-            ["by"] = stored.Event.By.Length == 0 ? null : stored.Event.By,
-            ["detail"] = stored.Event.Detail,
-        })]);
+            var events = await store.ReadEventsAsync(After(request), JsonResponses.Limit(request, 100, ListMost), request.HttpContext.RequestAborted);
+            return new JsonArray([.. events.Select(stored => (JsonNode)new JsonObject
+            {
+                ["number"] = stored.Number,
+                ["time"] = stored.AtMs,
+                ["kind"] = stored.Event.Kind,
+                ["node"] = stored.Event.Node,
+                ["shard"] = stored.Event.Shard?.Value,
+                ["duration_ms"] = stored.Event.DurationMs,
+                ["by"] = stored.Event.By.Length == 0 ? null : stored.Event.By,
+                ["detail"] = stored.Event.Detail,
+            })]);
+        }
+        catch (StoreUnavailableException away)
+        {
+            throw new RequestRefusedException(StatusCodes.Status503ServiceUnavailable, $"the database does not answer: {away.Message}");
+        }
     }
 
     /// <summary>Lines of this node, the oldest first.</summary>
@@ -122,21 +124,6 @@ internal static class OverviewApi
             ["station"] = line.Station.Length == 0 ? null : line.Station,
             ["message"] = line.Message,
         })]);
-    }
-
-    private static async Task<T> ReadAsync<T>(NodeHost node, Func<IClusterStore, ValueTask<T>> read)
-    {
-        // Opened by the node's start.
-        if (node.StoreId.Length == 0) throw new RequestRefusedException(StatusCodes.Status503ServiceUnavailable, "the node is starting");
-        if (node.ClusterStore is not { } store) throw new RequestRefusedException(StatusCodes.Status503ServiceUnavailable, "this node's store keeps nothing of the cluster");
-        try
-        {
-            return await read(store);
-        }
-        catch (StoreUnavailableException away)
-        {
-            throw new RequestRefusedException(StatusCodes.Status503ServiceUnavailable, $"the database does not answer: {away.Message}");
-        }
     }
 
     private static LogLevel Level(string text) => text.ToLowerInvariant() switch
