@@ -207,7 +207,7 @@ public sealed class NodeHost : IAsyncDisposable
         watch.Start();
         ownership = new Ownership(parts.Kafka, options.Group, ShardSettings.PartsTopic, Shards, kafkaLog);
         DeadLetters = new DeadLetterDesk(this, parts.Store, parts.Time, logger);
-        Stations = new StationDesk(this, parts.Store, parts.Time, logger);
+        Stations = new StationDesk(this, parts.Store, parts.Time);
         Failure = Task.WhenAny(Shards.Completion, Router.Completion, data.Completion, source.Completion, ownership.Completion).Unwrap();
         logger.LogInformation("NodeStarted: {NodeId} of {Group}, store {StoreId}, {Shards} shards", options.NodeId, options.Group, StoreId, options.Shards);
     }
