@@ -293,6 +293,9 @@ public sealed class NodeHost : IAsyncDisposable
     public async Task<IReadOnlyList<EntityState>> ReadStationAsync(ShardId shard, string station) =>
         await parts.Store.ReadStationsAsync(shard, [station], StationRows.WindowKeys([station], Pipeline), CancellationToken.None).ConfigureAwait(false);
 
+    /// <summary>Who took a shard over last.</summary>
+    public async Task<ShardOwner> OwnerAsync(ShardId shard) => await parts.Store.OwnerAsync(shard, CancellationToken.None).ConfigureAwait(false);
+
     /// <summary>The rows of these stations themselves, without their windows; one that owes nothing and waits for nothing has none.</summary>
     public async Task<IReadOnlyList<EntityState>> ReadStationRowsAsync(ShardId shard, IReadOnlyList<string> stations) =>
         await parts.Store.ReadEntitiesAsync(shard, EntityKind.Station, stations, CancellationToken.None).ConfigureAwait(false);

@@ -18,8 +18,17 @@ internal static class OverviewApi
         ("/api/v1/status", "one line a node: how it is and why, shards, stations, lag, stuck calls"),
         ("/api/v1/nodes", "all nodes as they registered: address, version, roles, state, load, age"),
         ("/api/v1/events", "what happened in the cluster; after (a number), limit (100)"),
-        ("/api/v1/log", "the newest log lines; after (a number), level, station, limit (200)"),
+        ("/api/v1/log", "the newest log lines of all nodes; after (NODE:NUMBER,..., where each was seen last), level, station, limit (200)"),
     ];
+
+    public static void Map(ClusterRoutes cluster, NodeHost node)
+    {
+        cluster.Get("/api/v1/status", async _ => await StatusAsync(node), (picture, _) => ClusterMerge.Order(
+            picture.Answers.SelectMany(ClusterMerge.Take).Concat(picture.Silent.Select(row =>
+                ClusterMerge.Stale(new JsonObject { ["status"] = "unreachable", ["version"] = row.Entry.Version }, row.Entry.Node, row.AgeMs / 1000.0))), "node"));
+        cluster.Get("/api/v1/log", request => Task.FromResult<JsonNode>(Log(node, request)), (picture, request) =>
+            ClusterMerge.Last(ClusterMerge.List(picture, "time", "node", "number"), JsonResponses.Limit(request, 200, ListMost)));
+    }
 
     /// <summary>One line: this node.</summary>
     public static async Task<JsonArray> StatusAsync(NodeHost node)
@@ -103,7 +112,7 @@ internal static class OverviewApi
     {
         var lowest = request.Query["level"].ToString() is { Length: > 0 } text ? Level(text) : LogLevel.Trace;
         var station = request.Query["station"].ToString() is { Length: > 0 } id ? id : null;
-        var lines = node.Log.Take(After(request), JsonResponses.Limit(request, 200, ListMost), lowest, station);
+        var lines = node.Log.Take(AfterOf(request, node.Options.NodeId), JsonResponses.Limit(request, 200, ListMost), lowest, station);
         return new JsonArray([.. lines.Select(line => (JsonNode)new JsonObject
         {
             ["number"] = line.Number,
@@ -126,6 +135,22 @@ internal static class OverviewApi
         "critical" => LogLevel.Critical,
         _ => throw new RequestRefusedException(StatusCodes.Status400BadRequest, $"level: value \"{text}\": must be debug, info, warning, error or critical"),
     };
+
+    // Nodes count their lines each for itself; of one that is not named the newest are shown.
+    private static long? AfterOf(HttpRequest request, string node)
+    {
+        var text = request.Query["after"].ToString();
+        if (!text.Contains(':', StringComparison.Ordinal)) return After(request);
+        foreach (var seen in text.Split(','))
+        {
+            var parts = seen.Split(':', 2);
+            if (parts is not [_, var last] || !long.TryParse(last, NumberStyles.None, CultureInfo.InvariantCulture, out var number))
+                throw new RequestRefusedException(StatusCodes.Status400BadRequest, $"after: value \"{text}\": must be NODE:NUMBER, joined by commas");
+            if (parts[0] == node) return number;
+        }
+
+        return null;
+    }
 
     private static long? After(HttpRequest request)
     {
