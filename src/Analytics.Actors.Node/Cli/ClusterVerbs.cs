@@ -35,7 +35,7 @@ internal sealed class ClusterVerbs(Desk desk)
     {
         try
         {
-            using var http = NodeClient.Connect("127.0.0.1:8000", CompletionLimit);
+            using var http = NodeClient.Connect("127.0.0.1:8000", Environment.GetEnvironmentVariable(NodeClient.TokenVariable), null, null, null, CompletionLimit);
             var nodes = JsonNode.Parse(http.GetStringAsync($"{Root}/nodes").GetAwaiter().GetResult()) as JsonArray ?? [];
             return nodes.Select(node => new CompletionItem(Text(node!["node"]))).ToList();
         }
