@@ -95,7 +95,7 @@ internal sealed class StationVerbs(Desk desk)
                 ])));
         }
 
-        if (answer["next"] is { } next) text.Add($"more: --after {Visible(Text(next))}");
+        if ((answer as JsonObject)?["next"] is { } next) text.Add($"more: --after {Visible(Text(next))}");
         return string.Join('\n', text);
     }
 

@@ -76,7 +76,7 @@ public sealed class LookingVerbTests(LiveNodeFixture fixture) : IClassFixture<Li
         run.Output.ShouldContain("  SCHEDULE-STATION-REALTIME-DATA  ");
         run.Output.ShouldMatch(@"outputPowerPerGunAvg\[1\] +▁+█  0 to 20\.5, last 20\.5");
         run.Row("load_prediction").ShouldBe(["load_prediction", "yes", "100%", "-", "-", "-"]);
-        run.Row("station_guidance")[^4].ShouldBe("load_prediction", "what it depends on, and how old that is");
+        run.Row("station_guidance")[^3].ShouldBe("load_prediction", "what it depends on, and how old that is");
         run.Output.ShouldMatch($@"s ago  load_prediction   result +1  SCHEDULE-STATION-REALTIME-DATA:0:{fixture.RealtimeOffset} +-");
 
         var json = await Json("station", LiveNodeFixture.Plain);
