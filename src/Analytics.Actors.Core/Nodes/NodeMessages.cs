@@ -77,6 +77,14 @@ public sealed record OutputsSent(ShardId Shard, Epoch Epoch, TopicPartition Dest
 /// <param name="By">Who ordered it.</param>
 public sealed record DeadLettersOrdered(ShardId Shard, Epoch Epoch, IReadOnlyList<DeadLetter> Letters, DeadLetterState State, string By) : NodeMessage;
 
+/// <summary>
+/// An operator pauses, resumes or forgets a station. Void where the shard is not run in this epoch; how it ended comes with
+/// <see cref="StationOrderEnded"/>.
+/// </summary>
+/// <param name="Number">The host's own, to tell orders apart.</param>
+/// <param name="By">Who ordered it.</param>
+public sealed record StationOrdered(long Number, ShardId Shard, Epoch Epoch, string Station, StationOrder Order, string By) : NodeMessage;
+
 /// <summary>Time has passed.</summary>
 public sealed record TimePassed : NodeMessage;
 
@@ -123,6 +131,9 @@ public sealed record SendOutputs(ShardId Shard, Epoch Epoch, IReadOnlyList<Outbo
 /// <param name="CallsUnfinished">Calls that still ran when its time was up; its next owner runs them again.</param>
 /// <param name="OutputsUnsent">Outputs that the brokers had not acknowledged then; its next owner sends them again.</param>
 public sealed record ReleaseShard(ShardId Shard, bool InOrder, int CallsUnfinished = 0, int OutputsUnsent = 0) : NodeEffect;
+
+/// <summary>Tell whoever gave this order what became of it.</summary>
+public sealed record StationOrderEnded(long Number, StationOrderOutcome Outcome) : NodeEffect;
 
 /// <summary>Something an operator should read.</summary>
 public record Warn(string Text) : NodeEffect;
