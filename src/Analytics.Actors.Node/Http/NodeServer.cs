@@ -66,7 +66,7 @@ public sealed class NodeServer(NodeHost node, ILoggerFactory logging) : IAsyncDi
         metrics.MapGet("/metrics", WriteMetricsAsync).Needs(Right.Read);
         try
         {
-            Address = await StartAsync(api, "http", node.Options.Http, cancellation).ConfigureAwait(false);
+            node.ListeningAt = Address = await StartAsync(api, "http", node.Options.Http, cancellation).ConfigureAwait(false);
             MetricsAddress = await StartAsync(metrics, "metrics", node.Options.Metrics, cancellation).ConfigureAwait(false);
         }
         catch
