@@ -18,6 +18,10 @@ public sealed class Disturbances(Cluster cluster)
         Repeat(faults.StoreDownEveryMs, StopStore);
         Repeat(faults.TrimEveryMs, Trim);
         Repeat(faults.RecreateEveryMs, Recreate);
+        Repeat(faults.ApplyEveryMs, () =>
+        {
+            if (!cluster.Store.IsDown) cluster.Store.Apply();
+        });
         Repeat(faults.ProducerRestartEveryMs, () =>
         {
             if (AnyProcess() is { IsFrozen: false } process) cluster.Network.RestartProducer(process);
