@@ -319,11 +319,12 @@ public sealed class BatchRegister(ShardSettings settings, ShardOutputs outputs, 
         batch.Delete(gone);
     }
 
-    // Held answers whose record is passed by the manifests of its partition: their batch was no longer kept.
+    // Held answers whose record is passed by the manifests of its partition: their batch was no longer kept. Those of this very
+    // record that it has not opened are of a module that is gone.
     private void DropOrphans(SourcePartition source, long offset)
     {
         if (held.Count == 0) return;
-        foreach (var batch in held.Where(batch => batch.Opening.Source == source && batch.Opening.Offset < offset).ToList())
+        foreach (var batch in held.Where(batch => batch.Opening.Source == source && batch.Opening.Offset <= offset).ToList())
         {
             held.Remove(batch);
             LateAnswers += batch.AnsweredCount;
