@@ -292,6 +292,9 @@ public sealed class SimulatedProcess
             case ReadConfiguration:
                 LookSoon();
                 break;
+            case StationOrderEnded ended:
+                cluster.Checkers.OrderEnded(this, ended);
+                break;
             case Warn warn:
                 World.Note($"{Name}: {warn.Text}");
                 break;
