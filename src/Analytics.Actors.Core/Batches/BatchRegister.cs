@@ -114,7 +114,15 @@ public sealed class BatchRegister(ShardSettings settings, ShardOutputs outputs, 
         if (!batch.Take(answer, nowMs)) return;
         dirty.Add(batch);
         outputs.Raise(new BatchAnswered(outputs.Shard, key.Module, key.BatchId, answer.Station));
-        if (!settings.Pipeline.Modules.TryGetValue(key.Module, out var module)) return;
+        if (!settings.Pipeline.Modules.TryGetValue(key.Module, out var module))
+        {
+            // No revision goes out for a module that is gone.
+            if (!batch.IsOver) return;
+            Remove(batch);
+            Late(answer, source, nowMs);
+            return;
+        }
+
         if (batch.IsOver) AfterLate(batch, module, nowMs);
         else if (IsComplete(batch, module)) End(batch, module, false, nowMs);
     }

@@ -42,6 +42,7 @@ public static class NodeApi
         ($"{Root}/marks", "highest offset seen and witness of what was applied, by shard and source partition; limit"),
         ($"{Root}/problems", "the latest problems, the newest first; limit (100, at most 500)"),
         .. DeadLetterApi.Contents,
+        .. ConfigurationApi.Contents,
     ];
 
     public static void Map(IEndpointRouteBuilder routes, NodeHost node)
@@ -61,6 +62,7 @@ public static class NodeApi
         routes.MapGet($"{Root}/counters", async () => JsonResponses.Json(WorkViews.Counters(node, await AskAsync(node, core => core.AppliedByTopic()))));
         routes.MapGet($"{Root}/problems", (HttpRequest request) => JsonResponses.Json(WorkViews.Problems(node, JsonResponses.Limit(request, 100, RecentProblems.Kept))));
         DeadLetterApi.Map(routes, node);
+        ConfigurationApi.Map(routes, node);
         routes.MapGet($"{Root}/stations", async (HttpRequest request) => JsonResponses.Json(await StationApi.ListAsync(node, request)));
         routes.MapGet($"{Root}/stale-stations", async (HttpRequest request) => JsonResponses.Json(await StationApi.StaleAsync(node, request)));
         routes.MapGet($"{Root}/stations/{{**id}}", (HttpRequest request) => StationApi.ShowAsync(node, IdOf(request)));
