@@ -16,10 +16,11 @@ internal sealed partial class Pauses
     private readonly List<Move> moves = [];
     private readonly List<double> others = [];
 
-    /// <summary>A shard that went from one owner to another, or was taken over again by the same.</summary>
+    /// <summary>A shard that went from one owner to another, or to the same one after its restart, or was taken over again by it.</summary>
     /// <param name="Pause">How long the record waited that had waited longest when the new owner first committed.</param>
     /// <param name="Group">How much of that passed between the release, or the record where there was none, and the group's giving it to the new owner.</param>
-    internal sealed record Move(int Shard, string From, string To, DateTime At, double Pause, double Group)
+    /// <param name="IsReleased">The owner before had given it up in order.</param>
+    internal sealed record Move(int Shard, string From, string To, DateTime At, double Pause, double Group, bool IsReleased)
     {
         /// <summary>What is ours: the handover before the release, the takeover and the first commit after the assignment.</summary>
         public double Ours => Pause - Group;
@@ -28,11 +29,11 @@ internal sealed partial class Pauses
             CultureInfo.InvariantCulture, $"{At:HH:mm:ss.fff} shard {Shard} from {From} to {To}: {Pause:0.00} s, {Group:0.00} s of them the group's");
     }
 
-    /// <summary>Shards that got another owner and had something to do.</summary>
-    public IReadOnlyList<Move> Moves => [.. moves.Where(move => move.From != move.To)];
+    /// <summary>Shards that were given up or taken, and had something to do.</summary>
+    public IReadOnlyList<Move> Moves => [.. moves.Where(move => move.IsReleased || move.From != move.To)];
 
     /// <summary>Shards that their owner took over again: it had been fenced, or did not know the outcome of a commit.</summary>
-    public IReadOnlyList<Move> Retaken => [.. moves.Where(move => move.From == move.To)];
+    public IReadOnlyList<Move> Retaken => [.. moves.Where(move => !move.IsReleased && move.From == move.To)];
 
     /// <summary>Seconds that the records waited whose shard stayed where it was.</summary>
     public IReadOnlyList<double> Others => others;
@@ -87,7 +88,7 @@ internal sealed partial class Pauses
                 var arrived = log[first].At;
                 var given = assignments[(owner, change.Shard)].Where(at => at <= takeover.At.AddSeconds(0.1)).DefaultIfEmpty(arrived).Max();
                 var free = released > arrived ? released.Value : arrived;
-                moves.Add(new Move(change.Shard, from, owner, change.At, (change.At - arrived).TotalSeconds, Math.Max(0, (given - free).TotalSeconds)));
+                moves.Add(new Move(change.Shard, from, owner, change.At, (change.At - arrived).TotalSeconds, Math.Max(0, (given - free).TotalSeconds), released is not null));
             }
 
             (takeover, released) = (null, null);

@@ -15,6 +15,7 @@ namespace Analytics.Actors.Integration.Faults;
 [Collection(PostgreSqlTests.Name)]
 public class RebalanceTests(PostgreSqlServer server, ITestOutputHelper output)
 {
+    private static Cluster? DEBUGC;
     private const int NodesMax = 6;
 
     /// <summary>What a shard may pause beyond the group's own delay, in seconds.</summary>
@@ -31,6 +32,7 @@ public class RebalanceTests(PostgreSqlServer server, ITestOutputHelper output)
         var address = server.NewSchema();
         await using var audit = await CommitAudit.StartAsync(address);
         await using var cluster = await Cluster.StartAsync(1, (_, node) => $"store.url={address};Application Name={node}");
+        DEBUGC = cluster;
         await using var feed = new NumberedFeed(cluster.Bootstrap, seed, cluster.BrokerState);
         var stopped = Enumerable.Range(1, NodesMax).Select(number => string.Create(CultureInfo.InvariantCulture, $"node-{number}")).ToList();
         List<Cluster.ClusterNode> nodes = [];
@@ -90,6 +92,7 @@ public class RebalanceTests(PostgreSqlServer server, ITestOutputHelper output)
         var aborts = 0;
         await using var audit = await CommitAudit.StartAsync(address);
         await using var cluster = await Cluster.StartAsync(1, (_, node) => $"store.url={address};Application Name={node}");
+        DEBUGC = cluster;
         await using var feed = new NumberedFeed(cluster.Bootstrap, 1, cluster.BrokerState);
         foreach (var name in new[] { "node-1", "node-2", "node-3" }) await cluster.StartedAsync(cluster.StartNode(name));
         await cluster.SettledAsync(Limit, cluster.Nodes);
@@ -158,13 +161,14 @@ public class RebalanceTests(PostgreSqlServer server, ITestOutputHelper output)
 
     private void Tell(Pauses pauses, int aborts)
     {
+        if (DEBUGC is { } c) foreach (var node in c.Nodes) File.WriteAllLines($"/tmp/hosts-{node.Name}.log", node.AllLines);
         output.WriteLine($"{pauses}");
         foreach (var move in pauses.Moves.OrderByDescending(move => move.Ours).Take(3)) output.WriteLine($"  {move}");
         if (aborts > 0) output.WriteLine($"{aborts} nodes that were to stop were aborted by librdkafka (issue 4312)");
     }
 
     /// <summary>SIGTERM. Returns 1 where librdkafka aborted the process instead, else 0.</summary>
-    private static async Task<int> EndAsync(Cluster.ClusterNode node)
+    internal static async Task<int> EndAsync(Cluster.ClusterNode node)
     {
         var exit = await node.EndAsync(Signal.Terminate);
         if (exit == 0) return 0;
