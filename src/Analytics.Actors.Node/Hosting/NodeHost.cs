@@ -257,6 +257,13 @@ public sealed class NodeHost : IAsyncDisposable
     public async Task<IReadOnlyList<EntityState>> ReadStationAsync(ShardId shard, string station) =>
         await parts.Store.ReadStationsAsync(shard, [station], StationRows.WindowKeys([station], parts.Pipeline), CancellationToken.None).ConfigureAwait(false);
 
+    /// <summary>A page of the rows of a shard's windows, as the last checkpoint left them.</summary>
+    public async Task<IReadOnlyList<EntityState>> ReadWindowsAsync(ShardId shard, string? after, int limit) =>
+        await parts.Store.ReadPageAsync(shard, EntityKind.Window, after, limit, CancellationToken.None).ConfigureAwait(false);
+
+    /// <summary>Who took a shard over last.</summary>
+    public async Task<ShardOwner> OwnerAsync(ShardId shard) => await parts.Store.OwnerAsync(shard, CancellationToken.None).ConfigureAwait(false);
+
     private IEnumerable<TopicConfiguration> SourceTopics()
     {
         // Output topics of modules are read only where an enabled module depends on them.
