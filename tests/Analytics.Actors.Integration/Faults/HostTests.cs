@@ -148,5 +148,5 @@ public class HostTests(ITestOutputHelper output)
         await cluster.UploadedAsync(feed.Count, Limit);
     }
 
-    private static async Task<string?> StatusAsync(Cluster.ClusterNode node) => (await node.AskAsync("health"))?.GetProperty("status").GetString();
+    private static async Task<string?> StatusAsync(Cluster.ClusterNode node) => (await node.AskAsync("health?scope=node"))?.GetProperty("status").GetString();
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using System.Net.Http.Headers;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Analytics.Actors.Storage;
@@ -9,7 +10,8 @@ namespace Analytics.Actors.Integration.Support;
 /// <summary>
 /// A broker and nodes as processes of their own. Its pipeline is as small as can tell everything apart: FEED keeps a
 /// station's newest eight numbers, evaluation_model answers with their sum, and station_guidance follows each of its
-/// uploads. Batches wait for all of their stations, however long a node was away.
+/// uploads. Batches wait for all of their stations, however long a node was away. ANALYTICS_LOGS names a folder for the nodes'
+/// logs, which are otherwise gone with the cluster.
 /// </summary>
 internal sealed partial class Cluster : IAsyncDisposable
 {
@@ -28,6 +30,9 @@ internal sealed partial class Cluster : IAsyncDisposable
     public const string Anchor = Group + ".station-events";
 
     private const int ApiPort = 8000;
+
+    // Between hosts nodes answer nobody whom they do not know.
+    private const string Token = "integration-tests-of-several-hosts";
 
     private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(90);
     private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(2);
@@ -102,7 +107,7 @@ internal sealed partial class Cluster : IAsyncDisposable
         string[] settings =
         [
             $"group={Group}", $"nodeId={name}", $"pipeline={Pipeline}", $"shards={Text(shards)}", store(name), $"kafka.bootstrapServers={Bootstrap}",
-            .. network is null ? ["http.port=0"] : new[] { $"http.host={network.Address(name)}", $"http.port={Text(ApiPort)}" }, "metrics.port=0", "log.format=json", "log.level=INFO", "stopDeadlineSeconds=20", "commitIntervalSeconds=1",
+            .. network is null ? ["http.port=0"] : new[] { $"http.host={network.Address(name)}", $"http.port={Text(ApiPort)}", $"cluster.token={Token}" }, "metrics.port=0", "log.format=json", "log.level=INFO", "stopDeadlineSeconds=20", "commitIntervalSeconds=1",
             // An embedded broker answers an empty fetch only after this wait, and notices a member that is gone by its session.
             "kafka.consumer.fetch.wait.max.ms=5", "kafka.consumer.session.timeout.ms=4000", "kafka.consumer.heartbeat.interval.ms=500",
         ];
@@ -110,7 +115,9 @@ internal sealed partial class Cluster : IAsyncDisposable
         if (found is null)
         {
             if (network is not null) Forward(name, network);
-            nodes.Add(found = new ClusterNode(name, network?.NewHttpClient(OperatorHost, AnswerLimit) ?? new HttpClient { Timeout = AnswerLimit }));
+            var http = network?.NewHttpClient(OperatorHost, AnswerLimit) ?? new HttpClient { Timeout = AnswerLimit };
+            if (network is not null) http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", Token);
+            nodes.Add(found = new ClusterNode(name, http));
         }
 
         var process = AnalyticsProcess.Start(
@@ -168,6 +175,11 @@ internal sealed partial class Cluster : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (Environment.GetEnvironmentVariable("ANALYTICS_LOGS") is { Length: > 0 } logs)
+        {
+            foreach (var node in nodes) await File.WriteAllLinesAsync(Path.Combine(logs, $"{node.Name}.log"), node.AllLines);
+        }
+
         foreach (var node in nodes) node.Dispose();
         foreach (var (_, forwarder) in forwarders) forwarder.Dispose();
         if (Reader is not null) await Reader.DisposeAsync();
@@ -214,6 +226,20 @@ internal sealed partial class Cluster : IAsyncDisposable
 
         /// <summary>Every line of all its processes, in their order.</summary>
         public IEnumerable<string> AllLines => earlier.Concat(Process.Output.Split('\n'));
+
+        /// <summary>The source partitions that its router reads, as the group has told it.</summary>
+        public IReadOnlySet<string> Sources()
+        {
+            HashSet<string> sources = [];
+            foreach (Match change in SourcesChange().Matches(Process.Output))
+            {
+                var partitions = change.Groups[2].Value.Split(", ");
+                if (change.Groups[1].Value == "assigned") sources.UnionWith(partitions);
+                else sources.ExceptWith(partitions);
+            }
+
+            return sources;
+        }
 
         public void Runs(AnalyticsProcess started)
         {
@@ -263,6 +289,9 @@ internal sealed partial class Cluster : IAsyncDisposable
             var line = await Process.LineAsync(text => text.Contains("\"event\":\"HttpStarted\"", StringComparison.Ordinal), StartLimit);
             return api = new Uri(ApiAddress().Match(line).Value);
         }
+
+        [GeneratedRegex("\"router: (assigned|revoked|lost): ([^\"]*)\"")]
+        private static partial Regex SourcesChange();
 
         [GeneratedRegex(@"http://[0-9.]+:[0-9]+/")]
         private static partial Regex ApiAddress();
