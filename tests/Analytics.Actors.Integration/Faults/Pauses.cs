@@ -59,6 +59,7 @@ internal sealed partial class Pauses
         var (index, owner) = (0, "");
         CommitAudit.ShardChange? takeover = null;
         DateTime? released = null;
+        var resumed = DateTime.MinValue;
         var from = "";
         foreach (var change in changes)
         {
@@ -79,11 +80,14 @@ internal sealed partial class Pauses
             var first = index;
             while (index < log.Count && log[index].Offset < change.Next) index++;
             if (index == first) continue;
-            if (takeover is null || from.Length == 0)
+            if (takeover is null)
             {
-                for (var record = first; record < index; record++) others.Add((change.At - log[record].At).TotalSeconds);
+                // What had gathered during a pause is the pause's.
+                others.AddRange(log[first..index].Where(record => record.At > resumed).Select(record => (change.At - record.At).TotalSeconds));
+                continue;
             }
-            else
+
+            if (from.Length > 0)
             {
                 var arrived = log[first].At;
                 var given = assignments[(owner, change.Shard)].Where(at => at <= takeover.At.AddSeconds(0.1)).DefaultIfEmpty(arrived).Max();
@@ -91,7 +95,7 @@ internal sealed partial class Pauses
                 moves.Add(new Move(change.Shard, from, owner, change.At, (change.At - arrived).TotalSeconds, Math.Max(0, (given - free).TotalSeconds), released is not null));
             }
 
-            (takeover, released) = (null, null);
+            (takeover, released, resumed) = (null, null, change.At);
         }
     }
 
