@@ -130,7 +130,7 @@ public sealed record AccessOptions
         return tokens;
     }
 
-    private const string TokenForm = "16 to 500 letters, digits and -._~+/= (openssl rand -hex 32)";
+    internal const string TokenForm = "16 to 500 letters, digits and -._~+/= (openssl rand -hex 32)";
 
     /// <summary>The token of a section, from <c>token</c> or the file that <c>tokenFile</c> names; null where there is none.</summary>
     private static string? ReadToken(ConfigurationObject section)
@@ -165,7 +165,7 @@ public sealed record AccessOptions
         return null;
     }
 
-    private static bool IsToken(string text) => text.Length is >= 16 and <= 500 && text.All(c => char.IsAsciiLetterOrDigit(c) || "-._~+/=".Contains(c, StringComparison.Ordinal));
+    internal static bool IsToken(string text) => text.Length is >= 16 and <= 500 && text.All(c => char.IsAsciiLetterOrDigit(c) || "-._~+/=".Contains(c, StringComparison.Ordinal));
 
     private static TlsOptions? ReadTls(ConfigurationObject tls)
     {

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Nodes;
@@ -37,6 +38,8 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     private ShardPositioner? positions;
     private IReadOnlyList<(object Item, long Bytes)> batch = [];
     private bool isStarted;
+    private readonly ConcurrentDictionary<long, TaskCompletionSource<StationOrderOutcome>> orders = new();
+    private long orderNumber;
     private volatile bool isEnding;
     private volatile StoreRefusedException? refusal;
     private int unsettled;
@@ -75,6 +78,15 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         var asked = new Question<NodeCore, T>(question);
         if (!mailbox.Post(asked)) asked.Cancel();
         return asked.Answered;
+    }
+
+    /// <summary>Orders something of a station, if its shard is run here in this epoch; ends when it is known what became of it.</summary>
+    public Task<StationOrderOutcome> Steer(ShardId shard, Epoch epoch, string station, StationOrder order, string by)
+    {
+        var number = Interlocked.Increment(ref orderNumber);
+        var ended = orders[number] = new TaskCompletionSource<StationOrderOutcome>(TaskCreationOptions.RunContinuationsAsynchronously);
+        if (!mailbox.Post(new StationOrdered(number, shard, epoch, station, order, by))) ended.TrySetCanceled();
+        return ended.Task;
     }
 
     /// <summary>Releases all shards in order; ends when they are, or when the limit has passed. True: all are.</summary>
@@ -194,6 +206,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         finally
         {
             Question<NodeCore>.CancelAll(batch, mailbox);
+            foreach (var order in orders.Values) order.TrySetCanceled();
             // Nobody releases these any more: a revocation need not wait its limit out, the next owner fences us.
             lock (releases)
             {
@@ -238,6 +251,9 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
                 lanes.Abandon(abandon.Shard, abandon.Epoch);
                 break;
             case ReleaseShard release: Release(release); break;
+            case StationOrderEnded ended:
+                if (orders.TryRemove(ended.Number, out var order)) order.TrySetResult(ended.Outcome);
+                break;
             case Warn warn: observer.Warned(warn.Text); break;
             default: throw new InvalidOperationException($"no way to carry out {effect}");
         }

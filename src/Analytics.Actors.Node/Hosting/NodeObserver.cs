@@ -24,7 +24,7 @@ public sealed class NodeObserver : IDisposable
         Dead = new(8, "DeadLetter"), Missing = new(9, "RecordMissing"), Late = new(10, "AnswerLate"), Released = new(11, "ShardReleased"),
         Positioned = new(12, "SourcePositioned"), Stopped = new(13, "PartitionStopped"), Skipped = new(14, "Gap"), Ended = new(15, "LoopFailed"),
         Grown = new(16, "NewPartition"), Revised = new(20, "BatchRevised"), Forgotten = new(21, "BatchForgotten"),
-        TakenBack = new(22, "OutputTakenBack"), Closed = new(24, "DeadLetterClosed");
+        TakenBack = new(22, "OutputTakenBack"), Closed = new(24, "DeadLetterClosed"), Steered = new(25, "StationSteered");
 
     private readonly ILogger logger;
     private readonly TimeProvider time;
@@ -38,6 +38,7 @@ public sealed class NodeObserver : IDisposable
         this.logger = logger;
         this.time = time;
         Sending = new SendProgress(time);
+        Sources = new SourceMeter(time);
         dependencies = pipeline.Modules.Values.ToDictionary(
             module => module.Name,
             IReadOnlyList<(string, string)> (module) => module.DependsOn.Select(name => (name, pipeline.Modules[name].OutputTopic)).ToList(),
@@ -52,6 +53,8 @@ public sealed class NodeObserver : IDisposable
     public RecentProblems Problems { get; } = new();
 
     public SendProgress Sending { get; }
+
+    public SourceMeter Sources { get; }
 
     /// <summary>Partitions that are not read any more, with the reason.</summary>
     public IReadOnlyDictionary<string, string> StoppedPartitions => stopped;
@@ -106,6 +109,9 @@ public sealed class NodeObserver : IDisposable
                     break;
                 case DeadLetterClosed closed:
                     logger.LogInformation(Closed, "DeadLetterClosed: {Letter} {State} by {By}", closed.Letter, closed.State, closed.By);
+                    break;
+                case StationSteered steered:
+                    logger.LogInformation(Steered, "StationSteered: {StationId} {Order} by {By}", steered.Station, steered.Order, steered.By);
                     break;
                 case RecordMissing missing:
                     Counters.Missing++;
@@ -168,9 +174,10 @@ public sealed class NodeObserver : IDisposable
         // Records come in runs of one partition.
         for (var from = 0; from < records.Count;)
         {
-            var topic = records[from].Partition.Topic;
+            var (partition, topic) = (records[from].Partition, records[from].Partition.Topic);
             var to = from + 1;
-            while (to < records.Count && records[to].Partition.Topic == topic) to++;
+            while (to < records.Count && records[to].Partition == partition) to++;
+            Sources.Fetched(partition, records, from, to);
             Counters.Fetched(topic, to - from);
             Metrics.RecordsFetched(topic, to - from);
             from = to;

@@ -35,6 +35,13 @@ internal static class ClusterMerge
         return lines;
     }
 
+    /// <summary>The last lines of a list.</summary>
+    public static JsonArray Last(JsonArray lines, int limit)
+    {
+        var begin = Math.Max(0, lines.Count - limit);
+        return new JsonArray([.. lines.Skip(begin).Select(line => line?.DeepClone())]);
+    }
+
     /// <summary>Open batches first, the oldest before the others; then those without manifest; then those that are over, the newest first.</summary>
     public static JsonArray Batches(Picture picture, int limit) => First(new JsonArray([.. picture.Answers.SelectMany(Take)
         .OrderBy(batch => batch["ended"] is null ? 0 : 1)
@@ -135,7 +142,7 @@ internal static class ClusterMerge
     private static JsonArray? ListOf(JsonNode answer) => answer as JsonArray ?? answer["stations"] as JsonArray ?? answer["problems"] as JsonArray;
 
     /// <summary>An answer's lines, taken out of it, each with its node.</summary>
-    private static List<JsonObject> Take(NodeAnswer answer)
+    public static List<JsonObject> Take(NodeAnswer answer)
     {
         var lines = Lines(answer.Body).ToList();
         ListOf(answer.Body)?.Clear();

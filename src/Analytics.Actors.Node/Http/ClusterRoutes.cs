@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Analytics.Actors.Core;
 using Analytics.Actors.Node.Configuration;
 using Analytics.Actors.Node.Hosting;
 using Analytics.Actors.Node.Http.Access;
@@ -14,6 +15,9 @@ namespace Analytics.Actors.Node.Http;
 /// </summary>
 internal sealed class ClusterRoutes(IEndpointRouteBuilder routes, NodeHost node, NodePeers peers)
 {
+    // Until the checkpoint that carries an order out has committed: the owner itself waits 10 s.
+    public static readonly TimeSpan OrderLimit = TimeSpan.FromSeconds(30);
+
     public const string UnreachableHeader = "aa-unreachable";
 
     /// <summary>Maps a GET.</summary>
@@ -37,6 +41,25 @@ internal sealed class ClusterRoutes(IEndpointRouteBuilder routes, NodeHost node,
         var (answers, silent) = await peers.AskAllAsync(PathOf(context.Request), answer => answer.Status == StatusCodes.Status200OK, context.RequestAborted).ConfigureAwait(false);
         TellUnreachable(context, silent.Select(row => row.Entry.Node));
         return new Picture([new NodeAnswer(node.Options.NodeId, StatusCodes.Status200OK, own), .. answers], silent);
+    }
+
+    /// <summary>
+    /// Has an order about a shard carried out where that runs: here, or by its owner, who gets the body with the name of who
+    /// gave the order. The order's right must be to steer: then its body can be read twice.
+    /// </summary>
+    public async Task<IResult> AtOwnerAsync(HttpRequest request, ShardId shard, Func<Task<IResult>> own)
+    {
+        if (IsForNode(request) || await NodeApi.AskAsync(node, core => core.Find(shard) is not null).ConfigureAwait(false)) return await own().ConfigureAwait(false);
+        var owner = (await NodeApi.Answered(node, () => node.OwnerAsync(shard)).ConfigureAwait(false)).Name;
+        if (owner == node.Options.NodeId || owner.Length == 0) return await own().ConfigureAwait(false);
+        request.Body.Position = 0;
+        var body = await JsonNode.ParseAsync(request.Body).ConfigureAwait(false);
+        if (body is JsonObject order) order["by"] = Caller.Of(request.HttpContext).Sign(order["by"]?.ToString() ?? "");
+        // An order that has begun is carried out, whether or not somebody still waits for the answer.
+        if (await peers.SendAsync(owner, HttpMethod.Post, PathOf(request), body, OrderLimit, CancellationToken.None).ConfigureAwait(false) is { } answer)
+            return JsonResponses.Json(answer.Body, answer.Status);
+        TellUnreachable(request.HttpContext, [owner]);
+        return JsonResponses.Error(StatusCodes.Status503ServiceUnavailable, $"shard {shard} is owned by {owner}, which does not answer; look again, and repeat the order when another node has taken the shard over");
     }
 
     private static string PathOf(HttpRequest request) =>

@@ -36,7 +36,8 @@ internal static class ClusterViews
         return cluster;
     }
 
-    public static JsonArray Shards(NodeCore core)
+    /// <param name="lags">Records that wait in the logs of each shard.</param>
+    public static JsonArray Shards(NodeCore core, IReadOnlyDictionary<ShardId, long> lags)
     {
         var shards = new JsonArray();
         foreach (var (id, phase) in core.Phases)
@@ -50,6 +51,7 @@ internal static class ClusterViews
                 ["checkpoint"] = shard?.CheckpointNumber,
                 ["stations"] = shard?.StationCount,
                 ["stations_in_memory"] = shard?.Stations.Count,
+                ["lag"] = lags.TryGetValue(id, out var lag) ? lag : null,
                 ["waiting_records"] = shard?.ArrivalCount,
                 ["batches"] = shard?.Batches.Batches.Count,
                 ["outbox"] = shard?.Outputs.Outbox.Count,

@@ -29,9 +29,6 @@ internal static class DeadLetterApi
         ($"POST {Root}/discard", "closes letters without doing anything: the same"),
     ];
 
-    // A peer takes up to 10 s until the checkpoint has committed.
-    private static readonly TimeSpan OrderLimit = TimeSpan.FromSeconds(30);
-
     public static void Map(IEndpointRouteBuilder routes, NodeHost node, NodePeers peers)
     {
         routes.MapGet(Root, (HttpRequest request) => AnswerAsync(async () => JsonResponses.Json(await ListAsync(node, request)))).Needs(Right.Read);
@@ -129,7 +126,7 @@ internal static class DeadLetterApi
     {
         var ids = order.Ids!.Select(id => (JsonNode)id.ToString()).ToArray();
         var body = new JsonObject { ["ids"] = new JsonArray(ids), ["by"] = order.By };
-        if (await peers.SendAsync(owner, HttpMethod.Post, path, body, OrderLimit, CancellationToken.None) is not { } answer) return null;
+        if (await peers.SendAsync(owner, HttpMethod.Post, path, body, ClusterRoutes.OrderLimit, CancellationToken.None) is not { } answer) return null;
         if (answer.Status != StatusCodes.Status200OK) return new DeadLetterReceipt([], [.. order.Ids!.Select(id => ($"{id}", $"{owner} answers: {answer.Body["error"]}"))], false);
         return new DeadLetterReceipt(
             [.. (answer.Body["done"] as JsonArray ?? []).Select(id => Id($"{id}", "done"))],

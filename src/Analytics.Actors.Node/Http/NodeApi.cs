@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Node.Configuration;
 using Analytics.Actors.Node.Hosting;
@@ -30,8 +31,8 @@ internal static class NodeApi
         (Root, "this list; everything under it answers for the whole cluster, with scope=node for this node alone"),
         ($"{Root}/cluster", "the group, the store and its nodes"),
         ($"{Root}/shards", "the shards of all nodes"),
-        ($"{Root}/stations", "stations by id; limit (1000, at most 10000), after (an id)"),
-        ($"{Root}/stations/ID", "one station's windows; the id escaped as a path, or as /api/v1/station?id=ID"),
+        .. OverviewApi.Contents,
+        .. StationApi.Contents,
         ($"{Root}/batches", "batches that are not over, the oldest first; limit"),
         ($"{Root}/modules", "modules with their calls and batches"),
         ($"{Root}/sources", "source partitions with position and lag"),
@@ -50,7 +51,8 @@ internal static class NodeApi
         routes.MapGet("/health/ready", () => NodeHealth.ReadyAsync(node)).NeedsNothing();
         routes.MapGet(Root, () => JsonResponses.Json(new JsonArray([.. Contents.Select(entry => (JsonNode)new JsonObject { ["path"] = entry.Path, ["says"] = entry.Says })]))).Needs(Right.Read);
         cluster.Get($"{Root}/cluster", async _ => ClusterViews.Cluster(node, await AskAsync(node, core => core.Phases.ToList())), (picture, _) => ClusterViews.Merged(picture));
-        cluster.Get($"{Root}/shards", async _ => await AskAsync(node, ClusterViews.Shards), (picture, _) => ClusterMerge.List(picture, "shard", "epoch"));
+        cluster.Get($"{Root}/shards", async _ => await ShardsAsync(node), (picture, _) => ClusterMerge.List(picture, "shard", "epoch"));
+        OverviewApi.Map(cluster, node);
         PositionApi.Map(routes, cluster, node, Root);
         cluster.Get($"{Root}/marks", request => ListAsync(node, request, ClusterViews.Marks), (picture, request) =>
             ClusterMerge.First(ClusterMerge.List(picture, "shard", "topic", "partition"), Limit(request)));
@@ -59,12 +61,12 @@ internal static class NodeApi
         cluster.Get($"{Root}/counters", async _ => WorkViews.Counters(node, await AskAsync(node, core => core.AppliedByTopic())), (picture, _) => ClusterMerge.Counters(picture));
         cluster.Get($"{Root}/problems", request => Task.FromResult<JsonNode>(WorkViews.Problems(node, ProblemLimit(request))), (picture, request) => ClusterMerge.Problems(picture, ProblemLimit(request)));
         DeadLetterApi.Map(routes, node, peers);
-        StationApi.Map(routes, cluster, node, peers);
+        new StationRoutes(cluster, node, peers).Map(routes);
     }
 
     private static async Task<IResult> HealthAsync(NodeHost node, NodePeers peers, HttpContext context)
     {
-        var own = await NodeHealth.OwnAsync(node);
+        var own = await NodeHealth.DescribeAsync(node);
         if (ClusterRoutes.IsForNode(context.Request)) return NodeHealth.Answer(own);
         // Also one that is unhealthy has answered.
         var (answers, silent) = await peers.AskAllAsync("/health", answer => answer.Body["status"] is not null, context.RequestAborted);
@@ -82,6 +84,12 @@ internal static class NodeApi
         return await AskAsync(node, core => view(core, limit));
     }
 
+    private static async Task<JsonArray> ShardsAsync(NodeHost node)
+    {
+        var lags = await Answered(node, node.ShardLagsAsync);
+        return await AskAsync(node, core => ClusterViews.Shards(core, lags));
+    }
+
     internal static Task<T> AskAsync<T>(NodeHost node, Func<NodeCore, T> question) => Answered(node, () => node.Shards!.Ask(question));
 
     internal static async Task<T> Answered<T>(NodeHost node, Func<Task<T>> question)
@@ -94,6 +102,10 @@ internal static class NodeApi
         catch (TimeoutException)
         {
             throw new RequestRefusedException(StatusCodes.Status503ServiceUnavailable, $"the node did not answer within {AnswerLimit.TotalSeconds:0} s");
+        }
+        catch (StoreUnavailableException away)
+        {
+            throw new RequestRefusedException(StatusCodes.Status503ServiceUnavailable, $"the database does not answer: {away.Message}");
         }
         catch (Exception ended) when (ended is OperationCanceledException or ObjectDisposedException)
         {

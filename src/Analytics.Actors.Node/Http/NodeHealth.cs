@@ -21,7 +21,7 @@ internal static class NodeHealth
     private sealed record LoopView(IReadOnlyList<(ShardId Shard, ShardPhase Phase, Epoch? Epoch)> Shards, int Stations);
 
     /// <summary>What this node says of itself; <c>nodes</c> holds it alone.</summary>
-    public static async Task<JsonObject> OwnAsync(NodeHost node)
+    public static async Task<JsonObject> DescribeAsync(NodeHost node)
     {
         List<string> grave = [], slight = [];
         var isReady = await node.IsReadyAsync().ConfigureAwait(false);
