@@ -417,7 +417,7 @@ public sealed class NodeCore(NodeSettings settings)
 
     private void Fenced(Slot slot, long nowMs, List<NodeEffect> effects)
     {
-        effects.Add(new Warn($"shard {slot.Id} was fenced in epoch {slot.Shard!.Epoch}: another node has taken it over"));
+        effects.Add(new ShardFenced(slot.Id, slot.Shard!.Epoch));
         Lose(slot, nowMs, effects);
     }
 
@@ -441,17 +441,12 @@ public sealed class NodeCore(NodeSettings settings)
 
     private void Released(Slot slot, long nowMs, List<NodeEffect> effects)
     {
-        // What could not be sent in time is sent by the next owner.
+        // What could not be finished or sent in time is the next owner's.
+        var release = new ReleaseShard(slot.Id, true, slot.Shard!.RunningCalls, slot.Shard.Outputs.Outbox.Count);
         Stop(slot, effects);
-        if (slot.IsWanted && !isStopping)
-        {
-            effects.Add(new ReleaseShard(slot.Id, true));
-            WaitFor(slot, nowMs);
-        }
-        else
-        {
-            Remove(slot, true, effects);
-        }
+        if (slot.IsWanted && !isStopping) WaitFor(slot, nowMs);
+        else slots.Remove(slot.Id);
+        effects.Add(release);
     }
 
     private void Lose(Slot slot, long nowMs, List<NodeEffect> effects)

@@ -36,6 +36,12 @@ public sealed record NodeOptions
 
     /// <summary>Pools of module calls: name to the number of calls that run at once. There is always a pool "default".</summary>
     public required IReadOnlyDictionary<string, int> Pools { get; init; }
+
+    /// <summary>What this node does.</summary>
+    public NodeRoles Roles { get; init; } = NodeRoles.All;
+
+    /// <summary>Where other nodes reach this one's API, see <see cref="NodeRoles.AddressOf"/>; null: where it listens.</summary>
+    public string? Advertise { get; init; }
     public EndpointOptions Http { get; init; } = new("127.0.0.1", 8000);
     public EndpointOptions Metrics { get; init; } = new("127.0.0.1", 8001);
 
@@ -57,6 +63,7 @@ public sealed record NodeOptions
             ("internalOutOfRange", InternalOutOfRange.Kind.ToString().ToLowerInvariant()),
             .. Store.Describe(), .. Checkpoint.Describe(), .. Commit.Describe(), .. Limits.Describe(), .. DeadLetters.Describe(),
             .. Pools.Select(pool => ($"pools.{pool.Key}", Text(pool.Value))),
+            ("roles", string.Join(',', Roles.Names)), ("advertise", Advertise ?? ""),
             .. Http.Describe("http"), .. Metrics.Describe("metrics"), .. Access.Describe(), .. Log.Describe(),
             ("stopDeadlineSeconds", Text(StopDeadline.TotalSeconds)),
         ];
@@ -92,6 +99,8 @@ public sealed record NodeOptions
             Limits = LimitOptions.Read(root.Section("limits"), recordBytesMax),
             DeadLetters = DeadLetterOptions.Read(root.Section("deadLetters")),
             Pools = ReadPools(root.Section("pools")),
+            Roles = NodeRoles.Read(root.Find("roles")),
+            Advertise = NodeRoles.ReadAddress(root.Find("advertise")),
             Http = http,
             Metrics = metrics,
             Access = access,

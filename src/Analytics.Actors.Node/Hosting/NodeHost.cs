@@ -1,5 +1,6 @@
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Cluster;
 using Analytics.Actors.Core.Modules;
 using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Core.Pipeline;
@@ -18,6 +19,8 @@ public sealed record NodeParts
 {
     public required PipelineConfiguration Pipeline { get; init; }
     public required KafkaClientOptions Kafka { get; init; }
+
+    /// <summary>One that is an <see cref="IClusterStore"/> too holds what nodes tell of themselves; with another one the node stands alone.</summary>
     public required ICheckpointStore Store { get; init; }
 
     /// <summary>Modules by name; an enabled module that is not here answers every call with an error.</summary>
@@ -48,6 +51,7 @@ public sealed class NodeHost : IAsyncDisposable
     private PositionLookup? lookup;
     private PositionWatch? watch;
     private volatile bool isStopped;
+    private NodeReading reading;
 
     public NodeHost(NodeOptions options, NodeParts parts)
     {
@@ -56,7 +60,7 @@ public sealed class NodeHost : IAsyncDisposable
         Log = new RecentLog(parts.Time);
         parts.Logging.AddProvider(Log);
         logger = parts.Logging.CreateLogger("Analytics.Actors.Node");
-        Observer = new NodeObserver(logger, parts.Pipeline, parts.Time);
+        Observer = new NodeObserver(logger, parts.Pipeline, parts.Time, options.NodeId);
         var kafkaLogger = parts.Logging.CreateLogger("Analytics.Actors.Kafka");
         kafkaLog = entry => kafkaLogger.Log(
             entry.Level switch
@@ -87,6 +91,15 @@ public sealed class NodeHost : IAsyncDisposable
 
     /// <summary>Pauses, resumes and forgets stations for an operator; null before the start.</summary>
     public StationDesk? Stations { get; private set; }
+
+    /// <summary>The other nodes, and what happens in the cluster; null before the start, and where the store holds nothing of them.</summary>
+    public ClusterRegistrar? Cluster { get; private set; }
+
+    /// <summary>Where the API listens; null while it does not. The others are told what <see cref="NodeRoles.AddressOf"/> makes of it.</summary>
+    public Uri? ListeningAt { get; set; }
+
+    /// <summary>The version of the cluster's configuration that this node runs.</summary>
+    public long ConfigurationVersion { get; set; }
 
     /// <summary>Sets positions for an operator; null before the start.</summary>
     public PositionSetter? Positions { get; private set; }
@@ -129,6 +142,7 @@ public sealed class NodeHost : IAsyncDisposable
         StartedAt = parts.Time.GetUtcNow();
         var identity = await parts.Store.OpenAsync(options.Group, options.Shards, cancellation).ConfigureAwait(false);
         StoreId = identity.StoreId;
+        StartRegistrar();
         var changed = await parts.Store.PinRulesAsync(RoutingRules.Of(parts.Pipeline, options.MaxRecordBytes), cancellation).ConfigureAwait(false);
         if (changed.Count > 0) throw new StoreRefusedException(RoutingRules.Explain(changed));
         admin = new TopicAdmin(parts.Kafka, kafkaLog);
@@ -188,6 +202,7 @@ public sealed class NodeHost : IAsyncDisposable
         ownership = new Ownership(parts.Kafka, options.Group, ShardSettings.PartsTopic, Shards, kafkaLog);
         DeadLetters = new DeadLetterDesk(this, parts.Store, parts.Time, logger);
         Stations = new StationDesk(this, parts.Store, parts.Time, logger);
+        Cluster?.Become(NodeState.Running);
         Failure = Task.WhenAny(Shards.Completion, Router.Completion, data.Completion, source.Completion, ownership.Completion).Unwrap();
         logger.LogInformation("NodeStarted: {NodeId} of {Group}, store {StoreId}, {Shards} shards", options.NodeId, options.Group, StoreId, options.Shards);
     }
@@ -202,6 +217,7 @@ public sealed class NodeHost : IAsyncDisposable
         isStopped = true;
         List<string> unfinished = [];
         var limit = options.StopDeadline;
+        Cluster?.Become(NodeState.Leaving);
         if (watch is not null) await watch.DisposeAsync().ConfigureAwait(false);
         if (Router is not null && source is not null)
         {
@@ -224,6 +240,7 @@ public sealed class NodeHost : IAsyncDisposable
         producer?.Dispose();
         admin?.Dispose();
         lookup?.Dispose();
+        if (Cluster is not null && !await Cluster.LeaveAsync(string.Join("; ", unfinished)).ConfigureAwait(false)) logger.LogWarning("the store could not be told that the node has left: it will look vanished");
         logger.LogInformation("NodeStopped: {NodeId}{Unfinished}", options.NodeId, unfinished.Count == 0 ? "" : "; " + string.Join("; ", unfinished));
         return unfinished;
     }
@@ -232,6 +249,7 @@ public sealed class NodeHost : IAsyncDisposable
     {
         await StopAsync().ConfigureAwait(false);
         DeadLetters?.Dispose();
+        if (Cluster is not null) await Cluster.DisposeAsync().ConfigureAwait(false);
         Observer.Dispose();
     }
 
@@ -282,6 +300,34 @@ public sealed class NodeHost : IAsyncDisposable
     /// <summary>A page of the rows of a shard's windows, in order of their keys, of all its stations; for looking at, not for running it.</summary>
     public async Task<IReadOnlyList<EntityState>> ReadWindowsAsync(ShardId shard, string? after, int limit) =>
         await parts.Store.ReadPageAsync(shard, EntityKind.Window, after, limit, CancellationToken.None).ConfigureAwait(false);
+
+    private void StartRegistrar()
+    {
+        if (parts.Store is not IClusterStore cluster) return;
+        var identity = new NodeIdentity(
+            options.NodeId, typeof(NodeHost).Assembly.GetName().Version!.ToString(3), options.Roles.Names, StartedAt,
+            () => NodeRoles.AddressOf(options.Advertise, ListeningAt), ReadAsync);
+        Cluster = new ClusterRegistrar(cluster, identity, parts.Time, logger);
+        Observer.ClusterListener = Cluster.Tell;
+        Cluster.Start();
+    }
+
+    private async Task<NodeReading> ReadAsync()
+    {
+        if (Shards is not { } shards) return reading = reading with { ConfigurationVersion = ConfigurationVersion };
+        try
+        {
+            var (count, applied) = await shards.Ask(core => (core.Phases.Count(slot => slot.Phase == ShardPhase.Running), core.AppliedByTopic().Values.Sum()))
+                .WaitAsync(TimeSpan.FromSeconds(1), parts.Time).ConfigureAwait(false);
+            reading = new NodeReading(count, applied, pool?.RunningCount ?? 0, ConfigurationVersion);
+        }
+        catch (Exception unanswered) when (unanswered is TimeoutException or OperationCanceledException)
+        {
+            // Held up, or ended: then it applies nothing.
+        }
+
+        return reading;
+    }
 
     private IEnumerable<TopicConfiguration> SourceTopics()
     {

@@ -31,6 +31,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     private readonly List<NodeEffect> effects = [];
     private readonly List<ShardEvent> events = [];
     private readonly Dictionary<ShardId, TaskCompletionSource> releases = [];
+    private readonly ShardMoves moves;
     private readonly TaskCompletionSource finished = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Thread thread;
     private DataConsumer? data;
@@ -52,6 +53,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         this.time = time;
         core = new NodeCore(settings);
         mailbox = new Mailbox<object>(mailboxBytesMax);
+        moves = new ShardMoves(observer, time);
         lanes = new OutputLanes(producer, observer, message => mailbox.Post(message), time);
         thread = new Thread(Run) { IsBackground = true, Name = "shards" };
     }
@@ -60,6 +62,9 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     public Task Completion => finished.Task;
 
     public int MailboxCount => mailbox.Count;
+
+    /// <summary>What was not finished of the shards that were released so far, one line each.</summary>
+    public IReadOnlyList<string> Unfinished => moves.Unfinished;
 
     public void Start(DataConsumer consumer, ModulePool modules, ShardPositioner positioner)
     {
@@ -145,13 +150,16 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
 
     Task IOwnershipListener.AssignedAsync(IReadOnlyList<int> partitions)
     {
-        mailbox.Post(new ShardsAssigned(partitions.Select(partition => new ShardId(partition)).ToList()));
+        var shards = partitions.Select(partition => new ShardId(partition)).ToList();
+        moves.Assigned(shards);
+        mailbox.Post(new ShardsAssigned(shards));
         return Task.CompletedTask;
     }
 
     Task IOwnershipListener.RevokedAsync(IReadOnlyList<int> partitions)
     {
         var shards = partitions.Select(partition => new ShardId(partition)).ToList();
+        moves.Revoked(shards);
         List<Task> released = [];
         lock (releases)
         {
@@ -241,9 +249,15 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
                 break;
             case SendOutputs send: lanes.Send(send); break;
             case Commit commit: _ = CommitAsync(commit.Checkpoints); break;
-            case TakeOver takeOver: _ = TakeOverAsync(takeOver.Shard); break;
+            case TakeOver takeOver:
+                moves.TakingOver(takeOver.Shard);
+                _ = TakeOverAsync(takeOver.Shard);
+                break;
             case ShardLoad load: _ = LoadAsync(load); break;
-            case StartReading start: _ = data!.Assign(start.Partition, start.Next); break;
+            case StartReading start:
+                _ = data!.Assign(start.Partition, start.Next);
+                moves.Reads(new ShardId(start.Partition.Partition));
+                break;
             case StopReading stop: _ = data!.Unassign(stop.Partition); break;
             case PauseReading pause: _ = pause.Pause ? data!.Pause(pause.Partition) : data!.Resume(pause.Partition); break;
             case AbandonShard abandon:
@@ -254,6 +268,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
             case StationOrderEnded ended:
                 if (orders.TryRemove(ended.Number, out var order)) order.TrySetResult(ended.Outcome);
                 break;
+            case ShardFenced fenced: moves.Fenced(fenced); break;
             case Warn warn: observer.Warned(warn.Text); break;
             default: throw new InvalidOperationException($"no way to carry out {effect}");
         }
@@ -343,7 +358,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     {
         if (release.InOrder) CrashPoint.Reached(CrashPoint.HandoverBeforeRelease);
         foreach (var log in positions!.LogsOf(release.Shard)) observer.PartitionRead(log);
-        observer.ShardReleased(release.Shard, release.InOrder);
+        moves.Released(release);
         lock (releases)
         {
             if (releases.Remove(release.Shard, out var waiting)) waiting.TrySetResult();
