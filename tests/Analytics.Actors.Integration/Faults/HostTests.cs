@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Text.Json;
 using Analytics.Actors.Integration.Support;
 using Analytics.Actors.Storage;
 using Analytics.Actors.Tests.Storage;
@@ -80,6 +81,7 @@ public class HostTests(ITestOutputHelper output)
                 await Wait.UntilAsync(async () => await StatusAsync(node) == "unhealthy", Limit, () => $"{node.Name} says that it is not healthy; {cluster.State()}");
             }
 
+            await SeenAsync(others[number % others.Count], cut, node.Name, cluster);
             var before = await audit.ReadAsync();
             await feed.MoreAsync(20);
             if (!MovesShards(cut) && !LosesDatabase(cut))
@@ -91,7 +93,7 @@ public class HostTests(ITestOutputHelper output)
             took.Restart();
             Make(cut, node.Name, false, cluster, network);
             await cluster.SettledAsync(Limit, cluster.Nodes);
-            await Wait.UntilAsync(async () => await StatusAsync(node) == "healthy", Limit, () => $"{node.Name} says that it is healthy; {cluster.State()}");
+            await SeenWholeAsync(others[number % others.Count], cluster);
             await WorksAsync(cluster, feed);
             cuts.Add((cut, node.Name, at, takenOver, took.Elapsed.TotalSeconds));
             output.WriteLine(string.Create(CultureInfo.InvariantCulture,
@@ -140,6 +142,37 @@ public class HostTests(ITestOutputHelper output)
             if (cut == Cut.BrokerFar) forwarder.Delay = TimeSpan.FromMilliseconds(isCut ? 333 : 0);
         }
     }
+
+    // What another node's API says while it lasts: who is silent, who cannot be asked, and where the shards are.
+    private static Task SeenAsync(Cluster.ClusterNode other, Cut cut, string node, Cluster cluster) => Wait.UntilAsync(
+        async () =>
+        {
+            if ((LosesDatabase(cut) || cut == Cut.Both) && await ValueAsync(other, "nodes", node, "state") != "vanished") return false;
+            if (cut == Cut.Nodes && await ValueAsync(other, "status", node, "status") != "unreachable") return false;
+            if (!MovesShards(cut)) return true;
+            if (await other.AskAsync("api/v1/shards") is not { ValueKind: JsonValueKind.Array } shards) return false;
+            var running = shards.EnumerateArray().Where(shard => shard.GetProperty("phase").GetString() == "running" && shard.GetProperty("node").GetString() != node);
+            return running.Select(shard => shard.GetProperty("shard").GetInt32()).Order().SequenceEqual(Enumerable.Range(0, Cluster.Shards));
+        },
+        Limit, () => $"{other.Name} tells of {cut} of {node}; {cluster.State()}");
+
+    // And afterwards: everybody is there and well.
+    private static Task SeenWholeAsync(Cluster.ClusterNode other, Cluster cluster) => Wait.UntilAsync(
+        async () =>
+        {
+            foreach (var name in Names)
+            {
+                if (await ValueAsync(other, "nodes", name, "state") != "running" || await ValueAsync(other, "status", name, "status") != "healthy") return false;
+            }
+
+            return true;
+        },
+        Limit, () => $"{other.Name} tells that all nodes are well; {cluster.State()}");
+
+    private static async Task<string?> ValueAsync(Cluster.ClusterNode asked, string list, string node, string member) =>
+        await asked.AskAsync($"api/v1/{list}") is { ValueKind: JsonValueKind.Array } lines
+            ? lines.EnumerateArray().Where(line => line.GetProperty("node").GetString() == node).Select(line => line.GetProperty(member).GetString()).FirstOrDefault()
+            : null;
 
     // A record that is sent from now on goes all the way.
     private static async Task WorksAsync(Cluster cluster, NumberedFeed feed)

@@ -41,13 +41,13 @@ public class RebalanceTests(PostgreSqlServer server, ITestOutputHelper output)
         {
             while (nodes.Count < NodesMax)
             {
-                await feed.MoreAsync(random.Next(1, 60));
+                await feed.MoreAsync(random.Next(1, 40));
                 await StartOneAsync();
             }
 
             while (nodes.Count > 1)
             {
-                await feed.MoreAsync(random.Next(1, 60));
+                await feed.MoreAsync(random.Next(1, 40));
                 var leaving = nodes[random.Next(nodes.Count)];
                 nodes.Remove(leaving);
                 stopped.Add(leaving.Name);

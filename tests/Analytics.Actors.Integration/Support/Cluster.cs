@@ -35,7 +35,7 @@ internal sealed partial class Cluster : IAsyncDisposable
     private const string Token = "integration-tests-of-several-hosts";
 
     private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(90);
-    private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(5);
 
     private const string PipelineText = """
         {
