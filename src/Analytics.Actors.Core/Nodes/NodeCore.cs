@@ -230,7 +230,7 @@ public sealed class NodeCore(NodeSettings settings)
         var shard = new Shard(settings.Shards, recovered, nowMs);
         slot.Shard = shard;
         slot.Phase = ShardPhase.Running;
-        foreach (var log in new[] { shard.PartsLog, shard.BatchLog })
+        foreach (var log in shard.Logs)
         {
             readers[log] = slot;
             effects.Add(new StartReading(log, shard.Positions.TryGetValue(log, out var position) ? position.Next : 0));
@@ -341,8 +341,7 @@ public sealed class NodeCore(NodeSettings settings)
                 if (pause != slot.IsPaused)
                 {
                     slot.IsPaused = pause;
-                    effects.Add(new PauseReading(shard.PartsLog, pause));
-                    effects.Add(new PauseReading(shard.BatchLog, pause));
+                    foreach (var log in shard.Logs) effects.Add(new PauseReading(log, pause));
                 }
             }
 
@@ -474,7 +473,7 @@ public sealed class NodeCore(NodeSettings settings)
 
     private void StopReadingOf(Slot slot, List<NodeEffect> effects)
     {
-        foreach (var log in new[] { slot.Shard!.PartsLog, slot.Shard.BatchLog })
+        foreach (var log in slot.Shard!.Logs)
         {
             if (readers.Remove(log)) effects.Add(new StopReading(log));
         }

@@ -158,7 +158,8 @@ public sealed class NodeHost : IAsyncDisposable
         pool = new ModulePool(parts.Modules, options.Pools, Shards.Post, Observer.CallFinished);
         data = new DataConsumer(parts.Kafka, $"{options.Group}.data", Shards, kafkaLog);
         lookup = new PositionLookup(parts.Kafka, $"{options.Group}.router", kafkaLog);
-        Shards.Start(data, pool, new ShardPositioner(ShardSettings, options.InternalOutOfRange, parts.Store, lookup, Observer, parts.Time));
+        var positioner = new ShardPositioner(ShardSettings, options.InternalOutOfRange, parts.Store, lookup, Observer, parts.Time);
+        Shards.Start(data, pool, positioner);
         Router = new RouterLoop(
             ShardSettings,
             new RouterSettings
@@ -170,10 +171,10 @@ public sealed class NodeHost : IAsyncDisposable
             },
             parts.Store, producer, Observer, options.Limits.MailboxBytes, parts.Time);
         source = new RouterSource(parts.Kafka, $"{options.Group}.router",
-            SourceTopics().Select(RouterTopic.Of).Append(new RouterTopic(ShardSettings.ReplayTopic, new StartPosition(StartKind.Earliest), options.InternalOutOfRange)),
+            SourceTopics().Where(topic => !topic.Keyed).Select(RouterTopic.Of).Append(new RouterTopic(ShardSettings.ReplayTopic, new StartPosition(StartKind.Earliest), options.InternalOutOfRange)),
             parts.Store, Router, kafkaLog, parts.Time);
         Router.Start(source);
-        watch = new PositionWatch(ShardSettings, parts.Store, lookup, Router, Shards, Observer, parts.Time);
+        watch = new PositionWatch(ShardSettings, parts.Store, lookup, positioner, Router, Shards, Observer, parts.Time);
         Positions = new PositionSetter(ShardSettings, SourceTopics().Select(topic => topic.Name).ToList(), parts.Store, lookup, watch, Shards, parts.Time);
         watch.Start();
         ownership = new Ownership(parts.Kafka, options.Group, ShardSettings.PartsTopic, Shards, kafkaLog);
@@ -226,27 +227,33 @@ public sealed class NodeHost : IAsyncDisposable
     }
 
     /// <summary>
-    /// The lag of the router per source partition: the log's end minus what may be committed; null where the end is not
-    /// known.
+    /// How far this node has read the source partitions that are its own: what its router may commit, and of sources keyed
+    /// by station what its shards have processed; with the log's end, null where that is not known.
     /// </summary>
     public async Task<IReadOnlyList<(TopicPartition Partition, long Next, long? End)>> SourcePositionsAsync()
     {
         if (Router is null || source is null) return [];
         var positions = await Router.Ask(router => router.Committable).ConfigureAwait(false);
         var ends = await source.GetHighWatermarksAsync(positions.Select(position => position.Partition).ToList()).ConfigureAwait(false);
-        return positions.Select(position => (position.Partition, position.Next, ends.TryGetValue(position.Partition, out var end) ? end : (long?)null)).ToList();
+        return
+        [
+            .. positions.Select(position => (position.Partition, position.Next, ends.TryGetValue(position.Partition, out var end) ? end : (long?)null)),
+            .. await LogPositionsAsync(log => ShardSettings!.IsKeyed(log.Topic)).ConfigureAwait(false),
+        ];
     }
 
     /// <summary>What the store knows of partitions, of the whole cluster.</summary>
     public async Task<IReadOnlyDictionary<TopicPartition, SourceState>> StoredPositionsAsync() =>
         (await parts.Store.UpdateSourcesAsync([], CancellationToken.None).ConfigureAwait(false)).ToDictionary(row => row.Partition);
 
-    /// <summary>How far each shard has read its two logs; the end is null where it is not known.</summary>
-    public async Task<IReadOnlyList<(TopicPartition Partition, long Next, long? End)>> ShardPositionsAsync()
+    /// <summary>How far each shard has read its two internal logs; the end is null where it is not known.</summary>
+    public Task<IReadOnlyList<(TopicPartition Partition, long Next, long? End)>> ShardPositionsAsync() => LogPositionsAsync(log => !ShardSettings!.IsKeyed(log.Topic));
+
+    private async Task<IReadOnlyList<(TopicPartition Partition, long Next, long? End)>> LogPositionsAsync(Func<TopicPartition, bool> isWanted)
     {
         if (Shards is null || data is not { } reader) return [];
         var positions = await Shards.Ask(node => node.Running
-            .SelectMany(shard => new[] { shard.PartsLog, shard.BatchLog }
+            .SelectMany(shard => ShardSettings!.LogsOf(shard.Id).Where(isWanted)
                 .Select(log => (Log: log, Next: shard.Positions.TryGetValue(log, out var position) ? position.Next : 0)))
             .ToList()).ConfigureAwait(false);
         var ends = await Task.WhenAll(positions.Select(position => reader.GetHighWatermark(position.Log))).ConfigureAwait(false);

@@ -27,6 +27,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     private readonly NodeObserver observer;
     private readonly TimeProvider time;
     private readonly string owner;
+    private readonly ShardSettings shards;
     private readonly List<NodeEffect> effects = [];
     private readonly List<ShardEvent> events = [];
     private readonly Dictionary<ShardId, TaskCompletionSource> releases = [];
@@ -46,6 +47,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         this.store = store;
         this.observer = observer;
         this.owner = owner;
+        shards = settings.Shards;
         this.time = time;
         core = new NodeCore(settings);
         mailbox = new Mailbox<object>(mailboxBytesMax);
@@ -111,15 +113,19 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         for (var from = 0; from < records.Count;)
         {
             var partition = records[from].Partition;
+            var isSource = shards.IsKeyed(partition.Topic);
             var run = new List<LogRecord>();
             var bytes = 0L;
             for (; from < records.Count && records[from].Partition == partition; from++)
             {
                 var record = records[from];
-                run.Add(new LogRecord(partition, record.Offset, record.TimestampMs, record.Value));
+                run.Add(isSource
+                    ? new LogRecord(partition, record.Offset, record.TimestampMs, record.Value, record.Key, record.Header(Header.Origin))
+                    : new LogRecord(partition, record.Offset, record.TimestampMs, record.Value));
                 bytes += record.Value.Length + 100;
             }
 
+            if (isSource) observer.Fetched(partition.Topic, run.Count);
             mailbox.Post(new RecordsRead(partition, run), bytes);
         }
     }
@@ -326,7 +332,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     private void Release(ReleaseShard release)
     {
         if (release.InOrder) CrashPoint.Reached(CrashPoint.HandoverBeforeRelease);
-        foreach (var log in positions!.LogsOf(release.Shard)) observer.PartitionRead(log);
+        foreach (var log in shards.LogsOf(release.Shard)) observer.PartitionRead(log);
         observer.ShardReleased(release.Shard, release.InOrder);
         lock (releases)
         {

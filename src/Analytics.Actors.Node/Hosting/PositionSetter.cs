@@ -21,10 +21,11 @@ public sealed class PositionSetter(
     /// <returns>The rows as they are stored now.</returns>
     public async Task<IReadOnlyList<SourceState>> SetAsync(string topic, int? partition, StartPosition to, string words, string by)
     {
-        var isLog = topic == settings.PartsTopic || topic == settings.BatchTopic;
+        var isLog = settings.IsPerShard(topic);
         if (!isLog && !sources.Contains(topic))
             throw new PositionRefusedException($"topic {topic} is not read: name one of {string.Join(", ", sources.Order(StringComparer.Ordinal).Append(settings.PartsTopic).Append(settings.BatchTopic))}");
         if (!(await lookup.PartitionCountsAsync().ConfigureAwait(false)).TryGetValue(topic, out var count)) throw new PositionRefusedException($"topic {topic} does not exist");
+        if (settings.IsKeyed(topic) && count != settings.ShardCount) throw new PositionRefusedException(Core.Positions.TopicGrowth.Explain(topic, settings.ShardCount, count));
         if (isLog) count = Math.Min(count, settings.ShardCount);
         if (partition is { } given && (given < 0 || given >= count)) throw new PositionRefusedException($"topic {topic} has the partitions 0 to {count - 1}");
 

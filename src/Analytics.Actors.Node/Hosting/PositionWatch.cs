@@ -13,15 +13,18 @@ namespace Analytics.Actors.Node.Hosting;
 /// follows is the loops' affair.
 /// </summary>
 public sealed class PositionWatch(
-    ShardSettings settings, ICheckpointStore store, PositionLookup lookup, RouterLoop router, NodeLoop shards, NodeObserver observer, TimeProvider time) : IAsyncDisposable
+    ShardSettings settings, ICheckpointStore store, PositionLookup lookup, ShardPositioner positioner, RouterLoop router, NodeLoop shards, NodeObserver observer, TimeProvider time) : IAsyncDisposable
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
 
-    // Topics rarely grow, and the list of all may be long.
-    private const int LooksPerCount = 15;
+    // Topics rarely grow, and the list of all may be long. Of those keyed by station a changed count is to be known soon.
+    private readonly int looksPerCount = settings.KeyedTopics.Any() ? 5 : 15;
 
     private readonly CancellationTokenSource stopping = new();
     private readonly Dictionary<string, int> counted = [];
+
+    // Sources keyed by station with another number of partitions than shards: whatever is set, they are not read.
+    private volatile HashSet<string> miscounted = [];
     private Task running = Task.CompletedTask;
 
     public void Start() => running = Task.Run(RunAsync);
@@ -46,10 +49,12 @@ public sealed class PositionWatch(
     private List<ShardId> ChangedShards(NodeCore core, IReadOnlyList<SourceState> rows)
     {
         var phases = core.Phases.ToDictionary(slot => slot.Shard, slot => slot.Phase);
-        return rows.Where(row => row.Partition.Topic == settings.PartsTopic || row.Partition.Topic == settings.BatchTopic)
+        return rows.Where(row => settings.IsPerShard(row.Partition.Topic))
             .Where(row => phases.TryGetValue(new ShardId(row.Partition.Partition), out var phase) && phase switch
             {
-                ShardPhase.Running => row.Incarnation > (core.Find(new ShardId(row.Partition.Partition))!.Positions.GetValueOrDefault(row.Partition)?.Incarnation ?? 0),
+                ShardPhase.Running when core.Find(new ShardId(row.Partition.Partition)) is { } shard => shard.Logs.Contains(row.Partition)
+                    ? row.Incarnation > (shard.Positions.GetValueOrDefault(row.Partition)?.Incarnation ?? 0)
+                    : row.IsWanted && !miscounted.Contains(row.Partition.Topic),
                 ShardPhase.Stopped => row.IsWanted,
                 _ => false,
             })
@@ -65,7 +70,7 @@ public sealed class PositionWatch(
             {
                 if (!await timer.WaitForNextTickAsync(stopping.Token).ConfigureAwait(false)) return;
                 await LookAsync().ConfigureAwait(false);
-                if (look % LooksPerCount == 0) await CountPartitionsAsync().ConfigureAwait(false);
+                if (look % looksPerCount == 0) await CountPartitionsAsync().ConfigureAwait(false);
             }
             catch (OperationCanceledException)
             {
@@ -93,7 +98,12 @@ public sealed class PositionWatch(
             else observer.PartitionRead(first);
         }
 
-        foreach (var topic in settings.Pipeline.Topics.Keys)
+        miscounted = settings.KeyedTopics.Select(topic => topic.Name).Where(topic => counts.GetValueOrDefault(topic) != settings.ShardCount).ToHashSet(StringComparer.Ordinal);
+        var changed = await shards.Ask(core => core.Running.Where(shard => settings.LogsOf(shard.Id).Any(log => positioner.IsToBeChecked(log, counts)))
+            .Select(shard => shard.Id).ToList()).ConfigureAwait(false);
+        if (changed.Count > 0) shards.Post(new PositionsChanged(changed));
+
+        foreach (var topic in settings.Pipeline.Topics.Keys.Where(topic => !settings.IsKeyed(topic)))
         {
             if (!counts.TryGetValue(topic, out var count)) continue;
             var decision = TopicGrowth.Decide(TopicRole.Source, counted.GetValueOrDefault(topic), count);
