@@ -23,6 +23,7 @@ public sealed class Checkers(Cluster cluster)
     public RoutedChecker? Routed { get; set; }
 
     public long PartsApplied { get; private set; }
+    public long PartsSentOn { get; private set; }
     public long BatchesTimedOut { get; private set; }
     public long Passivated { get; private set; }
     public long Uploads { get; set; }
@@ -45,6 +46,7 @@ public sealed class Checkers(Cluster cluster)
         switch (happened)
         {
             case PartApplied: PartsApplied++; break;
+            case RecordMisplaced misplaced: PartsSentOn += misplaced.PartsSentOn; break;
             case BatchTimedOut: BatchesTimedOut++; break;
             case StationsPassivated passivated: Passivated += passivated.Count; break;
             case RecordMissing missing:

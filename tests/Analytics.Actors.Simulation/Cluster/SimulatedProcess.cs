@@ -315,7 +315,11 @@ public sealed class SimulatedProcess
             }
 
             var recovered = store.TakeOver(shard, this);
-            World.After(World.Between(1, 50), () => Tell(isLost || !link.From ? new TakeOverFailed(shard, "simulated, the epoch was raised") : new ShardTakenOver(recovered)));
+            World.After(World.Between(1, 50), () => Reach(() =>
+            {
+                if (isLost || !link.From) Tell(new TakeOverFailed(shard, "simulated, the epoch was raised"));
+                else if (store.Generation == generation) Tell(KeyedPositions.Check(cluster, this, recovered) is { } started ? new ShardTakenOver(started) : new TakeOverFailed(shard, "its positions are not known"));
+            }));
         });
     }
 
@@ -347,11 +351,19 @@ public sealed class SimulatedProcess
                 return;
             }
 
+            // Retention took away what was to be read next: the broker says so, and the shard's positions are checked again.
+            if (reading.Next < cluster.Log.Start(partition))
+            {
+                readings.Remove(partition);
+                Tell(new PositionsChanged([new ShardId(partition.Partition)]));
+                return;
+            }
+
             List<LogRecord> records = [];
             for (var count = World.Between(1, 5); count > 0 && reading.Next < cluster.Log.End(partition); count--, reading.Next++)
             {
                 var record = cluster.Log.At(partition, reading.Next);
-                records.Add(new LogRecord(partition, reading.Next, record.TimestampMs, record.Value));
+                records.Add(new LogRecord(partition, reading.Next, record.TimestampMs, record.Value, record.Key, settings.IsKeyed(partition.Topic) ? record.Origin : null));
             }
 
             if (records.Count > 0) Tell(new RecordsRead(partition, records));
