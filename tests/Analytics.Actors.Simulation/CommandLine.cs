@@ -125,7 +125,7 @@ public static class CommandLine
     private sealed class Totals
     {
         private readonly List<double> seconds = [];
-        private long parts, sentOn, uploads, revisions, timedOut, passivated, virtualMs;
+        private long parts, sentOn, uploads, revisions, timedOut, passivated, steered, virtualMs;
 
         public SimulationResult? Last { get; private set; }
 
@@ -139,11 +139,12 @@ public static class CommandLine
             revisions += result.Checkers.Revisions;
             timedOut += result.Checkers.BatchesTimedOut;
             passivated += result.Checkers.Passivated;
+            steered += result.Checkers.StationsSteered;
             virtualMs += result.VirtualMs;
         }
 
         public string Describe(int first, TimeSpan elapsed) => string.Create(CultureInfo.InvariantCulture,
-            $"{seconds.Count} seeds from {first}: right, {virtualMs / 3_600_000.0:0.0} virtual hours in {elapsed.TotalSeconds:0} s ({parts} parts applied, {sentOn} sent on by the shard that read them, {uploads} uploads, {revisions} of them revisions, {timedOut} batches by deadline, {passivated} stations passivated; a seed takes {seconds.Order().ElementAt(seconds.Count / 2):0.00} s in the median)");
+            $"{seconds.Count} seeds from {first}: right, {virtualMs / 3_600_000.0:0.0} virtual hours in {elapsed.TotalSeconds:0} s ({parts} parts applied, {sentOn} sent on by the shard that read them, {uploads} uploads, {revisions} of them revisions, {timedOut} batches by deadline, {passivated} stations passivated, {steered} orders for stations; a seed takes {seconds.Order().ElementAt(seconds.Count / 2):0.00} s in the median)");
     }
 
     private sealed record Options

@@ -1,3 +1,5 @@
+using Analytics.Actors.Core.Cluster;
+
 namespace Analytics.Actors.Core.Checkpoints;
 
 /// <summary>
@@ -7,7 +9,8 @@ namespace Analytics.Actors.Core.Checkpoints;
 /// nothing. Byte arrays are copied in both directions, because what is "on disk" must not change with the caller's state.
 /// </summary>
 /// <param name="storeId">What a database would have made up at its creation: 12 hex digits.</param>
-public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
+/// <param name="clockMs">The time by which nodes' rows age, milliseconds since 1970 UTC; null: it stands still.</param>
+public sealed partial class MemoryCheckpointStore(string storeId, Func<long>? clockMs = null) : ICheckpointStore, IClusterStore
 {
     // One store may be shared by hosts that do have threads (a demo without a database); a simulation never waits here.
     private readonly Lock gate = new();
@@ -171,6 +174,16 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
         public SortedDictionary<long, StoredDeadLetter> Letters { get; } = [];
         public ShardOwner Owner => new(owner, new Epoch(epoch));
         private string owner = "";
+
+        public ShardOwnerRow OwnerRow(ShardId shard) => new(shard, released ? "" : owner, new Epoch(epoch), released);
+
+        public bool FenceOwner(string node)
+        {
+            if (owner != node) return false;
+            owner = "";
+            epoch++;
+            return true;
+        }
 
         public RecoveredShard TakeOver(ShardId shard, string owner)
         {

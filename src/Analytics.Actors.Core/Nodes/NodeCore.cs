@@ -145,6 +145,7 @@ public sealed class NodeCore(NodeSettings settings)
                 Revoke(slots.Keys.ToList(), nowMs, effects);
                 break;
             case DeadLettersOrdered ordered: CloseLetters(ordered, nowMs); break;
+            case StationOrdered ordered: Steer(ordered, nowMs, effects); break;
             case TimePassed: PassTime(nowMs, effects); break;
             default: throw new ArgumentOutOfRangeException(nameof(message), message, "not a message of a node");
         }
@@ -303,6 +304,12 @@ public sealed class NodeCore(NodeSettings settings)
         slot.Shard.CloseLetters(ordered.Letters, ordered.State, ordered.By, nowMs);
     }
 
+    private void Steer(StationOrdered ordered, long nowMs, List<NodeEffect> effects)
+    {
+        if (slots.TryGetValue(ordered.Shard, out var slot) && slot.Phase == ShardPhase.Running && slot.Shard!.Epoch == ordered.Epoch) slot.Shard.Steer(ordered, nowMs);
+        else effects.Add(new StationOrderEnded(ordered.Number, StationOrderOutcome.NotCarriedOut));
+    }
+
     private void PassTime(long nowMs, List<NodeEffect> effects)
     {
         foreach (var slot in slots.Values.ToList())
@@ -347,6 +354,7 @@ public sealed class NodeCore(NodeSettings settings)
 
             shard.Outputs.Calls.Clear();
             shard.TakeLoads(effects);
+            shard.Orders.TakeEnded(effects);
             shard.Outputs.Outbox.TakeSendable(sendable);
             if (sendable.Count == 0) continue;
             effects.Add(new SendOutputs(slot.Id, shard.Epoch, sendable.ToArray()));
@@ -463,6 +471,7 @@ public sealed class NodeCore(NodeSettings settings)
         if (slot.Shard is not { } shard) return;
         StopReadingOf(slot, effects);
         effects.Add(new AbandonShard(slot.Id, shard.Epoch));
+        shard.Orders.Close(effects);
         AddApplied(shard, appliedBefore);
         lastEvents.AddRange(shard.Outputs.Events);
         slot.Shard = null;

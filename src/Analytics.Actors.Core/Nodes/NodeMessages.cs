@@ -77,6 +77,14 @@ public sealed record OutputsSent(ShardId Shard, Epoch Epoch, TopicPartition Dest
 /// <param name="By">Who ordered it.</param>
 public sealed record DeadLettersOrdered(ShardId Shard, Epoch Epoch, IReadOnlyList<DeadLetter> Letters, DeadLetterState State, string By) : NodeMessage;
 
+/// <summary>
+/// An operator pauses, resumes or forgets a station. Void where the shard is not run in this epoch; how it ended comes with
+/// <see cref="StationOrderEnded"/>.
+/// </summary>
+/// <param name="Number">The host's own, to tell orders apart.</param>
+/// <param name="By">Who ordered it.</param>
+public sealed record StationOrdered(long Number, ShardId Shard, Epoch Epoch, string Station, StationOrder Order, string By) : NodeMessage;
+
 /// <summary>Time has passed.</summary>
 public sealed record TimePassed : NodeMessage;
 
@@ -121,6 +129,9 @@ public sealed record SendOutputs(ShardId Shard, Epoch Epoch, IReadOnlyList<Outbo
 /// <summary>The node has nothing to do with this shard any more: the revocation may go on.</summary>
 /// <param name="InOrder">Its last checkpoint committed; false: fenced, lost or out of time.</param>
 public sealed record ReleaseShard(ShardId Shard, bool InOrder) : NodeEffect;
+
+/// <summary>Tell whoever gave this order what became of it.</summary>
+public sealed record StationOrderEnded(long Number, StationOrderOutcome Outcome) : NodeEffect;
 
 /// <summary>Something an operator should read.</summary>
 public sealed record Warn(string Text) : NodeEffect;

@@ -23,7 +23,7 @@ public readonly record struct LogRecord(
 /// Must keep true: what is not above its mark changes nothing; positions go into the same checkpoint as the state they
 /// produced; nothing leaves before the checkpoint that recorded it. Same input, same state.
 /// </remarks>
-public sealed class Shard
+public sealed partial class Shard
 {
     private readonly ResidentStations residents = new();
     private readonly Arrivals arrivals;
@@ -95,6 +95,7 @@ public sealed class Shard
     public ShardOutputs Outputs { get; }
     public Marks Marks { get; } = new();
     public BatchRegister Batches { get; }
+    internal StationOrders Orders { get; } = new();
 
     /// <summary>The stations in memory.</summary>
     public IReadOnlyDictionary<string, Station> Stations => residents.Stations;
@@ -123,10 +124,10 @@ public sealed class Shard
     /// <summary>There is something to write.</summary>
     public bool IsDirty =>
         dirtyPositions.Count > 0 || dirtyStations.Count > 0 || Batches.IsDirty || Outputs.IsWaiting || dirtyGlobals.Count > 0 || withheld.Count > 0
-        || emptied.Count > 0 || Outputs.Letters.IsDirty;
+        || emptied.Count > 0 || Outputs.Letters.IsDirty || Orders.IsUnsaved;
 
-    /// <summary>Results (or calls) wait for the next checkpoint.</summary>
-    public bool IsUrgent => Outputs.IsWaiting || withheld.Count > 0;
+    /// <summary>Results, calls or an operator wait for the next checkpoint.</summary>
+    public bool IsUrgent => Outputs.IsWaiting || withheld.Count > 0 || Orders.IsUnsaved;
 
     /// <summary>Calls begun and not finished.</summary>
     public int RunningCalls => running.Count;
@@ -214,6 +215,7 @@ public sealed class Shard
             }
 
             AfterStation(station);
+            foreach (var order in Orders.TakeWaiting(id)) Steer(station, order, nowMs);
         }
 
         GoOn(nowMs);
@@ -244,7 +246,14 @@ public sealed class Shard
     /// <param name="releases">False for a call past its time whose code still runs: its slot stays taken.</param>
     public void CallReturned(CallId call, CallOutcome outcome, bool releases, long nowMs)
     {
-        if (call.Epoch != Epoch || !running.Remove(call)) return;
+        if (call.Epoch != Epoch) return;
+        if (!running.Remove(call))
+        {
+            // Its station was paused or forgotten meanwhile: nobody wants the answer, but the place is free now.
+            if (releases) CallReleased(call, nowMs);
+            return;
+        }
+
         if (!around.TryFind(call.Trigger, out var station, out var trigger)) return;
         if (!releases) stuck[call] = (station, trigger.Module);
 
@@ -337,6 +346,7 @@ public sealed class Shard
             Release = release && (scan.IsDone || !isCareful),
         };
         committing = (checkpoint.Number, added, withheld.Count);
+        Orders.CheckpointTaken(checkpoint.Number);
         return checkpoint;
     }
 
@@ -347,7 +357,13 @@ public sealed class Shard
         committing = null;
         committedNumber = number;
         Outputs.Outbox.Committed(taken.Entries);
-        for (var index = 0; index < taken.Withheld; index++) Outputs.Calls.Add(withheld[index]);
+        Orders.Committed(number);
+        // Those of stations that were paused or forgotten meanwhile do not begin any more.
+        for (var index = 0; index < taken.Withheld; index++)
+        {
+            if (running.Contains(withheld[index].Id)) Outputs.Calls.Add(withheld[index]);
+        }
+
         withheld.RemoveRange(0, taken.Withheld);
         if (residents.Stations.Count > settings.StationsMax) Passivate(long.MinValue);
     }
@@ -489,7 +505,7 @@ public sealed class Shard
             var unknown = new Rejection("unknown-topic", "the pipeline does not declare this topic");
             var form = record.Global ? RejectedForm.Record : RejectedForm.Item;
             for (var item = 0; item < arrival.Items.Count; item++) Outputs.Reject(arrival.Letter(item, form, part.Station, unknown, arrival.Items[item], nowMs));
-            if (!record.Global) Station.AnswerNothing(Outputs, part.Station, arrival, "the topic is gone");
+            if (!record.Global) Station.AnswerNothing(Outputs, part.Station, arrival, "the topic is gone", nowMs);
             return;
         }
 
@@ -642,7 +658,7 @@ public sealed class Shard
         {
             station.Expire(nowMs);
             AfterStation(station);
-            if (!station.IsEmpty) continue;
+            if (!station.IsEmpty || Orders.IsUnderWay(station.Id)) continue;
             residents.Remove(station);
             scheduled.Remove(station.Id);
             dirtyStations.Remove(station);

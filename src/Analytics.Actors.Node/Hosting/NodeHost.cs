@@ -7,6 +7,7 @@ using Analytics.Actors.Core.Routing;
 using Analytics.Actors.Core.Shards;
 using Analytics.Actors.Kafka;
 using Analytics.Actors.Node.Configuration;
+using Analytics.Actors.Node.Logging;
 using Microsoft.Extensions.Logging;
 using TopicPartition = Analytics.Actors.Core.TopicPartition;
 
@@ -52,6 +53,8 @@ public sealed class NodeHost : IAsyncDisposable
     {
         this.options = options;
         this.parts = parts;
+        Log = new RecentLog(parts.Time);
+        parts.Logging.AddProvider(Log);
         logger = parts.Logging.CreateLogger("Analytics.Actors.Node");
         Observer = new NodeObserver(logger, parts.Pipeline, parts.Time);
         var kafkaLogger = parts.Logging.CreateLogger("Analytics.Actors.Kafka");
@@ -66,6 +69,9 @@ public sealed class NodeHost : IAsyncDisposable
             "{Client}: {Message}", entry.Client, entry.Message);
     }
 
+    /// <summary>The newest lines of the log.</summary>
+    public RecentLog Log { get; }
+
     public NodeObserver Observer { get; }
     public NodeOptions Options => options;
     public PipelineConfiguration Pipeline => parts.Pipeline;
@@ -78,6 +84,9 @@ public sealed class NodeHost : IAsyncDisposable
 
     /// <summary>Null until the node has started.</summary>
     public DeadLetterDesk? DeadLetters { get; private set; }
+
+    /// <summary>Pauses, resumes and forgets stations for an operator; null before the start.</summary>
+    public StationDesk? Stations { get; private set; }
 
     /// <summary>Sets positions for an operator; null before the start.</summary>
     public PositionSetter? Positions { get; private set; }
@@ -179,6 +188,7 @@ public sealed class NodeHost : IAsyncDisposable
         watch.Start();
         ownership = new Ownership(parts.Kafka, options.Group, ShardSettings.PartsTopic, Shards, kafkaLog);
         DeadLetters = new DeadLetterDesk(this, parts.Store, parts.Time, logger);
+        Stations = new StationDesk(this, parts.Store, parts.Time, logger);
         Failure = Task.WhenAny(Shards.Completion, Router.Completion, data.Completion, source.Completion, ownership.Completion).Unwrap();
         logger.LogInformation("NodeStarted: {NodeId} of {Group}, store {StoreId}, {Shards} shards", options.NodeId, options.Group, StoreId, options.Shards);
     }
@@ -260,9 +270,22 @@ public sealed class NodeHost : IAsyncDisposable
         return positions.Select((position, index) => (position.Log, position.Next, ends[index])).ToList();
     }
 
+    /// <summary>Records that wait in the logs of each shard of this node; a shard of which the end is not known is left out.</summary>
+    public async Task<IReadOnlyDictionary<ShardId, long>> ShardLagsAsync() =>
+        (await ShardPositionsAsync().ConfigureAwait(false)).Where(position => position.End is not null)
+            .GroupBy(position => new ShardId(position.Partition.Partition)).ToDictionary(logs => logs.Key, logs => logs.Sum(log => Math.Max(0, log.End!.Value - log.Next)));
+
     /// <summary>The rows of one station and of its windows, as the last checkpoint left them.</summary>
     public async Task<IReadOnlyList<EntityState>> ReadStationAsync(ShardId shard, string station) =>
         await parts.Store.ReadStationsAsync(shard, [station], StationRows.WindowKeys([station], parts.Pipeline), CancellationToken.None).ConfigureAwait(false);
+
+    /// <summary>The rows of these stations themselves, without their windows; one that owes nothing and waits for nothing has none.</summary>
+    public async Task<IReadOnlyList<EntityState>> ReadStationRowsAsync(ShardId shard, IReadOnlyList<string> stations) =>
+        await parts.Store.ReadEntitiesAsync(shard, EntityKind.Station, stations, CancellationToken.None).ConfigureAwait(false);
+
+    /// <summary>A page of the rows of a shard's windows, in order of their keys, of all its stations; for looking at, not for running it.</summary>
+    public async Task<IReadOnlyList<EntityState>> ReadWindowsAsync(ShardId shard, string? after, int limit) =>
+        await parts.Store.ReadPageAsync(shard, EntityKind.Window, after, limit, CancellationToken.None).ConfigureAwait(false);
 
     private IEnumerable<TopicConfiguration> SourceTopics()
     {

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Nodes;
@@ -38,6 +39,8 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     private ShardPositioner? positions;
     private IReadOnlyList<(object Item, long Bytes)> batch = [];
     private bool isStarted;
+    private readonly ConcurrentDictionary<long, TaskCompletionSource<StationOrderOutcome>> orders = new();
+    private long orderNumber;
     private volatile bool isEnding;
     private volatile StoreRefusedException? refusal;
     private int unsettled;
@@ -77,6 +80,15 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         var asked = new Question<NodeCore, T>(question);
         if (!mailbox.Post(asked)) asked.Cancel();
         return asked.Answered;
+    }
+
+    /// <summary>Orders something of a station, if its shard is run here in this epoch; ends when it is known what became of it.</summary>
+    public Task<StationOrderOutcome> Steer(ShardId shard, Epoch epoch, string station, StationOrder order, string by)
+    {
+        var number = Interlocked.Increment(ref orderNumber);
+        var ended = orders[number] = new TaskCompletionSource<StationOrderOutcome>(TaskCreationOptions.RunContinuationsAsynchronously);
+        if (!mailbox.Post(new StationOrdered(number, shard, epoch, station, order, by))) ended.TrySetCanceled();
+        return ended.Task;
     }
 
     /// <summary>Releases all shards in order; ends when they are, or when the limit has passed. True: all are.</summary>
@@ -125,7 +137,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
                 bytes += record.Value.Length + 100;
             }
 
-            if (isSource) observer.Fetched(partition.Topic, run.Count);
+            if (isSource) observer.Fetched(records, from - run.Count, from);
             mailbox.Post(new RecordsRead(partition, run), bytes);
         }
     }
@@ -200,6 +212,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         finally
         {
             Question<NodeCore>.CancelAll(batch, mailbox);
+            foreach (var order in orders.Values) order.TrySetCanceled();
             // Nobody releases these any more: a revocation need not wait its limit out, the next owner fences us.
             lock (releases)
             {
@@ -244,6 +257,9 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
                 lanes.Abandon(abandon.Shard, abandon.Epoch);
                 break;
             case ReleaseShard release: Release(release); break;
+            case StationOrderEnded ended:
+                if (orders.TryRemove(ended.Number, out var order)) order.TrySetResult(ended.Outcome);
+                break;
             case Warn warn: observer.Warned(warn.Text); break;
             default: throw new InvalidOperationException($"no way to carry out {effect}");
         }

@@ -24,7 +24,7 @@ public sealed class NodeObserver : IDisposable
         Dead = new(8, "DeadLetter"), Missing = new(9, "RecordMissing"), Late = new(10, "AnswerLate"), Released = new(11, "ShardReleased"),
         Positioned = new(12, "SourcePositioned"), Stopped = new(13, "PartitionStopped"), Skipped = new(14, "Gap"), Ended = new(15, "LoopFailed"),
         Grown = new(16, "NewPartition"), Revised = new(20, "BatchRevised"), Forgotten = new(21, "BatchForgotten"),
-        TakenBack = new(22, "OutputTakenBack"), Closed = new(24, "DeadLetterClosed"), Misplaced = new(25, "RecordMisplaced");
+        TakenBack = new(22, "OutputTakenBack"), Closed = new(24, "DeadLetterClosed"), Steered = new(25, "StationSteered"), Misplaced = new(26, "RecordMisplaced");
 
     private readonly ILogger logger;
     private readonly TimeProvider time;
@@ -39,6 +39,7 @@ public sealed class NodeObserver : IDisposable
         this.logger = logger;
         this.time = time;
         Sending = new SendProgress(time);
+        Sources = new SourceMeter(time);
         dependencies = pipeline.Modules.Values.ToDictionary(
             module => module.Name,
             IReadOnlyList<(string, string)> (module) => module.DependsOn.Select(name => (name, pipeline.Modules[name].OutputTopic)).ToList(),
@@ -53,6 +54,8 @@ public sealed class NodeObserver : IDisposable
     public RecentProblems Problems { get; } = new();
 
     public SendProgress Sending { get; }
+
+    public SourceMeter Sources { get; }
 
     /// <summary>Partitions that are not read any more, with the reason.</summary>
     public IReadOnlyDictionary<string, string> StoppedPartitions => stopped;
@@ -107,6 +110,9 @@ public sealed class NodeObserver : IDisposable
                     break;
                 case DeadLetterClosed closed:
                     logger.LogInformation(Closed, "DeadLetterClosed: {Letter} {State} by {By}", closed.Letter, closed.State, closed.By);
+                    break;
+                case StationSteered steered:
+                    logger.LogInformation(Steered, "StationSteered: {StationId} {Order} by {By}", steered.Station, steered.Order, steered.By);
                     break;
                 case RecordMissing missing:
                     Counters.Missing++;
@@ -174,19 +180,22 @@ public sealed class NodeObserver : IDisposable
         // Records come in runs of one partition.
         for (var from = 0; from < records.Count;)
         {
-            var topic = records[from].Partition.Topic;
+            var partition = records[from].Partition;
             var to = from + 1;
-            while (to < records.Count && records[to].Partition.Topic == topic) to++;
-            Fetched(topic, to - from);
+            while (to < records.Count && records[to].Partition == partition) to++;
+            Fetched(records, from, to);
             from = to;
         }
     }
 
-    public void Fetched(string topic, int count)
+    /// <summary>A run of source records of one partition.</summary>
+    public void Fetched(IReadOnlyList<FetchedRecord> records, int from, int to)
     {
-        Counters.Fetched(topic, count);
-        Metrics.RecordsFetched(topic, count);
-        if (logger.IsEnabled(LogLevel.Debug)) logger.LogDebug(Records, "Fetched: {Count} records of {Topic}", count, topic);
+        var partition = records[from].Partition;
+        Sources.Fetched(partition, records, from, to);
+        Counters.Fetched(partition.Topic, to - from);
+        Metrics.RecordsFetched(partition.Topic, to - from);
+        if (logger.IsEnabled(LogLevel.Debug)) logger.LogDebug(Records, "Fetched: {Count} records of {Topic}", to - from, partition.Topic);
     }
 
     public void SendBegins() => Sending.Begun();

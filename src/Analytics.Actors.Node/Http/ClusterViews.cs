@@ -23,7 +23,8 @@ internal static class ClusterViews
         }),
     };
 
-    public static JsonArray Shards(NodeCore core)
+    /// <param name="lags">Records that wait in the logs of each shard.</param>
+    public static JsonArray Shards(NodeCore core, IReadOnlyDictionary<ShardId, long> lags)
     {
         var shards = new JsonArray();
         foreach (var (id, phase) in core.Phases)
@@ -37,6 +38,7 @@ internal static class ClusterViews
                 ["checkpoint"] = shard?.CheckpointNumber,
                 ["stations"] = shard?.StationCount,
                 ["stations_in_memory"] = shard?.Stations.Count,
+                ["lag"] = lags.TryGetValue(id, out var lag) ? lag : null,
                 ["waiting_records"] = shard?.ArrivalCount,
                 ["batches"] = shard?.Batches.Batches.Count,
                 ["outbox"] = shard?.Outputs.Outbox.Count,

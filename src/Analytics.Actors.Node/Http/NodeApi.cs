@@ -2,7 +2,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Nodes;
-using Analytics.Actors.Core.Records;
+using Analytics.Actors.Core.Shards;
 using Analytics.Actors.Node.Hosting;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -32,8 +32,8 @@ public static class NodeApi
         (Root, "this list"),
         ($"{Root}/cluster", "the group, the store and its nodes"),
         ($"{Root}/shards", "the shards of this node"),
-        ($"{Root}/stations", "stations by id; limit (1000, at most 10000), after (an id)"),
-        ($"{Root}/stations/ID", "one station's windows; the id escaped as a path, or as /api/v1/station?id=ID"),
+        .. OverviewApi.Contents,
+        .. StationApi.Contents,
         ($"{Root}/batches", "batches that are not over, the oldest first; limit"),
         ($"{Root}/modules", "modules with their calls and batches"),
         ($"{Root}/sources", "source partitions with position and lag"),
@@ -51,7 +51,9 @@ public static class NodeApi
         routes.MapGet("/health/ready", () => NodeHealth.ReadyAsync(node));
         routes.MapGet(Root, () => JsonResponses.Json(new JsonArray([.. Contents.Select(entry => (JsonNode)new JsonObject { ["path"] = entry.Path, ["says"] = entry.Says })])));
         routes.MapGet($"{Root}/cluster", async () => JsonResponses.Json(ClusterViews.Cluster(node, await AskAsync(node, core => core.Phases.ToList()))));
-        routes.MapGet($"{Root}/shards", async () => JsonResponses.Json(await AskAsync(node, ClusterViews.Shards)));
+        routes.MapGet($"{Root}/shards", async () => JsonResponses.Json(await ShardsAsync(node)));
+        routes.MapGet($"{Root}/status", async () => JsonResponses.Json(await OverviewApi.StatusAsync(node)));
+        routes.MapGet($"{Root}/log", (HttpRequest request) => JsonResponses.Json(OverviewApi.Log(node, request)));
         PositionApi.Map(routes, node, Root);
         routes.MapGet($"{Root}/marks", async (HttpRequest request) => JsonResponses.Json(await ListAsync(node, request, ClusterViews.Marks)));
         routes.MapGet($"{Root}/batches", async (HttpRequest request) => JsonResponses.Json(await ListAsync(node, request, WorkViews.Batches)));
@@ -59,9 +61,11 @@ public static class NodeApi
         routes.MapGet($"{Root}/counters", async () => JsonResponses.Json(WorkViews.Counters(node, await AskAsync(node, core => core.AppliedByTopic()))));
         routes.MapGet($"{Root}/problems", (HttpRequest request) => JsonResponses.Json(WorkViews.Problems(node, JsonResponses.Limit(request, 100, RecentProblems.Kept))));
         DeadLetterApi.Map(routes, node);
-        routes.MapGet($"{Root}/stations", async (HttpRequest request) => JsonResponses.Json(await StationsAsync(node, request)));
-        routes.MapGet($"{Root}/stations/{{**id}}", (HttpRequest request) => StationAsync(node, IdOf(request)));
-        routes.MapGet($"{Root}/station", (HttpRequest request) => StationAsync(node, request.Query["id"].ToString()));
+        routes.MapGet($"{Root}/stations", async (HttpRequest request) => JsonResponses.Json(await StationApi.ListAsync(node, request)));
+        routes.MapGet($"{Root}/stale-stations", async (HttpRequest request) => JsonResponses.Json(await StationApi.StaleAsync(node, request)));
+        routes.MapGet($"{Root}/stations/{{**id}}", (HttpRequest request) => StationApi.ShowAsync(node, IdOf(request)));
+        routes.MapGet($"{Root}/station", (HttpRequest request) => StationApi.ShowAsync(node, request.Query["id"].ToString()));
+        foreach (var order in Enum.GetValues<StationOrder>()) routes.MapPost($"{Root}/station/{StationApi.Name(order)}", (HttpRequest request) => StationApi.OrderAsync(node, request, order));
     }
 
     /// <summary>
@@ -77,44 +81,19 @@ public static class NodeApi
         return begin < 0 ? "" : Uri.UnescapeDataString(path[(begin + Before.Length)..]);
     }
 
-    private static async Task<IResult> StationAsync(NodeHost node, string id)
-    {
-        if (id.Length == 0) throw new RequestRefusedException(StatusCodes.Status400BadRequest, "id: name a station, as /api/v1/stations/ID or /api/v1/station?id=ID");
-        var station = await AskAsync(node, core => StationViews.Capture(core, id)) ?? await Answered(node, () => StoredStationAsync(node, id));
-        return station is { } found
-            ? JsonResponses.Json(StationViews.Station(node, found))
-            : JsonResponses.Error(StatusCodes.Status404NotFound, $"no station '{id}' on this node");
-    }
-
-    // One that waits in the database; only its shard's owner can say that it has not changed since.
-    private static async Task<CapturedStation?> StoredStationAsync(NodeHost node, string id)
-    {
-        var shard = new ShardId(Murmur2.Partition(id, node.Options.Shards));
-        var epoch = await node.Shards!.Ask(core => core.Find(shard)?.Epoch);
-        return epoch is { } owned ? StationViews.Restore(node, id, shard, owned, await node.ReadStationAsync(shard, id)) : null;
-    }
-
-    private static async Task<JsonNode> StationsAsync(NodeHost node, HttpRequest request)
-    {
-        var limit = JsonResponses.Limit(request, 1_000, ListMost);
-        var after = request.Query["after"].ToString();
-        List<StationLine> all = [];
-        // Shard by shard, so that records pass between; put in order here.
-        foreach (var shard in await AskAsync(node, core => core.Running.Select(shard => shard.Id).ToList()))
-        {
-            all.AddRange(await AskAsync(node, core => StationViews.Lines(core, shard)));
-        }
-
-        return StationViews.Stations(all, await AskAsync(node, core => core.Running.Sum(shard => shard.StationCount)), after, limit);
-    }
-
     private static Task<JsonArray> ListAsync(NodeHost node, HttpRequest request, Func<NodeCore, int, JsonArray> view)
     {
         var limit = JsonResponses.Limit(request, 1_000, ListMost);
         return AskAsync(node, core => view(core, limit));
     }
 
-    private static Task<T> AskAsync<T>(NodeHost node, Func<NodeCore, T> question) => Answered(node, () => node.Shards!.Ask(question));
+    private static async Task<JsonArray> ShardsAsync(NodeHost node)
+    {
+        var lags = await Answered(node, node.ShardLagsAsync);
+        return await AskAsync(node, core => ClusterViews.Shards(core, lags));
+    }
+
+    internal static Task<T> AskAsync<T>(NodeHost node, Func<NodeCore, T> question) => Answered(node, () => node.Shards!.Ask(question));
 
     internal static async Task<T> Answered<T>(NodeHost node, Func<Task<T>> question)
     {

@@ -22,6 +22,13 @@ internal static class NodeHealth
 
     public static async Task<IResult> HealthAsync(NodeHost node)
     {
+        var health = await DescribeAsync(node).ConfigureAwait(false);
+        return JsonResponses.Json(health, health["status"]!.GetValue<string>() is "unhealthy" or "stopping" ? StatusCodes.Status503ServiceUnavailable : StatusCodes.Status200OK);
+    }
+
+    /// <summary>What <c>/health</c> says.</summary>
+    public static async Task<JsonObject> DescribeAsync(NodeHost node)
+    {
         List<string> grave = [], slight = [];
         var isReady = await node.IsReadyAsync().ConfigureAwait(false);
         var isStarting = !node.WasReady;
@@ -37,7 +44,7 @@ internal static class NodeHealth
             : isStarting ? "starting"
             : slight.Count > 0 || !isReady ? "degraded"
             : "healthy";
-        var health = new JsonObject
+        return new JsonObject
         {
             ["status"] = status,
             ["timestamp"] = DateTimeOffset.UtcNow.ToString("O"),
@@ -68,7 +75,6 @@ internal static class NodeHealth
             })]),
             ["problems"] = new JsonArray([.. grave.Concat(slight).Select(text => (JsonNode)text)]),
         };
-        return JsonResponses.Json(health, status is "unhealthy" or "stopping" ? StatusCodes.Status503ServiceUnavailable : StatusCodes.Status200OK);
     }
 
     /// <summary>The process is worth keeping: none of its threads has ended by itself.</summary>

@@ -21,6 +21,8 @@ internal static class PositionViews
             ["position"] = position.Next,
             ["end"] = position.End,
             ["lag"] = Lag(position.Next, position.End),
+            ["last_record"] = node.Observer.Sources.Read(position.Partition).LastRecordMs,
+            ["records_per_second"] = Math.Round(node.Observer.Sources.Read(position.Partition).PerSecond, 1),
             ["incarnation"] = rows.GetValueOrDefault(position.Partition)?.Incarnation ?? 0,
             ["gap"] = Gap(rows.GetValueOrDefault(position.Partition)),
             ["misplaced"] = node.ShardSettings?.IsKeyed(position.Partition.Topic) == true ? node.Observer.Counters.MisplacedByPartition.GetValueOrDefault(position.Partition) : null,

@@ -58,7 +58,8 @@ public sealed class AnswerChecker(Cluster cluster, Workload workload, IReadOnlyL
 
     private string? WhatIsWrong(in Debt debt, Answer answer)
     {
-        if (answer.Outcome == Outcome.Nothing) return answer.Reason == "the module returned nothing" ? null : $"nothing was answered: {answer.Reason}";
+        // Whether it was paused or forgotten then is the steering checker's affair.
+        if (answer.Outcome == Outcome.Nothing) return answer.Reason == "the module returned nothing" || SteeringChecker.IsReason(answer.Reason) ? null : $"nothing was answered: {answer.Reason}";
         if (answer.Outcome == Outcome.Error)
         {
             var isExplained = answer.Reason == "simulated" || answer.Reason.StartsWith("the process ended", StringComparison.Ordinal);
@@ -71,6 +72,7 @@ public sealed class AnswerChecker(Cluster cluster, Workload workload, IReadOnlyL
         if (debt.Module == Workload.First) return saw == debt.Saw ? null : $"the call saw {saw}, the record gives {debt.Saw}";
         // An upload of the module first may come after a newer one of the other partition; a node whose clock is off takes
         // an order for an older one.
+        if (debt.Gone.FirstOrDefault(order => saw.Contains($"\"order\":\"{order}\"", StringComparison.Ordinal)) is { } gone) return $"the call saw order {gone}, which was forgotten before its record came";
         var isOrder = debt.BatchId.StartsWith(Workload.Orders, StringComparison.Ordinal);
         return isOrder && cluster.HasTrueClocks && NewestOrder(saw) < Number(debt.Saw) ? $"the call saw {saw}, older than order {debt.Saw}" : null;
     }

@@ -8,7 +8,8 @@ namespace Analytics.Actors.Simulation;
 
 /// <summary>A batch that expects an answer of a station, as a part named it, and what its module must have seen.</summary>
 /// <param name="Saw">The whole input of module first; what the input of module second must hold.</param>
-public readonly record struct Debt(string Module, string BatchId, string Station, string Saw);
+/// <param name="Gone">Orders of the station that had been forgotten by then.</param>
+public readonly record struct Debt(string Module, string BatchId, string Station, string Saw, IReadOnlyList<string> Gone);
 
 /// <summary>
 /// What a shard must be after the records that it has read: computed from its logs up to each committed position, in a few
@@ -24,6 +25,9 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
     // What each log must have applied since the last checkpoint; how the logs took turns, only the shard knows.
     private readonly SortedDictionary<TopicPartition, Queue<(RecordParts Record, Part Part)>> toApply = [];
     private readonly HashSet<string> storeIds = [];
+    private readonly Queue<(int AfterParts, string Station)> forgotten = new();
+    private readonly Dictionary<string, List<string>> orders = [];
+    private readonly Dictionary<string, IReadOnlyList<string>> goneOrders = [];
     private bool isRestored;
 
     /// <summary>The last value of METERS by station, that of the module first, and the last day of CALENDAR.</summary>
@@ -34,6 +38,9 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
     /// <summary>The last day of the topic's newest life: one of a deleted topic that was still under way may come after it.</summary>
     public string? DayOfNewestLife { get; private set; }
     private int newestLife;
+
+    /// <summary>Stations that were forgotten at some time.</summary>
+    public HashSet<string> Forgotten { get; } = [];
 
     /// <summary>Everything that was applied, by source partition.</summary>
     public Dictionary<SourcePartition, List<Place>> Applied { get; } = [];
@@ -78,6 +85,13 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
         void Wrong(string text, params string[] concerns) =>
             report(new Finding($"shard {shard}, checkpoint {checkpoint.Number} of epoch {checkpoint.Epoch}: {text}", [$"shard {shard}", .. concerns]));
         changed.Clear();
+        var parts = 0;
+        foreach (var happened in committed.Events)
+        {
+            if (happened is PartApplied) parts++;
+            else if (happened is StationSteered { Order: StationOrder.Forget } steered) forgotten.Enqueue((parts, steered.Station));
+        }
+
         foreach (var position in checkpoint.Positions)
         {
             var from = positions.GetValueOrDefault(position.Partition);
@@ -118,8 +132,9 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
             appliedTo[key] = part.Place;
         }
 
-        foreach (var part in told)
+        for (var index = 0; index < told.Count; index++)
         {
+            var part = told[index];
             var log = toApply.FirstOrDefault(log => log.Value.TryPeek(out var next) && PlaceOf(next) == part).Value;
             if (log is null)
             {
@@ -128,8 +143,11 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
                 break;
             }
 
+            Forget(index);
             Apply(log.Dequeue());
         }
+
+        Forget(int.MaxValue);
 
         foreach (var log in toApply.Values)
         {
@@ -193,6 +211,19 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
         }
     }
 
+    // What was forgotten before that many parts of the checkpoint had been applied.
+    private void Forget(int appliedParts)
+    {
+        while (forgotten.TryPeek(out var next) && next.AfterParts <= appliedParts)
+        {
+            forgotten.Dequeue();
+            Meters.Remove(next.Station);
+            FirstSaw.Remove(next.Station);
+            Forgotten.Add(next.Station);
+            if (orders.Remove(next.Station, out var gone)) goneOrders[next.Station] = [.. goneOrders.GetValueOrDefault(next.Station, []), .. gone];
+        }
+    }
+
     private void Apply((RecordParts Record, Part Part) next)
     {
         var (record, part) = next;
@@ -215,11 +246,13 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
                 break;
             default:
                 saw = item.RootElement.GetProperty("order").GetString()!;
+                if (!orders.TryGetValue(part.Station, out var known)) orders.Add(part.Station, known = []);
+                known.Add(saw);
                 break;
         }
 
-        foreach (var batch in part.Batches) WindowDebts.Add(new Debt(batch.Module, batch.BatchId, part.Station, Meters.GetValueOrDefault(part.Station, "")));
-        foreach (var batch in record.Batches) Debts.Add(new Debt(batch.Module, batch.BatchId, part.Station, saw));
+        foreach (var batch in part.Batches) WindowDebts.Add(new Debt(batch.Module, batch.BatchId, part.Station, Meters.GetValueOrDefault(part.Station, ""), []));
+        foreach (var batch in record.Batches) Debts.Add(new Debt(batch.Module, batch.BatchId, part.Station, saw, goneOrders.GetValueOrDefault(part.Station, [])));
     }
 
     private bool IsTakenBack(Origin origin, string topic) => isRestored && cluster.Settings.Earlier.TookBack(origin, topic);

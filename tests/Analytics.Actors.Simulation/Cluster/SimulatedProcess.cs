@@ -263,6 +263,9 @@ public sealed class SimulatedProcess
             case AbandonShard abandon:
                 senders.Remove((abandon.Shard, abandon.Epoch));
                 break;
+            case StationOrderEnded ended:
+                cluster.Checkers.OrderEnded(this, ended);
+                break;
             case Warn warn:
                 World.Note($"{Name}: {warn.Text}");
                 break;

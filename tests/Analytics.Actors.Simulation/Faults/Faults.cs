@@ -42,6 +42,9 @@ public sealed record Faults
     public double CallSlow { get; init; }
     public double CallSaysNothing { get; init; }
 
+    // Operators: stations are paused, resumed and forgotten.
+    public int SteerEveryMs { get; init; }
+
     // Ownership.
     public int RebalanceEveryMs { get; init; }
     public double LoseWithoutNotice { get; init; }
@@ -81,6 +84,7 @@ public sealed record Faults
             CallHangs = Rate(0.01),
             CallSlow = Rate(0.05),
             CallSaysNothing = Rate(0.05),
+            SteerEveryMs = Every(2, 300, 3_000),
             RebalanceEveryMs = random.Next(2) == 0 ? 0 : random.Next(500, 4_000),
             LoseWithoutNotice = random.NextDouble(),
         };

@@ -81,6 +81,7 @@ internal sealed class CoreNode
 
     public List<SeenCall> Calls { get; } = [];
     public List<string> Warnings { get; } = [];
+    public List<StationOrderEnded> OrdersEnded { get; } = [];
 
     /// <summary>Calls that wait for <see cref="Answer"/>, in the order of their beginning.</summary>
     public IReadOnlyList<SeenCall> WaitingCalls => process!.Waiting;
@@ -471,6 +472,9 @@ internal sealed class CoreNode
                     break;
                 case Warn warn:
                     node.Warnings.Add(warn.Text);
+                    break;
+                case StationOrderEnded ended:
+                    node.OrdersEnded.Add(ended);
                     break;
                 case AbandonShard or ReleaseShard:
                     break;
