@@ -50,6 +50,9 @@ public enum ShardPhase
 /// </remarks>
 public sealed class NodeCore(NodeSettings settings)
 {
+    // A reload waits less long than a revocation: a call that it interrupts begins anew at once.
+    private const long ReloadLimitMs = 1_000;
+
     private readonly SortedDictionary<ShardId, Slot> slots = [];
     private readonly Dictionary<TopicPartition, Slot> readers = [];
     private readonly List<OutboxEntry> sendable = [];
@@ -63,6 +66,11 @@ public sealed class NodeCore(NodeSettings settings)
     private long lastCommitMs;
     private long clockMs;
     private bool isStopping;
+    private ShardSettings shardSettings = settings.Shards;
+    private long orderedVersion;
+
+    /// <summary>The oldest version of the configuration that this node or any shard of it runs.</summary>
+    public long ConfigurationVersion => Running.Select(shard => shard.ConfigurationVersion).Append(shardSettings.ConfigurationVersion).Min();
 
     /// <summary>The shards that this node runs now.</summary>
     public IEnumerable<Shard> Running => slots.Values.Where(slot => slot.Shard is not null).Select(slot => slot.Shard!);
@@ -130,10 +138,11 @@ public sealed class NodeCore(NodeSettings settings)
             case ShardsAssigned assigned: Assign(assigned.Shards, effects); break;
             case ShardsRevoked revoked: Revoke(revoked.Shards, nowMs, effects); break;
             case ShardsLost lost: Lose(lost.Shards, effects); break;
-            case ShardTakenOver started: Start(started.Recovered, nowMs, effects); break;
+            case ShardTakenOver started: Start(started, nowMs, effects); break;
             case TakeOverFailed failed: TakeOverLater(failed, nowMs, effects); break;
             case ShardRefused refused: Refuse(refused, effects); break;
             case PositionsChanged changed: CheckAgain(changed.Shards, nowMs, effects); break;
+            case ConfigurationChanged changed: Reload(changed.Settings, nowMs, effects); break;
             case StationsLoaded loaded: SlotOf(loaded.Load)?.Shard!.StationsLoaded(loaded.Load.Stations, loaded.Rows, nowMs); break;
             case PageLoaded loaded: SlotOf(loaded.Load)?.Shard!.PageLoaded(loaded.Load.Kind, loaded.Load.After, loaded.Rows, nowMs); break;
             case LoadFenced fenced:
@@ -170,9 +179,9 @@ public sealed class NodeCore(NodeSettings settings)
     {
         foreach (var shard in shards)
         {
-            if (shard.Value >= settings.Shards.ShardCount)
+            if (shard.Value >= shardSettings.ShardCount)
             {
-                effects.Add(new Warn($"partition {shard} is nobody's: {Positions.TopicGrowth.Explain(settings.Shards.PartsTopic, settings.Shards.ShardCount, shard.Value + 1)}"));
+                effects.Add(new Warn($"partition {shard} is nobody's: {Positions.TopicGrowth.Explain(shardSettings.PartsTopic, shardSettings.ShardCount, shard.Value + 1)}"));
                 continue;
             }
 
@@ -219,8 +228,9 @@ public sealed class NodeCore(NodeSettings settings)
         }
     }
 
-    private void Start(RecoveredShard recovered, long nowMs, List<NodeEffect> effects)
+    private void Start(ShardTakenOver started, long nowMs, List<NodeEffect> effects)
     {
+        var recovered = started.Recovered;
         if (!slots.TryGetValue(recovered.Shard, out var slot) || slot.Phase != ShardPhase.TakingOver) return;
         if (!slot.IsWanted)
         {
@@ -228,9 +238,17 @@ public sealed class NodeCore(NodeSettings settings)
             return;
         }
 
-        var shard = new Shard(settings.Shards, recovered, nowMs);
+        // A newer version came meanwhile, which may read logs that nobody has checked.
+        if (started.Version < shardSettings.ConfigurationVersion)
+        {
+            effects.Add(new TakeOver(slot.Id));
+            return;
+        }
+
+        var shard = new Shard(shardSettings, recovered, nowMs);
         slot.Shard = shard;
         slot.Phase = ShardPhase.Running;
+        slot.IsReloading = false;
         foreach (var log in shard.Logs)
         {
             readers[log] = slot;
@@ -270,6 +288,22 @@ public sealed class NodeCore(NodeSettings settings)
                 slot.Phase = ShardPhase.TakingOver;
                 effects.Add(new TakeOver(shard));
             }
+        }
+    }
+
+    private void Reload(ShardSettings newer, long nowMs, List<NodeEffect> effects)
+    {
+        if (newer.ConfigurationVersion <= shardSettings.ConfigurationVersion) return;
+        shardSettings = newer;
+        if (isStopping) return;
+        foreach (var slot in slots.Values.ToList())
+        {
+            // One whose takeover is under way, or waits, begins with the new version anyway.
+            if (slot.Phase != ShardPhase.Running) continue;
+            Revoke([slot.Id], nowMs, effects);
+            slot.IsWanted = true;
+            slot.IsReloading = true;
+            slot.DueMs = nowMs + Math.Min(settings.ReleaseLimitMs, ReloadLimitMs);
         }
     }
 
@@ -341,6 +375,7 @@ public sealed class NodeCore(NodeSettings settings)
         foreach (var slot in slots.Values)
         {
             if (slot.Shard is not { } shard) continue;
+            if (shard.AwaitedVersion > Math.Max(orderedVersion, shardSettings.ConfigurationVersion)) effects.Add(new ReadConfiguration(orderedVersion = shard.AwaitedVersion.Value));
             foreach (var call in shard.Outputs.Calls) effects.Add(new BeginCall(call));
             if (slot.Phase == ShardPhase.Running)
             {
@@ -445,7 +480,15 @@ public sealed class NodeCore(NodeSettings settings)
         if (slot.IsWanted && !isStopping)
         {
             effects.Add(new ReleaseShard(slot.Id, true));
-            WaitFor(slot, nowMs);
+            if (slot.IsReloading)
+            {
+                slot.Phase = ShardPhase.TakingOver;
+                effects.Add(new TakeOver(slot.Id));
+            }
+            else
+            {
+                WaitFor(slot, nowMs);
+            }
         }
         else
         {
@@ -512,6 +555,9 @@ public sealed class NodeCore(NodeSettings settings)
         public Shard? Shard { get; set; }
         public long DueMs { get; set; }
         public bool IsPaused { get; set; }
+
+        /// <summary>Released to be taken over at once, with another version of the configuration.</summary>
+        public bool IsReloading { get; set; }
 
         /// <summary>Loads that failed, and when they are ordered again, ms.</summary>
         public List<ShardLoad> FailedLoads { get; } = [];

@@ -20,7 +20,8 @@ public sealed record ShardsRevoked(IReadOnlyList<ShardId> Shards) : NodeMessage;
 public sealed record ShardsLost(IReadOnlyList<ShardId> Shards) : NodeMessage;
 
 /// <summary>A takeover raised the epoch and read the state.</summary>
-public sealed record ShardTakenOver(RecoveredShard Recovered) : NodeMessage;
+/// <param name="Version">The version of the configuration whose logs were checked for it.</param>
+public sealed record ShardTakenOver(RecoveredShard Recovered, long Version = long.MaxValue) : NodeMessage;
 
 /// <summary>A takeover came to nothing; it is tried again after a pause.</summary>
 public sealed record TakeOverFailed(ShardId Shard, string Reason) : NodeMessage;
@@ -36,6 +37,11 @@ public sealed record ShardRefused(ShardId Shard, string Reason) : NodeMessage;
 /// They are released in order and taken over anew.
 /// </summary>
 public sealed record PositionsChanged(IReadOnlyList<ShardId> Shards) : NodeMessage;
+
+/// <summary>
+/// There is another version of the configuration. Shards that run an older one are released in order and taken over anew.
+/// </summary>
+public sealed record ConfigurationChanged(ShardSettings Settings) : NodeMessage;
 
 /// <summary>The rows of the stations that <see cref="LoadStations"/> named; those without rows do not exist yet.</summary>
 public sealed record StationsLoaded(LoadStations Load, IReadOnlyList<EntityState> Rows) : NodeMessage;
@@ -132,6 +138,9 @@ public sealed record ReleaseShard(ShardId Shard, bool InOrder) : NodeEffect;
 
 /// <summary>Tell whoever gave this order what became of it.</summary>
 public sealed record StationOrderEnded(long Number, StationOrderOutcome Outcome) : NodeEffect;
+
+/// <summary>A shard waits for this version of the configuration; report with ConfigurationChanged, whenever it can be had.</summary>
+public sealed record ReadConfiguration(long Version) : NodeEffect;
 
 /// <summary>Something an operator should read.</summary>
 public sealed record Warn(string Text) : NodeEffect;

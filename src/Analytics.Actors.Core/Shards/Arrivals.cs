@@ -13,6 +13,9 @@ internal sealed record Arrival(LogRecord Record, IReadOnlyList<RecordParts> Reco
     /// <summary>It holds a global record, which concerns every station that owes a call.</summary>
     public bool IsGlobal { get; } = Records.Any(record => record.Global);
 
+    /// <summary>The newest version of the configuration by which any of it was routed.</summary>
+    public long Rules { get; } = Records.Count == 0 ? 0 : Records.Max(record => record.Rules);
+
     public static Arrival Of(in LogRecord record)
     {
         try

@@ -1,3 +1,5 @@
+using Analytics.Actors.Core.Modules;
+using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Kafka;
 using Analytics.Actors.Node.Configuration;
 using Analytics.Actors.Node.Hosting;
@@ -25,14 +27,20 @@ internal static class NodeVerb
         var logger = logging.CreateLogger("Analytics.Actors.Node");
         logger.LogInformation("effective configuration:\n{Configuration}", options.Describe());
         var kafka = options.ToKafkaClientOptions();
-        var catalog = ModuleCatalog.WithBuiltIns(pipeline.CodeTables);
+        IReadOnlyDictionary<string, IModule> ModulesOf(PipelineConfiguration configured)
+        {
+            var catalog = ModuleCatalog.WithBuiltIns(configured.CodeTables);
+            return catalog.Names.ToDictionary(name => name, name => catalog.Find(name)!, StringComparer.Ordinal);
+        }
+
         await using var store = options.Store.Connect();
         await using var node = new NodeHost(options, new NodeParts
         {
             Pipeline = pipeline,
             Kafka = kafka,
             Store = store,
-            Modules = catalog.Names.ToDictionary(name => name, name => catalog.Find(name)!, StringComparer.Ordinal),
+            Modules = ModulesOf(pipeline),
+            ModulesOf = ModulesOf,
             Logging = logging,
         });
         // First of all, so that a node that starts slowly can be seen starting.

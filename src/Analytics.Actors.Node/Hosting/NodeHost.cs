@@ -16,12 +16,16 @@ namespace Analytics.Actors.Node.Hosting;
 /// <summary>What a node is made of beside its options; tests and the demo give their own.</summary>
 public sealed record NodeParts
 {
+    /// <summary>Version 1 of the configuration where the store has none yet; else the store's counts.</summary>
     public required PipelineConfiguration Pipeline { get; init; }
     public required KafkaClientOptions Kafka { get; init; }
     public required ICheckpointStore Store { get; init; }
 
     /// <summary>Modules by name; an enabled module that is not here answers every call with an error.</summary>
     public required IReadOnlyDictionary<string, IModule> Modules { get; init; }
+
+    /// <summary>The same for a pipeline, where modules take something of it (code tables); null: <see cref="Modules"/> always.</summary>
+    public Func<PipelineConfiguration, IReadOnlyDictionary<string, IModule>>? ModulesOf { get; init; }
     public required ILoggerFactory Logging { get; init; }
     public TimeProvider Time { get; init; } = TimeProvider.System;
 
@@ -47,6 +51,7 @@ public sealed class NodeHost : IAsyncDisposable
     private ModulePool? pool;
     private PositionLookup? lookup;
     private PositionWatch? watch;
+    private ConfigurationWatch? configurations;
     private volatile bool isStopped;
 
     public NodeHost(NodeOptions options, NodeParts parts)
@@ -74,7 +79,15 @@ public sealed class NodeHost : IAsyncDisposable
 
     public NodeObserver Observer { get; }
     public NodeOptions Options => options;
-    public PipelineConfiguration Pipeline => parts.Pipeline;
+
+    /// <summary>The pipeline that the node runs.</summary>
+    public PipelineConfiguration Pipeline => ShardSettings?.Pipeline ?? parts.Pipeline;
+
+    /// <summary>The version of the configuration that all of this node runs: its router, and each of its shards. 0 before the start.</summary>
+    public long ConfigurationVersion => configurations?.Runs ?? 0;
+
+    /// <summary>Why the node does not run the newest version of the configuration; null where it does, or will in a moment.</summary>
+    public string? ConfigurationProblem => configurations?.Problem;
     public string StoreId { get; private set; } = "";
     public DateTimeOffset StartedAt { get; private set; }
     public ShardSettings? ShardSettings { get; private set; }
@@ -93,6 +106,9 @@ public sealed class NodeHost : IAsyncDisposable
 
     /// <summary>This node has the module's code; calls of an enabled one that it lacks are answered with an error.</summary>
     public bool IsInstalled(string module) => parts.Modules.ContainsKey(module);
+
+    /// <summary>Looks for a newer version of the configuration now: one was applied through this node.</summary>
+    public void LookForConfiguration() => configurations?.Look();
 
     /// <summary>Ends, faulted, where one of the node's threads ended by itself: then the process should end too.</summary>
     public Task Failure { get; private set; } = Task.CompletedTask;
@@ -129,13 +145,15 @@ public sealed class NodeHost : IAsyncDisposable
         StartedAt = parts.Time.GetUtcNow();
         var identity = await parts.Store.OpenAsync(options.Group, options.Shards, cancellation).ConfigureAwait(false);
         StoreId = identity.StoreId;
-        var changed = await parts.Store.PinRulesAsync(RoutingRules.Of(parts.Pipeline, options.MaxRecordBytes), cancellation).ConfigureAwait(false);
-        if (changed.Count > 0) throw new StoreRefusedException(RoutingRules.Explain(changed));
+        var versions = new ConfigurationVersions(parts.Store, options);
+        var (version, pipeline) = await versions.BeginAsync(parts.Pipeline, StartedAt, logger, cancellation).ConfigureAwait(false);
+        Observer.Use(pipeline);
         admin = new TopicAdmin(parts.Kafka, kafkaLog);
-        var counts = await PrepareTopicsAsync(cancellation).ConfigureAwait(false);
+        var counts = await PrepareTopicsAsync(pipeline, cancellation).ConfigureAwait(false);
         ShardSettings = new ShardSettings
         {
-            Pipeline = parts.Pipeline,
+            Pipeline = pipeline,
+            ConfigurationVersion = version,
             Group = options.Group,
             ShardCount = options.Shards,
             StoreId = StoreId,
@@ -153,7 +171,7 @@ public sealed class NodeHost : IAsyncDisposable
         };
         producer = new PartitionProducer(parts.Kafka, kafkaLog);
         // The client looks up a topic that it does not know once a second: the first results would wait for that.
-        await producer.PrepareAsync([ShardSettings.PartsTopic, ShardSettings.BatchTopic, .. counts.Keys.Where(IsWritten)], TimeSpan.FromSeconds(10)).ConfigureAwait(false);
+        await producer.PrepareAsync([ShardSettings.PartsTopic, ShardSettings.BatchTopic, .. counts.Keys.Where(topic => IsWritten(topic, pipeline))], TimeSpan.FromSeconds(10)).ConfigureAwait(false);
         Shards = new NodeLoop(
             new NodeSettings
             {
@@ -164,10 +182,10 @@ public sealed class NodeHost : IAsyncDisposable
                 Seed = Random.Shared.Next(),
             },
             parts.Store, producer, Observer, options.NodeId, options.Limits.MailboxBytes, parts.Time);
-        pool = new ModulePool(parts.Modules, options.Pools, Shards.Post, Observer.CallFinished);
+        pool = new ModulePool(ModulesOf(pipeline), options.Pools, Shards.Post, Observer.CallFinished);
         data = new DataConsumer(parts.Kafka, $"{options.Group}.data", Shards, kafkaLog);
         lookup = new PositionLookup(parts.Kafka, $"{options.Group}.router", kafkaLog);
-        var positioner = new ShardPositioner(ShardSettings, options.InternalOutOfRange, parts.Store, lookup, Observer, parts.Time);
+        var positioner = new ShardPositioner(() => ShardSettings, options.InternalOutOfRange, parts.Store, lookup, Observer, parts.Time);
         Shards.Start(data, pool, positioner);
         Router = new RouterLoop(
             ShardSettings,
@@ -180,11 +198,13 @@ public sealed class NodeHost : IAsyncDisposable
             },
             parts.Store, producer, Observer, options.Limits.MailboxBytes, parts.Time);
         source = new RouterSource(parts.Kafka, $"{options.Group}.router",
-            SourceTopics().Where(topic => !topic.Keyed).Select(RouterTopic.Of).Append(new RouterTopic(ShardSettings.ReplayTopic, new StartPosition(StartKind.Earliest), options.InternalOutOfRange)),
-            parts.Store, Router, kafkaLog, parts.Time);
+            TopicsToRead(pipeline), parts.Store, Router, kafkaLog, parts.Time);
+        configurations = new ConfigurationWatch(ShardSettings, versions, parts.Store, Router, Shards, TakeUpAsync, Observer);
+        Router.RulesWanted = Shards.ConfigurationWanted = configurations.Need;
         Router.Start(source);
-        watch = new PositionWatch(ShardSettings, parts.Store, lookup, positioner, Router, Shards, Observer, parts.Time);
-        Positions = new PositionSetter(ShardSettings, SourceTopics().Select(topic => topic.Name).ToList(), parts.Store, lookup, watch, Shards, parts.Time);
+        configurations.Start();
+        watch = new PositionWatch(() => ShardSettings, parts.Store, lookup, positioner, Router, Shards, Observer, parts.Time);
+        Positions = new PositionSetter(() => ShardSettings, () => SourceTopics(Pipeline).Select(topic => topic.Name).ToList(), parts.Store, lookup, watch, Shards, parts.Time);
         watch.Start();
         ownership = new Ownership(parts.Kafka, options.Group, ShardSettings.PartsTopic, Shards, kafkaLog);
         DeadLetters = new DeadLetterDesk(this, parts.Store, parts.Time, logger);
@@ -204,6 +224,7 @@ public sealed class NodeHost : IAsyncDisposable
         List<string> unfinished = [];
         var limit = options.StopDeadline;
         if (watch is not null) await watch.DisposeAsync().ConfigureAwait(false);
+        if (configurations is not null) await configurations.DisposeAsync().ConfigureAwait(false);
         if (Router is not null && source is not null)
         {
             await source.DisposeAsync().ConfigureAwait(false);
@@ -277,7 +298,7 @@ public sealed class NodeHost : IAsyncDisposable
 
     /// <summary>The rows of one station and of its windows, as the last checkpoint left them.</summary>
     public async Task<IReadOnlyList<EntityState>> ReadStationAsync(ShardId shard, string station) =>
-        await parts.Store.ReadStationsAsync(shard, [station], StationRows.WindowKeys([station], parts.Pipeline), CancellationToken.None).ConfigureAwait(false);
+        await parts.Store.ReadStationsAsync(shard, [station], StationRows.WindowKeys([station], Pipeline), CancellationToken.None).ConfigureAwait(false);
 
     /// <summary>The rows of these stations themselves, without their windows; one that owes nothing and waits for nothing has none.</summary>
     public async Task<IReadOnlyList<EntityState>> ReadStationRowsAsync(ShardId shard, IReadOnlyList<string> stations) =>
@@ -287,30 +308,48 @@ public sealed class NodeHost : IAsyncDisposable
     public async Task<IReadOnlyList<EntityState>> ReadWindowsAsync(ShardId shard, string? after, int limit) =>
         await parts.Store.ReadPageAsync(shard, EntityKind.Window, after, limit, CancellationToken.None).ConfigureAwait(false);
 
-    private IEnumerable<TopicConfiguration> SourceTopics()
+    /// <summary>Output topics of modules are read only where an enabled module depends on them.</summary>
+    public static IEnumerable<TopicConfiguration> SourceTopics(PipelineConfiguration pipeline)
     {
-        // Output topics of modules are read only where an enabled module depends on them.
-        var wanted = parts.Pipeline.Modules.Values.Where(module => module.Enabled).SelectMany(module => module.Topics).ToHashSet(StringComparer.Ordinal);
-        return parts.Pipeline.Topics.Values.Where(topic => topic.OutputOf is null || wanted.Contains(topic.Name));
+        var wanted = pipeline.Modules.Values.Where(module => module.Enabled).SelectMany(module => module.Topics).ToHashSet(StringComparer.Ordinal);
+        return pipeline.Topics.Values.Where(topic => topic.OutputOf is null || wanted.Contains(topic.Name));
     }
 
-    private bool IsWritten(string topic) =>
-        topic == $"{options.Group}.dead-letters" || topic == $"{options.Group}.replays" || parts.Pipeline.Modules.Values.Any(module => module.Enabled && module.OutputTopic == topic);
+    private IReadOnlyList<RouterTopic> TopicsToRead(PipelineConfiguration pipeline) =>
+        [.. SourceTopics(pipeline).Where(topic => !topic.Keyed).Select(RouterTopic.Of), new RouterTopic($"{options.Group}.replays", new StartPosition(StartKind.Earliest), options.InternalOutOfRange)];
 
-    private async Task<Dictionary<string, int>> PrepareTopicsAsync(CancellationToken cancellation)
+    private IReadOnlyDictionary<string, IModule> ModulesOf(PipelineConfiguration pipeline) => parts.ModulesOf?.Invoke(pipeline) ?? parts.Modules;
+
+    // Another version: its topics are made and looked up before anything is written to them, and what it reads is read.
+    private async Task<ShardSettings> TakeUpAsync(long version, PipelineConfiguration pipeline, CancellationToken cancellation)
+    {
+        var counts = await PrepareTopicsAsync(pipeline, cancellation).ConfigureAwait(false);
+        await producer!.PrepareAsync([.. counts.Keys.Where(topic => IsWritten(topic, pipeline))], TimeSpan.FromSeconds(10)).ConfigureAwait(false);
+        // Earlier ones stay: an answer of before may still have to leave.
+        foreach (var (topic, count) in ShardSettings!.PartitionCounts) counts.TryAdd(topic, count);
+        pool!.Use(ModulesOf(pipeline));
+        Observer.Use(pipeline);
+        await source!.Read(TopicsToRead(pipeline)).ConfigureAwait(false);
+        return ShardSettings = ShardSettings with { Pipeline = pipeline, ConfigurationVersion = version, PartitionCounts = counts };
+    }
+
+    private bool IsWritten(string topic, PipelineConfiguration pipeline) =>
+        topic == $"{options.Group}.dead-letters" || topic == $"{options.Group}.replays" || pipeline.Modules.Values.Any(module => module.Enabled && module.OutputTopic == topic);
+
+    private async Task<Dictionary<string, int>> PrepareTopicsAsync(PipelineConfiguration pipeline, CancellationToken cancellation)
     {
         var group = options.Group;
         await admin!.EnsureInternalTopicAsync($"{group}.station-events", options.Shards, cancellation).ConfigureAwait(false);
         await admin.EnsureInternalTopicAsync($"{group}.batch-results", options.Shards, cancellation).ConfigureAwait(false);
         var counts = new Dictionary<string, int>(StringComparer.Ordinal);
-        var writes = parts.Pipeline.Modules.Values.Select(module => module.OutputTopic).Append($"{group}.dead-letters").Append($"{group}.replays").Where(IsWritten);
+        var writes = pipeline.Modules.Values.Select(module => module.OutputTopic).Append($"{group}.dead-letters").Append($"{group}.replays").Where(topic => IsWritten(topic, pipeline));
         foreach (var topic in writes)
         {
             counts[topic] = await admin.GetPartitionCountAsync(topic).ConfigureAwait(false)
                 ?? (await admin.EnsureInternalTopicAsync(topic, OutputPartitions, cancellation).ConfigureAwait(false)).Partitions;
         }
 
-        foreach (var topic in SourceTopics())
+        foreach (var topic in SourceTopics(pipeline))
         {
             if (!counts.ContainsKey(topic.Name) && await admin.GetPartitionCountAsync(topic.Name).ConfigureAwait(false) is { } count) counts[topic.Name] = count;
         }

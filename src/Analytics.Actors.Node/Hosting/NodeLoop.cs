@@ -28,7 +28,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     private readonly NodeObserver observer;
     private readonly TimeProvider time;
     private readonly string owner;
-    private readonly ShardSettings shards;
+    private volatile ShardSettings shards;
     private readonly List<NodeEffect> effects = [];
     private readonly List<ShardEvent> events = [];
     private readonly Dictionary<ShardId, TaskCompletionSource> releases = [];
@@ -63,6 +63,9 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
 
     public int MailboxCount => mailbox.Count;
 
+    /// <summary>Called with a version of the configuration that a shard waits for. Set before the start.</summary>
+    public Action<long>? ConfigurationWanted { get; set; }
+
     public void Start(DataConsumer consumer, ModulePool modules, ShardPositioner positioner)
     {
         data = consumer;
@@ -72,7 +75,11 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         thread.Start();
     }
 
-    public void Post(NodeMessage message) => mailbox.Post(message);
+    public void Post(NodeMessage message)
+    {
+        if (message is ConfigurationChanged changed) shards = changed.Settings;
+        mailbox.Post(message);
+    }
 
     /// <summary>Asks for something that only the loop's thread may read.</summary>
     public Task<T> Ask<T>(Func<NodeCore, T> question)
@@ -260,6 +267,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
             case StationOrderEnded ended:
                 if (orders.TryRemove(ended.Number, out var order)) order.TrySetResult(ended.Outcome);
                 break;
+            case ReadConfiguration read: ConfigurationWanted?.Invoke(read.Version); break;
             case Warn warn: observer.Warned(warn.Text); break;
             default: throw new InvalidOperationException($"no way to carry out {effect}");
         }
@@ -321,8 +329,8 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     {
         try
         {
-            var (shard, refusal) = await positions!.CheckAsync(recovered).ConfigureAwait(false);
-            mailbox.Post(refusal is null ? new ShardTakenOver(shard) : new ShardRefused(shard.Shard, refusal));
+            var (shard, refusal, version) = await positions!.CheckAsync(recovered).ConfigureAwait(false);
+            mailbox.Post(refusal is null ? new ShardTakenOver(shard, version) : new ShardRefused(shard.Shard, refusal));
         }
         catch (BrokerUnavailableException failure)
         {
@@ -348,7 +356,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     private void Release(ReleaseShard release)
     {
         if (release.InOrder) CrashPoint.Reached(CrashPoint.HandoverBeforeRelease);
-        foreach (var log in shards.LogsOf(release.Shard)) observer.PartitionRead(log);
+        positions!.Forget(release.Shard);
         observer.ShardReleased(release.Shard, release.InOrder);
         lock (releases)
         {

@@ -13,12 +13,12 @@ namespace Analytics.Actors.Node.Hosting;
 /// follows is the loops' affair.
 /// </summary>
 public sealed class PositionWatch(
-    ShardSettings settings, ICheckpointStore store, PositionLookup lookup, ShardPositioner positioner, RouterLoop router, NodeLoop shards, NodeObserver observer, TimeProvider time) : IAsyncDisposable
+    Func<ShardSettings> current, ICheckpointStore store, PositionLookup lookup, ShardPositioner positioner, RouterLoop router, NodeLoop shards, NodeObserver observer, TimeProvider time) : IAsyncDisposable
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
 
     // Topics rarely grow, and the list of all may be long. Of those keyed by station a changed count is to be known soon.
-    private readonly int looksPerCount = settings.KeyedTopics.Any() ? 5 : 15;
+    private int LooksPerCount => current().KeyedTopics.Any() ? 5 : 15;
 
     private readonly CancellationTokenSource stopping = new();
     private readonly Dictionary<string, int> counted = [];
@@ -49,6 +49,7 @@ public sealed class PositionWatch(
     private List<ShardId> ChangedShards(NodeCore core, IReadOnlyList<SourceState> rows)
     {
         var phases = core.Phases.ToDictionary(slot => slot.Shard, slot => slot.Phase);
+        var settings = current();
         return rows.Where(row => settings.IsPerShard(row.Partition.Topic))
             .Where(row => phases.TryGetValue(new ShardId(row.Partition.Partition), out var phase) && phase switch
             {
@@ -70,7 +71,7 @@ public sealed class PositionWatch(
             {
                 if (!await timer.WaitForNextTickAsync(stopping.Token).ConfigureAwait(false)) return;
                 await LookAsync().ConfigureAwait(false);
-                if (look % looksPerCount == 0) await CountPartitionsAsync().ConfigureAwait(false);
+                if (look % LooksPerCount == 0) await CountPartitionsAsync().ConfigureAwait(false);
             }
             catch (OperationCanceledException)
             {
@@ -89,6 +90,7 @@ public sealed class PositionWatch(
     private async Task CountPartitionsAsync()
     {
         var counts = await lookup.PartitionCountsAsync().ConfigureAwait(false);
+        var settings = current();
         foreach (var topic in new[] { settings.PartsTopic, settings.BatchTopic })
         {
             if (!counts.TryGetValue(topic, out var count)) continue;

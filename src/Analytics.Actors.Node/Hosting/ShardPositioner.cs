@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Core.Positions;
@@ -14,26 +15,27 @@ namespace Analytics.Actors.Node.Hosting;
 /// keyed by station stops alone.
 /// </summary>
 public sealed class ShardPositioner(
-    ShardSettings settings, OutOfRangePolicy policy, ICheckpointStore store, PositionLookup lookup, NodeObserver observer, TimeProvider time)
+    Func<ShardSettings> current, OutOfRangePolicy policy, ICheckpointStore store, PositionLookup lookup, NodeObserver observer, TimeProvider time)
 {
     // How many partitions a keyed source had when its log was checked last.
     private readonly ConcurrentDictionary<TopicPartition, int> counted = new();
 
     /// <summary>
-    /// The shard as it is to start, and null; or why it must not be run. Fails where brokers or the store do not answer:
-    /// then the shard is taken over again.
+    /// The shard as it is to start, and null; or why it must not be run; with the version of the configuration whose logs
+    /// were checked. Fails where brokers or the store do not answer: then the shard is taken over again.
     /// </summary>
-    public async Task<(RecoveredShard Shard, string? Refusal)> CheckAsync(RecoveredShard taken)
+    public async Task<(RecoveredShard Shard, string? Refusal, long Version)> CheckAsync(RecoveredShard taken)
     {
+        var settings = current();
         var logs = settings.LogsOf(taken.Shard);
         var rows = (await store.UpdateSourcesAsync([], CancellationToken.None).ConfigureAwait(false)).ToDictionary(row => row.Partition);
-        var known = logs.ToDictionary(log => log, log => ShardPositions.Stored(taken, log, rows.GetValueOrDefault(log), policy, SourceOf(log)));
+        var known = logs.ToDictionary(log => log, log => ShardPositions.Stored(taken, log, rows.GetValueOrDefault(log), policy, SourceOf(log, settings)));
         var facts = await lookup.ReadAsync(known.ToDictionary(log => log.Key, log => PositionCheck.WitnessOffset(log.Value))).ConfigureAwait(false);
-        var check = new Check(taken);
+        var check = new Check(taken, settings);
         foreach (var log in logs)
         {
             var row = rows.GetValueOrDefault(log) ?? new SourceState(log, settings.ShardCount, 0);
-            if (SourceOf(log) is not null && await WhyUnfitAsync(log, facts.GetValueOrDefault(log)).ConfigureAwait(false) is { } unfit)
+            if (SourceOf(log, settings) is not null && await WhyUnfitAsync(log, facts.GetValueOrDefault(log), settings.ShardCount).ConfigureAwait(false) is { } unfit)
             {
                 check.NotRead.Add(log);
                 observer.PartitionStopped(log, unfit);
@@ -51,24 +53,30 @@ public sealed class ShardPositioner(
             if (check.Changed.Any(row => !answer.Contains(row))) return await CheckAsync(taken).ConfigureAwait(false);
         }
 
-        return (check.Shard with { NotRead = check.NotRead }, check.Refusals.Count == 0 ? null : string.Join("; ", check.Refusals));
+        return (check.Shard with { NotRead = check.NotRead }, check.Refusals.Count == 0 ? null : string.Join("; ", check.Refusals), settings.ConfigurationVersion);
     }
 
     /// <summary>The partition belongs to a keyed source that has another number of partitions than when this node checked it.</summary>
     /// <param name="counts">Partitions by topic, as brokers tell now.</param>
     public bool IsToBeChecked(TopicPartition log, IReadOnlyDictionary<string, int> counts) =>
-        SourceOf(log) is not null && counted.TryGetValue(log, out var count) && count != counts.GetValueOrDefault(log.Topic);
+        SourceOf(log, current()) is not null && counted.TryGetValue(log, out var count) && count != counts.GetValueOrDefault(log.Topic);
 
-    private TopicConfiguration? SourceOf(TopicPartition log) => settings.IsKeyed(log.Topic) ? settings.Pipeline.Topics[log.Topic] : null;
+    /// <summary>The shard is no longer this node's: nothing is said of its logs any more.</summary>
+    public void Forget(ShardId shard)
+    {
+        foreach (var log in current().LogsOf(shard).Concat(counted.Keys.Where(log => log.Partition == shard.Value))) observer.PartitionRead(log);
+    }
+
+    private static TopicConfiguration? SourceOf(TopicPartition log, ShardSettings settings) => settings.IsKeyed(log.Topic) ? settings.Pipeline.Topics[log.Topic] : null;
 
     // A station belongs to the partition of its shard only where there are as many partitions as shards.
-    private async Task<string?> WhyUnfitAsync(TopicPartition log, LogFacts? facts)
+    private async Task<string?> WhyUnfitAsync(TopicPartition log, LogFacts? facts, int shards)
     {
         var count = facts?.PartitionCount ?? (await lookup.PartitionCountsAsync().ConfigureAwait(false)).GetValueOrDefault(log.Topic);
         // What is not known is asked for again, whatever the count.
-        counted[log] = facts is null && count == settings.ShardCount ? -1 : count;
-        return count == 0 ? $"topic {log.Topic} does not exist; it is read when it does, with {settings.ShardCount} partitions"
-            : count != settings.ShardCount ? TopicGrowth.Explain(log.Topic, settings.ShardCount, count)
+        counted[log] = facts is null && count == shards ? -1 : count;
+        return count == 0 ? $"topic {log.Topic} does not exist; it is read when it does, with {shards} partitions"
+            : count != shards ? TopicGrowth.Explain(log.Topic, shards, count)
             : facts is null ? "its broker does not answer; it is asked again"
             : null;
     }
@@ -76,7 +84,7 @@ public sealed class ShardPositioner(
     private async Task DecideAsync(Check check, SourceState row, PositionFacts facts)
     {
         var log = row.Partition;
-        var source = SourceOf(log);
+        var source = SourceOf(log, check.Settings);
         switch (PositionCheck.Decide(facts))
         {
             case PositionDecision.GoOn(var next, var incarnation):
@@ -118,8 +126,9 @@ public sealed class ShardPositioner(
     private long NowMs => time.GetUtcNow().ToUnixTimeMilliseconds();
 
     /// <summary>What one check has come to so far.</summary>
-    private sealed class Check(RecoveredShard shard)
+    private sealed class Check(RecoveredShard shard, ShardSettings settings)
     {
+        public ShardSettings Settings => settings;
         public RecoveredShard Shard { get; private set; } = shard;
         public List<SourceState> Changed { get; } = [];
         public List<string> Refusals { get; } = [];

@@ -101,7 +101,7 @@ public sealed class TraceRunner
         }
 
         List<RouterEffect> effects = [];
-        if (sources.Add(partition)) router.Assigned(partition, 0, offset);
+        if (sources.Add(partition)) router.Assigned(partition, 0, offset, SourceGrant.Everything(partition, 0, 0));
         nextOffsets[partition] = Math.Max(nextOffsets.GetValueOrDefault(partition), offset + 1);
         router.Receive(new SourceRecord(partition, offset, timestampMs, value, origin), effects);
         router.Flush(effects);

@@ -171,10 +171,34 @@ public class KeyedTests
     }
 
     [Fact]
-    public void Whether_a_topic_is_keyed_is_a_rule_of_routing()
+    public void What_is_sent_on_names_the_version_of_its_rules_so_that_a_shard_of_an_older_one_waits()
     {
-        var rules = Analytics.Actors.Core.Routing.RoutingRules.Of(Settings(isKeyed: true).Pipeline, 1000);
-        Analytics.Actors.Core.Routing.RoutingRules.Of(Settings(isKeyed: false).Pipeline, 1000).ShouldNotBe(rules);
+        var settings = Settings(isKeyed: true) with { ConfigurationVersion = 3 };
+        var shard = Start(new NodeCore(new NodeSettings { Shards = settings }), settings, [], []);
+        shard.Receive(Record(0, SmallPipelines.Values(1, StationOf(0), StationOf(1))), 0);
+        shard.AwaitedVersion.ShouldBeNull();
+        shard.StationsLoaded([StationOf(0)], [], 0);
+        var entries = shard.TakeCheckpoint(release: false, 0).OutboxAdded;
+        entries.Where(entry => entry.Destination.Topic == settings.PartsTopic).SelectMany(entry => PartsEnvelope.Parser.ParseFrom(entry.Value).Records).ShouldHaveSingleItem().Rules.ShouldBe(3);
+        entries.Where(entry => entry.Destination.Topic == settings.BatchTopic).SelectMany(entry => BatchEnvelope.Parser.ParseFrom(entry.Value).Manifests).ShouldAllBe(manifest => manifest.Rules == 3);
+    }
+
+    [Fact]
+    public void A_takeover_whose_logs_were_checked_for_an_older_version_is_made_again()
+    {
+        var settings = Settings(isKeyed: true) with { ConfigurationVersion = 2 };
+        var core = new NodeCore(new NodeSettings { Shards = settings });
+        var store = new MemoryCheckpointStore("c0decafe0123");
+        store.OpenAsync(CoreNode.Group, settings.ShardCount, default).AsTask().GetAwaiter().GetResult();
+        List<NodeEffect> effects = [];
+        core.Handle(new ShardsAssigned([new ShardId(0)]), 0, effects);
+        effects.Clear();
+        var recovered = store.TakeOverAsync(new ShardId(0), "node", default).AsTask().GetAwaiter().GetResult();
+        core.Handle(new ShardTakenOver(recovered, Version: 1), 0, effects);
+        effects.ShouldBe([new TakeOver(new ShardId(0))]);
+        core.Running.ShouldBeEmpty();
+        core.Handle(new ShardTakenOver(recovered, Version: 2), 0, effects);
+        core.Running.ShouldHaveSingleItem();
     }
 
     private static ShardSettings Settings(bool isKeyed) =>

@@ -46,13 +46,13 @@ public sealed class ShardPositionerTests : IDisposable
         await store.OpenAsync(CoreNode.Group, Shards, default);
         using var observer = NewObserver(out var positioner, "latest");
         await SendAsync(3);
-        var (first, refusal) = await positioner.CheckAsync(await TakeOverAsync());
+        var (first, refusal, _) = await positioner.CheckAsync(await TakeOverAsync());
         refusal.ShouldBeNull();
         first.Moved.ShouldBe([new PartitionPosition(Meters, 3, -1, 0)]);
 
         // No checkpoint was taken, and more has come meanwhile: the next owner reads it.
         await SendAsync(4);
-        var (second, _) = await positioner.CheckAsync(await TakeOverAsync());
+        var (second, _, _) = await positioner.CheckAsync(await TakeOverAsync());
         second.Moved.ShouldBe([new PartitionPosition(Meters, 3, -1, 0)]);
         second.NotRead.ShouldBeEmpty();
         observer.Problems.Take(10).Newest.ShouldBeEmpty("it is no gap");
@@ -78,7 +78,7 @@ public sealed class ShardPositionerTests : IDisposable
         using var observer = NewObserver(out var positioner, "earliest");
         var recovered = await TakeOverAsync();
         await SendAsync(2);
-        var (shard, refusal) = await positioner.CheckAsync(recovered with { Positions = [new PartitionPosition(Meters, 90, -1, 0)] });
+        var (shard, refusal, _) = await positioner.CheckAsync(recovered with { Positions = [new PartitionPosition(Meters, 90, -1, 0)] });
         refusal.ShouldBeNull();
         shard.NotRead.ShouldBe([Meters]);
         observer.StoppedPartitions.ShouldHaveSingleItem().Value.ShouldContain("it stands at 90 and its outOfRange says stop");
@@ -90,7 +90,7 @@ public sealed class ShardPositionerTests : IDisposable
         var pipeline = PipelineFiles.Valid(SmallPipelines.OneModule(topicOptions: $"\"keyed\": true, \"start\": \"{start}\""));
         var settings = new ShardSettings { Pipeline = pipeline, Group = CoreNode.Group, ShardCount = Shards, StoreId = "c0decafe0123" };
         var observer = new NodeObserver(NullLogger.Instance, pipeline, TimeProvider.System);
-        positioner = new ShardPositioner(settings, new OutOfRangePolicy(OutOfRangeKind.Stop), store, lookup, observer, TimeProvider.System);
+        positioner = new ShardPositioner(() => settings, new OutOfRangePolicy(OutOfRangeKind.Stop), store, lookup, observer, TimeProvider.System);
         return observer;
     }
 

@@ -2,10 +2,12 @@ using System.Net;
 using System.Text;
 using System.Text.Json.Nodes;
 using Analytics.Actors.Core;
+using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Modules;
 using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Core.Records;
 using Analytics.Actors.Kafka.Embedded;
+using Analytics.Actors.Storage;
 using Analytics.Actors.Tests.Pipeline;
 
 namespace Analytics.Actors.Tests.Http;
@@ -159,19 +161,52 @@ public sealed class KeyedNodeTests : IDisposable
         (await second.ReadAsync("/api/v1/counters"))["parts_applied"]![Meter]!.GetValue<long>().ShouldBe(1);
     }
 
+    [Fact]
+    public async Task A_version_of_the_configuration_may_add_a_keyed_topic_and_not_change_who_reads_one()
+    {
+        using var broker = LiveNode.StartBroker(pipeline);
+        var before = PipelineFiles.Valid(Text("stop", """ "keyed": false """).Replace("METER", "LATER", StringComparison.Ordinal));
+        await using var node = new LiveNode(broker, folder.FullName, before, Module);
+        await node.StartAsync();
+        await node.WaitReadyAsync();
+        await using var store = new SqliteCheckpointStore(LiveNode.Options("", folder.FullName).Store.Path!);
+        await store.OpenAsync(LiveNode.Group, LiveNode.Shards, default);
+        async Task ApplyAsync(long expected, string text)
+        {
+            (await store.ApplyConfigurationAsync(new ConfigurationChange(expected, text, "test", 0, "", Reroutes: true), default)).Applied.ShouldBeTrue();
+            node.Host.LookForConfiguration();
+        }
+
+        await ApplyAsync(1, Text("stop", """ "keyed": true """));
+        await node.WaitUntilAsync("the new version runs", async () => node.Host.ConfigurationVersion == 2 && (await SourcesAsync(node)).Count == LiveNode.Shards);
+        await using var platform = new Platform(broker, pipeline);
+        await SendAsync(platform, 1, ShardOf(1));
+        await SendAsync(platform, 2, (ShardOf(2) + 1) % LiveNode.Shards);
+        await node.WaitAppliedAsync(Meter, 2);
+
+        await ApplyAsync(2, Text("stop", """ "keyed": false """));
+        await node.WaitUntilAsync("the node refuses it", () => Task.FromResult(node.Host.ConfigurationProblem is not null));
+        node.Host.ConfigurationProblem!.ShouldContain("reading METER is \"by shards (keyed by station)\" in the store and \"by routers (not keyed)\" in the configuration");
+        node.Host.ConfigurationVersion.ShouldBe(2);
+        await SendAsync(platform, 3, ShardOf(3));
+        await node.WaitAppliedAsync(Meter, 3);
+    }
+
     private static TestModule Module => new("m", (_, _) => ModuleResult.Nothing);
 
     private LiveNode NewNode(EmbeddedBroker broker) => new(broker, folder.FullName, pipeline, Module);
 
-    private static PipelineConfiguration Pipeline(string outOfRange) => PipelineFiles.Valid($$"""
+    private static PipelineConfiguration Pipeline(string outOfRange) => PipelineFiles.Valid(Text(outOfRange, """ "keyed": "station" """));
+
+    private static string Text(string outOfRange, string keyed) => $$"""
         {
           "topics": {
-            "METER": { "keyed": "station", "start": "earliest", "outOfRange": "{{outOfRange}}", "fields": ["value"] },
+            "METER": { {{keyed}}, "start": "earliest", "outOfRange": "{{outOfRange}}", "fields": ["value"] },
             "PLAIN": { "start": "earliest", "outOfRange": "earliest", "fields": ["value"] }
           },
           "modules": { "m": { "topics": ["METER", "PLAIN"], "requires": "any", "batch": "none" } }
         }
-        """);
+        """;
 
     private Dictionary<string, int> Topics() => pipeline.Topics.Keys.Concat(pipeline.Modules.Values.Select(module => module.OutputTopic)).Append("live.dead-letters").Append("live.replays")
         .Distinct().ToDictionary(topic => topic, topic => topic == Meter ? LiveNode.Shards : LiveNode.Partitions)
