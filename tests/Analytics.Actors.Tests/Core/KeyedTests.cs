@@ -184,16 +184,16 @@ public class KeyedTests
     }
 
     [Fact]
-    public void A_takeover_whose_logs_were_checked_for_an_older_version_is_made_again()
+    public async Task A_takeover_whose_logs_were_checked_for_an_older_version_is_made_again()
     {
         var settings = Settings(isKeyed: true) with { ConfigurationVersion = 2 };
         var core = new NodeCore(new NodeSettings { Shards = settings });
         var store = new MemoryCheckpointStore("c0decafe0123");
-        store.OpenAsync(CoreNode.Group, settings.ShardCount, default).AsTask().GetAwaiter().GetResult();
+        await store.OpenAsync(CoreNode.Group, settings.ShardCount, default);
         List<NodeEffect> effects = [];
         core.Handle(new ShardsAssigned([new ShardId(0)]), 0, effects);
         effects.Clear();
-        var recovered = store.TakeOverAsync(new ShardId(0), "node", default).AsTask().GetAwaiter().GetResult();
+        var recovered = await store.TakeOverAsync(new ShardId(0), "node", default);
         core.Handle(new ShardTakenOver(recovered, Version: 1), 0, effects);
         effects.ShouldBe([new TakeOver(new ShardId(0))]);
         core.Running.ShouldBeEmpty();
