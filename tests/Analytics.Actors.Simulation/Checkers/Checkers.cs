@@ -23,6 +23,12 @@ public sealed class Checkers(Cluster cluster)
 
     public RoutedChecker? Routed { get; set; }
 
+    /// <summary>The version that an owner of a shard ran, as it took its checkpoints.</summary>
+    public Dictionary<(ShardId Shard, Epoch Epoch), long> Versions { get; } = [];
+
+    /// <summary>By which version each record of a source keyed by station was processed: that of the owner who committed it.</summary>
+    public Dictionary<(TopicPartition Partition, long Offset), long> KeyedVersions { get; } = [];
+
     public long PartsApplied { get; private set; }
     public long PartsSentOn { get; private set; }
     public long BatchesTimedOut { get; private set; }
@@ -116,6 +122,7 @@ public sealed class Checkers(Cluster cluster)
         new AnswerChecker(cluster, workload, folds).Judge(isAtRest, Report);
         new WindowChecker(cluster, folds).Judge(isAtRest, Report);
         new TimerChecker(cluster).Judge(Report);
+        new RulesChecker(cluster).Judge(Report);
         steering.Judge(Report);
         if (!isAtRest) return;
         Outboxes.Judge(Report);

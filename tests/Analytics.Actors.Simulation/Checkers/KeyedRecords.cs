@@ -15,7 +15,8 @@ public static class KeyedRecords
     private const int SpanMs = 3_000;
 
     /// <summary>The shard's own parts, those that cannot be used among them; and its manifest, where a batch of the record is its own.</summary>
-    public static (RecordParts Own, Manifest? Announced) Of(int shards, TopicPartition partition, StoredRecord record, int incarnation)
+    /// <param name="version">The version of the configuration by which the shard processed it.</param>
+    public static (RecordParts Own, Manifest? Announced) Of(int shards, TopicPartition partition, StoredRecord record, int incarnation, long version)
     {
         var own = new RecordParts { Topic = partition.Topic, Incarnation = incarnation, Partition = partition.Partition, Offset = record.Offset, TimestampMs = record.TimestampMs };
         var announced = new Manifest { Topic = partition.Topic, Incarnation = incarnation, Partition = partition.Partition, Offset = record.Offset, BatchId = $"{partition.Topic}:{partition.Partition}:{record.Offset}" };
@@ -23,7 +24,7 @@ public static class KeyedRecords
         var index = 0;
         foreach (var item in items.RootElement.EnumerateArray())
         {
-            var station = item.TryGetProperty("stationId", out var id) ? id.GetString()! : null;
+            var station = item.TryGetProperty(Workload.IsOther(version) ? "otherId" : "stationId", out var id) ? id.GetString()! : null;
             if (station is not null) announced.Stations.Add(station);
             if (station is null || Murmur2.Partition(station, shards) == partition.Partition)
             {
@@ -36,10 +37,11 @@ public static class KeyedRecords
             index++;
         }
 
-        own.Batches.Add(new BatchReference { Module = Workload.First, BatchId = announced.BatchId });
+        IReadOnlyList<string> modules = Workload.IsOther(version) ? [Workload.First, Workload.Extra] : [Workload.First];
+        foreach (var module in modules) own.Batches.Add(new BatchReference { Module = module, BatchId = announced.BatchId });
         var isFirsts = Murmur2.Partition(announced.BatchId, shards) == partition.Partition;
         var isSpans = Core.Batches.EventWindow.ShardOf(partition.Topic, Workload.Span, shards) == partition.Partition;
-        if (isFirsts) announced.Modules.Add(Workload.First);
+        if (isFirsts) announced.Modules.AddRange(modules);
         return (own, isFirsts || isSpans ? announced : null);
     }
 }

@@ -100,7 +100,7 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
             var to = Math.Min(position.Next, cluster.Log.End(position.Partition));
             for (var offset = from; offset < to; offset++)
             {
-                if (!cluster.Checkers.IsSkipped(position.Partition, offset)) Read(position.Partition, offset, position.Incarnation, Wrong);
+                if (!cluster.Checkers.IsSkipped(position.Partition, offset)) Read(position.Partition, offset, position.Incarnation, checkpoint.Epoch, Wrong);
             }
 
             positions[position.Partition] = Math.Max(from, to);
@@ -159,7 +159,7 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
     private static (string Station, SourcePartition Source, Place Place) PlaceOf((RecordParts Record, Part Part) of) =>
         (of.Part.Station, new SourcePartition(of.Record.Topic, of.Record.Incarnation, of.Record.Partition), new Place(of.Record.Offset, of.Part.Index, of.Part.Ordinal));
 
-    private void Read(TopicPartition partition, long offset, int incarnation, Action<string, string[]> wrong)
+    private void Read(TopicPartition partition, long offset, int incarnation, Epoch epoch, Action<string, string[]> wrong)
     {
         if (partition == PartsLog)
         {
@@ -169,7 +169,8 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
 
         if (cluster.Settings.IsKeyed(partition.Topic))
         {
-            var (own, announced) = KeyedRecords.Of(cluster.Settings.ShardCount, partition, cluster.Log.At(partition, offset), incarnation);
+            var version = cluster.Checkers.KeyedVersions[(partition, offset)] = cluster.Checkers.Versions[(shard, epoch)];
+            var (own, announced) = KeyedRecords.Of(cluster.Settings.ShardCount, partition, cluster.Log.At(partition, offset), incarnation, version);
             if (announced is not null) Read(announced, wrong);
             Read(partition, own);
             return;

@@ -15,13 +15,13 @@ public sealed record ExpectedRecord(
 /// <summary>A small pipeline that uses every kind of path, and numbered records for it.</summary>
 public sealed class Workload
 {
-    public const string Meters = "METERS", Orders = "ORDERS", Calendar = "CALENDAR", First = "first", Second = "second", Watch = "watch", Span = "span";
+    public const string Meters = "METERS", Orders = "ORDERS", Calendar = "CALENDAR", First = "first", Second = "second", Watch = "watch", Span = "span", Extra = "extra";
     public const string FirstOutput = "MODULE-OUTPUT-FIRST", SecondOutput = "MODULE-OUTPUT-SECOND", WatchOutput = "MODULE-OUTPUT-WATCH", SpanOutput = "MODULE-OUTPUT-SPAN";
 
     private const string PipelineText = """
         {
           "topics": {
-            "METERS": { "keyed": KEYED, "start": "earliest", "outOfRange": "earliest", "envelope": "list", "mode": "append", "window": 1, "shape": "fields", "fields": ["value"] },
+            "METERS": { "station": "STATION", "keyed": KEYED, "start": "earliest", "outOfRange": "earliest", "envelope": "list", "mode": "append", "window": 1, "shape": "fields", "fields": ["value"] },
             "ORDERS": { "start": "earliest", "outOfRange": "earliest", "envelope": ["object", "list"], "mode": "second", "window": 2, "shape": { "kind": "orders", "member": "car_order" } },
             "CALENDAR": { "start": "earliest", "outOfRange": "earliest", "envelope": "object", "scope": "global", "mode": "append", "window": 1, "shape": "fields", "fields": ["day"], "triggers": false }
           },
@@ -29,7 +29,7 @@ public sealed class Workload
             "first": { "topics": ["METERS", "CALENDAR"], "requires": ["METERS"] },
             "second": { "topics": ["ORDERS"], "dependsOn": ["first"], "requires": "any", "coalesce": "COALESCE" },
             "span": { "topics": ["METERS"], "batch": { "kind": "window", "length": "3s", "lateness": "500ms" } },
-            "watch": { "topics": ["METERS"], "trigger": { "interval": "3s" }, "onIncomplete": "wait", "batch": "none" }
+            "watch": { "topics": ["METERS"], "trigger": { "interval": "3s" }, "onIncomplete": "wait", "batch": "none" }EXTRA
           }
         }
         """;
@@ -51,10 +51,25 @@ public sealed class Workload
     }
 
     /// <summary>Each call for itself, and calls that share their triggers; METERS read by routers, and by the shards.</summary>
-    public static IReadOnlyList<PipelineConfiguration> Pipelines { get; } = [Read("every", false), Read("every", true), Read("latest", false), Read("latest", true)];
+    public static IReadOnlyList<PipelineConfiguration> Pipelines { get; } = All(isOther: false);
 
-    /// <summary>Rules of routing that differ from those of the others: a node that comes with them is to be refused.</summary>
-    public static PipelineConfiguration OtherRules { get; } = Read("every", false, "\"envelope\": \"list\"", "\"envelope\": \"object\"");
+    private static readonly IReadOnlyList<PipelineConfiguration> others = All(isOther: true);
+
+    /// <summary>
+    /// The versions of a configuration by turns: every second one finds the stations of METERS under another member, so that the
+    /// parts of its records are other stations' in other shards, and has one module more.
+    /// </summary>
+    public static PipelineConfiguration Version(PipelineConfiguration first, long version) =>
+        IsOther(version) ? others[Pipelines.TakeWhile(pipeline => pipeline != first).Count()] : first;
+
+    /// <summary>The version is one of those that differ from the first.</summary>
+    public static bool IsOther(long version) => version % 2 == 0;
+
+    /// <summary>What a record's parts must be under the version that routes it.</summary>
+    public static ExpectedRecord Under(long version, ExpectedRecord record) =>
+        record.Partition.Topic == Meters && IsOther(version) ? record with { Parts = [.. record.Parts.Select(part => (Other(part.Station), part.Index))] } : record;
+
+    private static string Other(string station) => "T" + station[1..];
 
     public static IReadOnlyList<TopicPartition> Sources(ShardSettings settings) =>
     [
@@ -120,7 +135,7 @@ public sealed class Workload
             }
 
             parts.Add((station, items.Count));
-            items.Add(new { stationId = station, value });
+            items.Add(new { stationId = station, otherId = Other(station), value });
         }
 
         Append(new TopicPartition(Meters, partition), items, false, parts, bad, value, settings.IsKeyed(Meters) ? chosen[0] : null);
@@ -148,10 +163,15 @@ public sealed class Workload
         log.Append(partition, world.NowMs, key is null ? null : System.Text.Encoding.UTF8.GetBytes(key), JsonSerializer.SerializeToUtf8Bytes(value), null);
     }
 
-    private static PipelineConfiguration Read(string coalesce, bool keyed, string instead = "", string other = "")
+    private static IReadOnlyList<PipelineConfiguration> All(bool isOther) =>
+        [Read("every", isOther, isKeyed: false), Read("every", isOther, isKeyed: true), Read("latest", isOther, isKeyed: false), Read("latest", isOther, isKeyed: true)];
+
+    private static PipelineConfiguration Read(string coalesce, bool isOther, bool isKeyed)
     {
-        var text = PipelineText.Replace("COALESCE", coalesce, StringComparison.Ordinal).Replace("KEYED", keyed ? "true" : "false", StringComparison.Ordinal);
-        if (instead.Length > 0) text = text.Replace(instead, other, StringComparison.Ordinal);
+        var text = PipelineText.Replace("COALESCE", coalesce, StringComparison.Ordinal)
+            .Replace("KEYED", isKeyed ? "true" : "false", StringComparison.Ordinal)
+            .Replace("STATION", isOther ? "otherId" : "stationId", StringComparison.Ordinal)
+            .Replace("EXTRA", isOther ? ",\n\"extra\": { \"topics\": [\"METERS\"] }" : "", StringComparison.Ordinal);
         var read = PipelineReader.Read(System.Text.Encoding.UTF8.GetBytes(text), "simulation");
         return read.Configuration ?? throw new InvalidOperationException(string.Join("\n", read.Problems));
     }
