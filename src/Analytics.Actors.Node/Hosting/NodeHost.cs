@@ -119,6 +119,9 @@ public sealed class NodeHost : IAsyncDisposable
     /// <summary>This node has the module's code; calls of an enabled one that it lacks are answered with an error.</summary>
     public bool IsInstalled(string module) => parts.Modules.ContainsKey(module);
 
+    /// <summary>Plans and applies versions of the configuration; null before the start.</summary>
+    public ConfigurationDesk? Configurations { get; private set; }
+
     /// <summary>Looks for a newer version of the configuration now: one was applied through this node.</summary>
     public void LookForConfiguration() => configurations?.Look();
 
@@ -222,6 +225,7 @@ public sealed class NodeHost : IAsyncDisposable
         Router.RulesWanted = Shards.ConfigurationWanted = configurations.Need;
         Router.Start(source);
         configurations.Start();
+        Configurations = new ConfigurationDesk(this, versions, parts.Store, parts.Time);
         watch = new PositionWatch(ShardSettings, parts.Store, lookup, () => Pipeline, Router, Shards, Observer, parts.Time);
         Positions = new PositionSetter(ShardSettings, () => SourceTopics(Pipeline).Select(topic => topic.Name).ToList(), parts.Store, lookup, watch, Shards, parts.Time);
         watch.Start();
