@@ -96,6 +96,12 @@ public sealed class PostgreSqlCheckpointStore : ICheckpointStore, IStoreAdminist
             cancellation).ConfigureAwait(false);
     }
 
+    public async ValueTask<IReadOnlyList<PartitionPosition>> ReadPositionsAsync(CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await Use(others, PostgreSqlShardReader.ReadAllPositionsAsync, cancellation).ConfigureAwait(false);
+    }
+
     public async ValueTask<IReadOnlyList<ChangedRule>> PinRulesAsync(IReadOnlyList<RoutingRule> rules, CancellationToken cancellation)
     {
         RequireOpen();

@@ -105,6 +105,12 @@ public sealed class SqliteCheckpointStore : ICheckpointStore, IStoreAdministrati
             cancellation).ConfigureAwait(false);
     }
 
+    public async ValueTask<IReadOnlyList<PartitionPosition>> ReadPositionsAsync(CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await Read(SqliteShardReader.ReadAllPositions, cancellation).ConfigureAwait(false);
+    }
+
     public async ValueTask<IReadOnlyList<ChangedRule>> PinRulesAsync(IReadOnlyList<RoutingRule> rules, CancellationToken cancellation)
     {
         RequireOpen();

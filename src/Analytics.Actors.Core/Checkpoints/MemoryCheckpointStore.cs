@@ -83,6 +83,16 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
         }
     }
 
+    public ValueTask<IReadOnlyList<PartitionPosition>> ReadPositionsAsync(CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        lock (gate)
+        {
+            RequireOpen();
+            return ValueTask.FromResult<IReadOnlyList<PartitionPosition>>([.. shards.SelectMany(shard => shard.Positions)]);
+        }
+    }
+
     public ValueTask<IReadOnlyList<ChangedRule>> PinRulesAsync(IReadOnlyList<RoutingRule> rules, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
@@ -169,6 +179,7 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
         private byte[] state = [];
 
         public SortedDictionary<long, StoredDeadLetter> Letters { get; } = [];
+        public IEnumerable<PartitionPosition> Positions => positions.Values;
         public ShardOwner Owner => new(owner, new Epoch(epoch));
         private string owner = "";
 

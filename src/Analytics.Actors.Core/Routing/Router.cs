@@ -21,8 +21,11 @@ public sealed record CommitPositions(IReadOnlyList<(TopicPartition Partition, lo
 /// </summary>
 public sealed record StorePositions(IReadOnlyList<PartitionPosition> Positions) : RouterEffect;
 
-/// <summary>Stop or go on reading: as much is in hand as may be.</summary>
-public sealed record PauseSources(bool Pause) : RouterEffect;
+/// <summary>Stop or go on reading a source topic, all partitions of it: as much of it is in hand as may be.</summary>
+public sealed record PauseTopic(string Topic, bool Pause) : RouterEffect;
+
+/// <summary>Find out how far the shards have applied their logs, and report it with <see cref="Router.Applied"/>.</summary>
+public sealed record ReadShardPositions : RouterEffect;
 
 /// <summary>Settings of a router; times in ms.</summary>
 public sealed record RouterSettings
@@ -38,8 +41,28 @@ public sealed record RouterSettings
     /// <summary>Pause between two writes of committed positions to the store.</summary>
     public long StoreIntervalMs { get; init; } = 1_000;
 
-    /// <summary>Bytes waiting for acknowledgement at which reading pauses; it goes on at half of it.</summary>
+    /// <summary>Bytes waiting for acknowledgement at which nothing more is routed; it goes on at half of it.</summary>
     public long WaitingBytesMax { get; init; } = 32 * 1024 * 1024;
+
+    /// <summary>Bytes of one topic that are read and not routed at which reading of the topic pauses; it goes on at half of it.</summary>
+    public long TopicWaitingBytesMax { get; init; } = 4 * 1024 * 1024;
+
+    /// <summary>
+    /// Bounds of what may be routed and not applied by the shards yet, of all topics together, and where it begins. Between
+    /// them it follows the shards' pace.
+    /// </summary>
+    public long AheadBytesMin { get; init; } = 64 * 1024;
+    public long AheadBytesStart { get; init; } = 256 * 1024;
+    public long AheadBytesMax { get; init; } = 16 * 1024 * 1024;
+
+    /// <summary>How long what is routed should wait to be applied, where a topic has a backlog.</summary>
+    public long DelayTargetMs { get; init; } = 500;
+
+    /// <summary>Pause between two looks at the shards' positions, while something is not applied.</summary>
+    public long LookIntervalMs { get; init; } = 100;
+
+    /// <summary>Looks in a row at which a log's position stood still, after which its shard is waited for no more.</summary>
+    public int LooksUntilStalled { get; init; } = 50;
 }
 
 /// <summary>
@@ -51,24 +74,40 @@ public sealed record RouterSettings
 /// Must keep true: one envelope outstanding per destination, sent again until it is acknowledged; a source partition's
 /// parts reach each destination in order; a position is committed only when everything below it is acknowledged.
 /// </remarks>
-public sealed class Router(ShardSettings shards, RouterSettings settings)
+public sealed class Router
 {
     // A piece's tag and length in its envelope.
     private const int PieceOverhead = 8;
 
-    private readonly RecordRouter rules = new(shards);
+    private readonly ShardSettings shards;
+    private readonly RouterSettings settings;
+    private readonly RecordRouter rules;
     private readonly SortedDictionary<TopicPartition, SourceProgress> sources = [];
     private readonly SortedDictionary<TopicPartition, Lane> lanes = [];
     private readonly HashSet<TopicPartition> idle = [];
     private long nextNumber = 1;
     private long waitingBytes;
-    private bool isPaused;
+    private bool isFull;
     private bool isCommitting;
     private int commitFailures;
     private long lastCommitMs;
     private long sinceCommit;
     private readonly SortedDictionary<TopicPartition, PartitionPosition> committed = [];
     private long storedMs;
+    private readonly SourceTopics topics;
+    private readonly ShardsBehind behind;
+    private long clockMs;
+    private bool isLooking;
+    private long lookedMs;
+
+    public Router(ShardSettings shards, RouterSettings settings)
+    {
+        this.shards = shards;
+        this.settings = settings;
+        rules = new RecordRouter(shards);
+        topics = new SourceTopics(settings);
+        behind = new ShardsBehind(settings, topics);
+    }
 
     /// <summary>Records routed since the start, by topic.</summary>
     public Dictionary<string, long> RoutedByTopic { get; } = new(StringComparer.Ordinal);
@@ -76,8 +115,14 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     /// <summary>Items rejected since the start, by reason code.</summary>
     public Dictionary<string, long> RejectedByReason { get; } = new(StringComparer.Ordinal);
 
-    /// <summary>Nothing waits to be sent or acknowledged.</summary>
-    public bool IsIdle => waitingBytes == 0 && lanes.Values.All(lane => !lane.InFlight);
+    /// <summary>Nothing waits to be routed, sent or acknowledged.</summary>
+    public bool IsIdle => topics.IsEmpty && waitingBytes == 0 && lanes.Values.All(lane => !lane.InFlight);
+
+    /// <summary>By topic: what was read of it, what the shards have still to apply, and whether it is held for their sake.</summary>
+    public IReadOnlyDictionary<string, TopicFlow> Flows => topics.Flows;
+
+    /// <summary>Bytes that may be routed and not applied, as the shards' pace has it now.</summary>
+    public long AheadBytesAllowed => behind.Allowance;
 
     /// <summary>The positions that may be committed, of all assigned partitions.</summary>
     public IReadOnlyList<(TopicPartition Partition, long Next)> Committable =>
@@ -87,7 +132,16 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     public IReadOnlyList<PartitionPosition> Positions => sources.Values.Select(source => source.Position).ToList();
 
     /// <summary>When the router next wants to hear of time, ms; null: never.</summary>
-    public long? NextDueMs => isCommitting || !sources.Values.Any(source => source.Committable > source.Committed) ? null
+    public long? NextDueMs => (CommitDueMs, LookDueMs) switch
+    {
+        (null, var look) => look,
+        (var commit, null) => commit,
+        var (commit, look) => Math.Min(commit.Value, look.Value),
+    };
+
+    private long? LookDueMs => isLooking || !behind.IsAny ? null : lookedMs + settings.LookIntervalMs;
+
+    private long? CommitDueMs => isCommitting || !sources.Values.Any(source => source.Committable > source.Committed) ? null
         : commitFailures > 0 ? lastCommitMs + RetryDelayMs
         : sinceCommit >= settings.CommitBatchSize ? lastCommitMs + settings.CommitSpacingMs
         : lastCommitMs + settings.CommitIntervalMs;
@@ -97,17 +151,29 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
         sources[partition] = new SourceProgress(partition, incarnation, next, shards.ShardCount);
 
     /// <summary>A source partition is no longer ours: what is not on its way is forgotten, the next owner sends it.</summary>
-    public void Revoked(TopicPartition partition)
+    public void Revoked(TopicPartition partition, List<RouterEffect> effects)
     {
         committed.Remove(partition);
         if (!sources.Remove(partition, out var source)) return;
-        foreach (var lane in lanes.Values) waitingBytes -= lane.Drop(source);
+        topics.Drop(source, effects);
+        foreach (var lane in lanes.Values)
+        {
+            var dropped = lane.Drop(source);
+            waitingBytes -= dropped;
+            topics.Ahead(partition.Topic, -dropped);
+        }
     }
 
-    /// <summary>Routes one record.</summary>
+    /// <summary>Takes one record in; <see cref="Flush"/> routes it when it is its topic's turn.</summary>
     public void Receive(in SourceRecord record, List<RouterEffect> effects)
     {
-        if (!sources.TryGetValue(record.Partition, out var source) || record.Offset <= source.HighestSeen) return;
+        if (sources.TryGetValue(record.Partition, out var source) && record.Offset > source.HighestSeen) topics.Add(source, record, effects);
+    }
+
+    private void Route(SourceProgress source, in SourceRecord record)
+    {
+        // What was read before the partition was taken up anew, or twice.
+        if (sources.GetValueOrDefault(record.Partition) != source || record.Offset <= source.HighestSeen) return;
         var routed = rules.Route(record, source.Incarnation);
         RoutedByTopic[record.Partition.Topic] = RoutedByTopic.GetValueOrDefault(record.Partition.Topic) + 1;
         sinceCommit++;
@@ -132,15 +198,35 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
             Enqueue(new TopicPartition(shards.PartsTopic, shard), new Piece(pending, parts, null));
         }
 
-        if (!isPaused && waitingBytes > settings.WaitingBytesMax)
-        {
-            isPaused = true;
-            effects.Add(new PauseSources(true));
-        }
+        isFull |= waitingBytes > settings.WaitingBytesMax;
     }
 
-    /// <summary>Hands out what may be sent now. To be called after a run of records, so that envelopes fill.</summary>
-    public void Flush(List<RouterEffect> effects)
+    /// <summary>
+    /// Routes what may be routed now, and hands out what may be sent. To be called after whatever was told, for several facts
+    /// once, so that envelopes fill.
+    /// </summary>
+    /// <param name="bytesMost">Routes no more than about so much of what waits.</param>
+    /// <returns>More may be routed at once.</returns>
+    public bool Flush(List<RouterEffect> effects, long bytesMost = long.MaxValue)
+    {
+        var isMore = true;
+        for (var bytes = 0L; bytes < bytesMost && isMore;)
+        {
+            if (isFull || topics.Take(behind.Allowance, effects) is not var (source, record))
+            {
+                isMore = false;
+                continue;
+            }
+
+            bytes += record.Value.Length;
+            Route(source, record);
+        }
+
+        HandOut(effects);
+        return isMore;
+    }
+
+    private void HandOut(List<RouterEffect> effects)
     {
         if (idle.Count == 0) return;
         foreach (var destination in idle.Order()) Send(destination, lanes[destination], effects);
@@ -148,16 +234,25 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     }
 
     /// <summary>The broker has the envelope.</summary>
-    public void Acknowledged(TopicPartition destination, long number, List<RouterEffect> effects)
+    /// <param name="offset">Its offset in the destination; -1: not known.</param>
+    public void Acknowledged(TopicPartition destination, long number, List<RouterEffect> effects, long offset = -1)
     {
         if (!lanes.TryGetValue(destination, out var lane) || lane.Number != number || !lane.InFlight) return;
-        waitingBytes -= lane.Acknowledged();
+        var (bytes, routedMs) = lane.Acknowledged();
+        foreach (var (_, count) in bytes) waitingBytes -= count;
+        behind.Landed(destination, offset, routedMs, bytes);
         Send(destination, lane, effects);
-        if (isPaused && waitingBytes < settings.WaitingBytesMax / 2)
-        {
-            isPaused = false;
-            effects.Add(new PauseSources(false));
-        }
+        isFull &= waitingBytes >= settings.WaitingBytesMax / 2;
+    }
+
+    /// <summary>
+    /// How far the shards have applied their logs (next offsets), as far as it can be known; logs that are left out are not
+    /// begun. Null: it cannot be known now, and is asked for again.
+    /// </summary>
+    public void Applied(IReadOnlyDictionary<TopicPartition, long>? positions, long nowMs)
+    {
+        isLooking = false;
+        if (positions is not null) behind.Applied(positions, nowMs);
     }
 
     /// <summary>The send failed for now: the same envelope goes again, never the next.</summary>
@@ -171,11 +266,13 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     /// <param name="atStop">The last commit: whatever is acknowledged, now.</param>
     public void TimePassed(long nowMs, bool atStop, List<RouterEffect> effects)
     {
+        clockMs = nowMs;
         StoreCommitted(nowMs, effects);
+        Look(nowMs, effects);
         if (isCommitting) return;
         // A clock that was set back does not make the next commit wait until it has caught up.
         lastCommitMs = Math.Min(lastCommitMs, nowMs);
-        if (!atStop && !(NextDueMs <= nowMs)) return;
+        if (!atStop && !(CommitDueMs <= nowMs)) return;
         var positions = sources.Values.Where(source => source.Committable > source.Committed)
             .Select(source => (source.Partition, source.Committable)).ToList();
         if (positions.Count == 0) return;
@@ -207,6 +304,15 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
         }
     }
 
+    private void Look(long nowMs, List<RouterEffect> effects)
+    {
+        lookedMs = Math.Min(lookedMs, nowMs);
+        if (!(LookDueMs <= nowMs)) return;
+        isLooking = true;
+        lookedMs = nowMs;
+        effects.Add(new ReadShardPositions());
+    }
+
     private void StoreCommitted(long nowMs, List<RouterEffect> effects)
     {
         if (committed.Count == 0 || nowMs < storedMs + settings.StoreIntervalMs) return;
@@ -220,7 +326,9 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     private void Enqueue(TopicPartition destination, Piece piece)
     {
         if (!lanes.TryGetValue(destination, out var lane)) lanes.Add(destination, lane = new Lane());
-        waitingBytes += lane.Add(piece);
+        var bytes = lane.Add(piece, clockMs);
+        waitingBytes += bytes;
+        topics.Ahead(piece.Record.Owner.Partition.Topic, bytes);
         if (!lane.InFlight) idle.Add(destination);
     }
 
@@ -239,18 +347,18 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     /// <summary>The way to one destination: what waits, and the envelope that is outstanding.</summary>
     private sealed class Lane
     {
-        private readonly Queue<(Piece Piece, int Bytes)> waiting = new();
-        private readonly List<Piece> packed = [];
-        private int packedBytes;
+        private readonly Queue<(Piece Piece, int Bytes, long RoutedMs)> waiting = new();
+        private readonly List<(Piece Piece, int Bytes)> packed = [];
+        private long routedMs;
 
         public bool InFlight { get; private set; }
         public long Number { get; private set; }
         public byte[] Value { get; private set; } = [];
 
-        public int Add(Piece piece)
+        public int Add(Piece piece, long nowMs)
         {
             var bytes = piece.Bytes;
-            waiting.Enqueue((piece, bytes));
+            waiting.Enqueue((piece, bytes, nowMs));
             return bytes;
         }
 
@@ -258,13 +366,14 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
         {
             if (waiting.Count == 0) return null;
             packed.Clear();
-            packedBytes = 0;
+            routedMs = waiting.Peek().RoutedMs;
+            var packedBytes = 0;
             PartsEnvelope? parts = null;
             BatchEnvelope? manifests = null;
             while (waiting.TryPeek(out var next) && (packed.Count == 0 || packedBytes + next.Bytes <= bytesMax))
             {
                 waiting.Dequeue();
-                packed.Add(next.Piece);
+                packed.Add((next.Piece, next.Bytes));
                 packedBytes += next.Bytes;
                 if (next.Piece.Parts is { } record) (parts ??= new PartsEnvelope()).Records.Add(record);
                 else (manifests ??= new BatchEnvelope()).Manifests.Add(next.Piece.Manifest!);
@@ -275,13 +384,21 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
             return Value = parts?.ToByteArray() ?? manifests!.ToByteArray();
         }
 
-        public int Acknowledged()
+        /// <summary>What it held, by topic, and when the oldest of it was routed.</summary>
+        public (IReadOnlyList<(string Topic, long Bytes)> Bytes, long RoutedMs) Acknowledged()
         {
             InFlight = false;
             Value = [];
-            foreach (var piece in packed) piece.Record.Acknowledged();
+            var bytes = new Dictionary<string, long>(StringComparer.Ordinal);
+            foreach (var (piece, count) in packed)
+            {
+                piece.Record.Acknowledged();
+                var topic = piece.Record.Owner.Partition.Topic;
+                bytes[topic] = bytes.GetValueOrDefault(topic) + count;
+            }
+
             packed.Clear();
-            return packedBytes;
+            return (bytes.Select(pair => (pair.Key, pair.Value)).ToList(), routedMs);
         }
 
         public int Drop(SourceProgress source)

@@ -167,8 +167,11 @@ public sealed class NodeHost : IAsyncDisposable
                 CommitBatchSize = options.Commit.BatchSize,
                 MaxCommitRetries = options.Commit.RetriesMax,
                 CommitRetryDelayMs = (long)options.Commit.RetryDelay.TotalMilliseconds,
+                // Of all topics together no more than in a mailbox; of one at least what makes a pause worth while.
+                TopicWaitingBytesMax = Math.Max(1024 * 1024, options.Limits.MailboxBytes / (SourceTopics().Count() + 1)),
+                AheadBytesMax = options.Limits.AheadBytes,
             },
-            parts.Store, producer, Observer, options.Limits.MailboxBytes, parts.Time);
+            parts.Store, producer, Observer, new AppliedPositions(ShardSettings, Shards, parts.Store), options.Limits.MailboxBytes, parts.Time);
         source = new RouterSource(parts.Kafka, $"{options.Group}.router",
             SourceTopics().Select(RouterTopic.Of).Append(new RouterTopic(ShardSettings.ReplayTopic, new StartPosition(StartKind.Earliest), options.InternalOutOfRange)),
             parts.Store, Router, kafkaLog, parts.Time);
@@ -236,6 +239,10 @@ public sealed class NodeHost : IAsyncDisposable
         var ends = await source.GetHighWatermarksAsync(positions.Select(position => position.Partition).ToList()).ConfigureAwait(false);
         return positions.Select(position => (position.Partition, position.Next, ends.TryGetValue(position.Partition, out var end) ? end : (long?)null)).ToList();
     }
+
+    /// <summary>By source topic: what the router has read and not routed, what the shards have still to apply, and whether it is held for their sake.</summary>
+    public async Task<IReadOnlyDictionary<string, TopicFlow>> SourceFlowsAsync() =>
+        Router is null ? new Dictionary<string, TopicFlow>() : await Router.Ask(router => router.Flows).ConfigureAwait(false);
 
     /// <summary>What the store knows of partitions, of the whole cluster.</summary>
     public async Task<IReadOnlyDictionary<TopicPartition, SourceState>> StoredPositionsAsync() =>

@@ -19,7 +19,7 @@ internal static class PositionApi
     public static void Map(IEndpointRouteBuilder routes, NodeHost node, string root)
     {
         routes.MapGet($"{root}/sources", async () => JsonResponses.Json(await NodeApi.Answered(node, async () =>
-            PositionViews.Sources(node, await node.SourcePositionsAsync(), await node.StoredPositionsAsync()))));
+            PositionViews.Sources(node, await node.SourcePositionsAsync(), await node.StoredPositionsAsync(), await node.SourceFlowsAsync()))));
         routes.MapGet($"{root}/positions", async (HttpRequest request) =>
         {
             var limit = JsonResponses.Limit(request, 1_000, ListMost);

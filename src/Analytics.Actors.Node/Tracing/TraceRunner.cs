@@ -127,6 +127,7 @@ public sealed class TraceRunner
             {
                 List<RouterEffect> after = [];
                 router.Acknowledged(send.Destination, send.Number, after);
+                router.Flush(after);
                 CarryOut(after);
             });
         }

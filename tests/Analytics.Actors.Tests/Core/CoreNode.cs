@@ -404,7 +404,11 @@ internal sealed class CoreNode
                         Do($"send {send.Destination}", () =>
                         {
                             node.Append(send.Destination, null, send.Value, null, node.NowMs);
-                            Do($"send {send.Destination}", () => Route(after => Router.Acknowledged(send.Destination, send.Number, after)));
+                            Do($"send {send.Destination}", () => Route(after =>
+                            {
+                                Router.Acknowledged(send.Destination, send.Number, after);
+                                Router.Flush(after);
+                            }));
                         });
                         break;
                     case CommitPositions commit:
@@ -414,7 +418,7 @@ internal sealed class CoreNode
                             Router.CommitFinished(commit.Positions, true);
                         });
                         break;
-                    case StorePositions:
+                    case StorePositions or PauseTopic:
                         break;
                     default:
                         throw new InvalidOperationException($"not expected in these tests: {effect}");

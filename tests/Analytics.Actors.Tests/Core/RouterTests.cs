@@ -153,7 +153,7 @@ public class RouterTests
 
         AcknowledgeAll(router, 2);
         router.CommitFinished(Commit(router, 9_500).ShouldNotBeNull().Positions, true);
-        router.Revoked(Source);
+        router.Revoked(Source, effects);
         Stored(router, 20_000).ShouldBeEmpty("it is another router's");
     }
 
@@ -166,7 +166,7 @@ public class RouterTests
         Receive(router, 1, Values(2, "S1"));
         Receive(router, 0, Values(3, "S2"), Other);
         var first = Sent("core.station-events");
-        router.Revoked(Source);
+        router.Revoked(Source, effects);
         router.Committable.ShouldBe([(Other, 0)]);
         Receive(router, 2, Values(9, "S1"));
         router.Acknowledged(first.Destination, first.Number, effects);
@@ -260,19 +260,6 @@ public class RouterTests
         var letter = node.DeadLetters.ShouldHaveSingleItem();
         ((string)letter["reason"]!).ShouldBe("too-large");
         ((int)letter["index"]!).ShouldBe(1);
-    }
-
-    [Fact]
-    public void Reading_pauses_at_the_limit_of_waiting_bytes_and_goes_on_at_half_of_it()
-    {
-        var router = Begin(Settings(1, OneModule("\"batch\": \"none\"")) with { EnvelopeBytesMax = 200 }, 0, new RouterSettings { WaitingBytesMax = 1_000 });
-        var offset = 0;
-        while (!effects.OfType<PauseSources>().Any()) Receive(router, offset++, Values(1, "S1"));
-        effects.OfType<PauseSources>().Single().Pause.ShouldBeTrue();
-        Receive(router, offset, Values(1, "S1"));
-        effects.OfType<PauseSources>().Count().ShouldBe(1);
-        for (var send = effects.OfType<SendEnvelope>().Last(); !router.IsIdle; send = effects.OfType<SendEnvelope>().Last()) Acknowledge(router, send);
-        effects.OfType<PauseSources>().Select(pause => pause.Pause).ShouldBe([true, false]);
     }
 
     [Fact]
