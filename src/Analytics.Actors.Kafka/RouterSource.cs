@@ -89,7 +89,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         logger = new ClientLogger("router", log);
         lookup = new PositionLookup(options, group, log);
         positioner = new SourcePositioner(lookup, store, this.topics, this.time);
-        consumer = ClientConversions.NewConsumer(options.ForConsumer("router", group), logger)
+        consumer = ClientConversions.NewConsumer(options.ForRouter(group), logger)
             .SetPartitionsAssignedHandler((_, partitions) => OnAssigned(partitions))
             .SetPartitionsRevokedHandler((_, partitions) => OnRevoked(partitions))
             .SetPartitionsLostHandler((_, partitions) => OnLost(partitions))

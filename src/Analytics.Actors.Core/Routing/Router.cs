@@ -24,6 +24,11 @@ public sealed record StorePositions(IReadOnlyList<PartitionPosition> Positions) 
 /// <summary>Stop or go on reading a source topic, all partitions of it: as much of it is in hand as may be.</summary>
 public sealed record PauseTopic(string Topic, bool Pause) : RouterEffect;
 
+/// <summary>How far the shards have got with what routers send them.</summary>
+/// <param name="Positions">Next offsets of their logs, as far as they can be known; a log that is left out is not begun.</param>
+/// <param name="Fullness">What the shards that can be asked have in hand on average, as a part of what they may have: see <see cref="Shard.Fullness"/>.</param>
+public sealed record ShardsProgress(IReadOnlyDictionary<TopicPartition, long> Positions, double Fullness);
+
 /// <summary>Find out how far the shards have applied their logs, and report it with <see cref="Router.Applied"/>.</summary>
 public sealed record ReadShardPositions : RouterEffect;
 
@@ -51,8 +56,8 @@ public sealed record RouterSettings
     /// Bounds of what may be routed and not applied by the shards yet, of all topics together, and where it begins. Between
     /// them it follows the shards' pace.
     /// </summary>
-    public long AheadBytesMin { get; init; } = 64 * 1024;
-    public long AheadBytesStart { get; init; } = 256 * 1024;
+    public long AheadBytesMin { get; init; } = 16 * 1024;
+    public long AheadBytesStart { get; init; } = 64 * 1024;
     public long AheadBytesMax { get; init; } = 16 * 1024 * 1024;
 
     /// <summary>How long what is routed should wait to be applied, where a topic has a backlog.</summary>
@@ -62,7 +67,7 @@ public sealed record RouterSettings
     public long LookIntervalMs { get; init; } = 100;
 
     /// <summary>Looks in a row at which a log's position stood still, after which its shard is waited for no more.</summary>
-    public int LooksUntilStalled { get; init; } = 50;
+    public int LooksUntilStalled { get; init; } = 100;
 }
 
 /// <summary>
@@ -245,14 +250,11 @@ public sealed class Router
         isFull &= waitingBytes >= settings.WaitingBytesMax / 2;
     }
 
-    /// <summary>
-    /// How far the shards have applied their logs (next offsets), as far as it can be known; logs that are left out are not
-    /// begun. Null: it cannot be known now, and is asked for again.
-    /// </summary>
-    public void Applied(IReadOnlyDictionary<TopicPartition, long>? positions, long nowMs)
+    /// <summary>How the shards stand; null: it cannot be known now, and is asked for again.</summary>
+    public void Applied(ShardsProgress? progress, long nowMs)
     {
         isLooking = false;
-        if (positions is not null) behind.Applied(positions, nowMs);
+        if (progress is not null) behind.Applied(progress.Positions, progress.Fullness, nowMs);
     }
 
     /// <summary>The send failed for now: the same envelope goes again, never the next.</summary>

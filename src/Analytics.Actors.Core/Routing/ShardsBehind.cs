@@ -6,6 +6,8 @@ namespace Analytics.Actors.Core.Routing;
 /// <see cref="RouterSettings.DelayTargetMs"/> before it is applied, whatever the shards' pace.
 /// </summary>
 /// <remarks>
+/// Shards that fill up (with calls that have not come back) stop reading when they are full, at once: what is routed then
+/// waits long, whatever it took before. So the fuller they are, the less is allowed, down to the minimum at half.
 /// The delay is looked at when a shard's position has just moved: the age of the oldest of what it has not applied. So it
 /// makes no difference how seldom positions are written. A log whose position does not move at all (nobody runs its shard,
 /// or an operator has to decide) does not count, or one shard would hold up all.
@@ -15,8 +17,12 @@ internal sealed class ShardsBehind(RouterSettings settings, SourceTopics topics)
     private readonly SortedDictionary<TopicPartition, Log> logs = [];
     private long adjustedMs = long.MinValue;
 
+    private readonly long least = Math.Min(settings.AheadBytesMin, settings.AheadBytesMax);
+    private long paced = Math.Min(settings.AheadBytesStart, settings.AheadBytesMax);
+    private double fullness;
+
     /// <summary>Bytes that all topics together may be ahead of the shards; see <see cref="SourceTopics"/>.</summary>
-    public long Allowance { get; private set; } = Math.Min(settings.AheadBytesStart, settings.AheadBytesMax);
+    public long Allowance => Math.Max(least, (long)(paced * (1 - 2 * fullness)));
 
     /// <summary>Something is in a log and not applied yet: the shards' positions are of interest.</summary>
     public bool IsAny => logs.Values.Any(log => log.Landed.Count > 0);
@@ -32,8 +38,10 @@ internal sealed class ShardsBehind(RouterSettings settings, SourceTopics topics)
     }
 
     /// <summary>How far the shards have applied their logs (next offsets), as of a moment ago; a log that is left out is not begun.</summary>
-    public void Applied(IReadOnlyDictionary<TopicPartition, long> positions, long nowMs)
+    /// <param name="shardFullness">What shards have in hand, as a part of what they may have: 0 to 1.</param>
+    public void Applied(IReadOnlyDictionary<TopicPartition, long> positions, double shardFullness, long nowMs)
     {
+        fullness = shardFullness;
         adjustedMs = Math.Min(adjustedMs, nowMs);
         var hasPassed = false;
         var (movedDelayMs, delayMs) = (0L, 0L);
@@ -66,7 +74,7 @@ internal sealed class ShardsBehind(RouterSettings settings, SourceTopics topics)
         var isTooMuch = movedDelayMs > settings.DelayTargetMs;
         if (!isTooMuch && (delayMs > settings.DelayTargetMs || !topics.WasHeld)) return;
         var factor = Math.Min(2.0, settings.DelayTargetMs / (double)Math.Max(1, isTooMuch ? movedDelayMs : delayMs));
-        Allowance = Math.Clamp((long)(Allowance * factor), Math.Min(settings.AheadBytesMin, settings.AheadBytesMax), settings.AheadBytesMax);
+        paced = Math.Clamp((long)(paced * factor), least, settings.AheadBytesMax);
         adjustedMs = nowMs;
         topics.WasHeld = false;
     }

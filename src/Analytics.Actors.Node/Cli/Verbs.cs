@@ -173,7 +173,24 @@ public static class Verbs
         var check = new Command("check", "says whether a pipeline (and a node's configuration) is right, and what is wrong") { pipeline, config, json };
         check.SetAction(parse => ConfigCheck.Run(
             parse.GetValue(pipeline) ?? Files.DefaultPipeline, parse.GetValue(config), parse.GetValue(json), Console.Out, Console.Error));
-        return new Command("config", "configuration of the pipeline and of nodes") { check };
+        return new Command("config", "configuration of the pipeline and of nodes") { check, ConfigImportCommand() };
+    }
+
+    private static Command ConfigImportCommand()
+    {
+        var file = new Argument<string>("FILE") { Description = "the Python library's configuration: a Python module, or .yaml" };
+        var node = new Option<string>("--node") { Description = "where to write the node's configuration", DefaultValueFactory = _ => "node.json" };
+        var pipeline = new Option<string>("--pipeline") { Description = "where to write the pipeline", DefaultValueFactory = _ => "pipeline.json" };
+        var force = new Option<bool>("--force") { Description = "overwrites them" };
+        var json = new Option<bool>("--json") { Description = "the report as JSON" };
+        var command = new Command("import", "makes a configuration of the Python library's, and says what became of each key") { file, node, pipeline, force, json };
+        command.SetAction(parse => ConfigImport.Run(parse.GetValue(file)!, parse.GetValue(node)!, parse.GetValue(pipeline)!, parse.GetValue(force), parse.GetValue(json), Console.Out));
+        HelpWithExamples.AddTo(command, """
+            Examples:
+              analytics config import /opt/analysis/config.py
+              analytics config import config.yaml --node cluster-config/node.json --pipeline cluster-config/stations.json
+            """);
+        return command;
     }
 
     private static Command Store()

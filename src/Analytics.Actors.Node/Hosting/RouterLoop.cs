@@ -233,10 +233,10 @@ public sealed class RouterLoop : IRouterListener
 
     private async Task LookAsync()
     {
-        var positions = await applied.ReadAsync().ConfigureAwait(false);
+        var progress = await applied.ReadAsync().ConfigureAwait(false);
         Post(() =>
         {
-            router.Applied(positions, NowMs);
+            router.Applied(progress, NowMs);
             observer.Metrics.Routing(router.Flows);
         });
     }

@@ -231,10 +231,11 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
     private void Look() => World.After(World.Between(1, 20), () =>
     {
         var isReached = cluster.Network.ToStore(process.Node).IsUp && !cluster.Store.IsDown;
-        var positions = isReached ? cluster.Store.Positions() : null;
+        var fullness = process.Core.Running.Select(shard => Math.Min(1, shard.Fullness)).DefaultIfEmpty().Average();
+        var progress = isReached ? new ShardsProgress(cluster.Store.Positions(), fullness) : null;
         World.After(World.Between(1, 20), () => process.Reach(() =>
         {
-            router.Applied(positions, process.ClockMs);
+            router.Applied(progress, process.ClockMs);
             List<RouterEffect> effects = [];
             router.Flush(effects);
             CarryOut(effects);
