@@ -84,7 +84,7 @@ public class RouterFairnessTests
     {
         var random = new Random(seed);
         var shards = random.Next(1, 9);
-        var bytesPerMs = Math.Pow(10, 1.5 + random.NextDouble() * 1.2);
+        var bytesPerMs = Math.Pow(10, 2 + random.NextDouble() * 0.9);
         var writtenEveryMs = random.Next(2) == 0 ? 20 : 1_000;
         var run = new Run(shards, new RouterSettings()) { WrittenEveryMs = writtenEveryMs };
         List<(long AtMs, long Delay)> delays = [];
