@@ -274,6 +274,125 @@ internal static class Migrations
                     PRIMARY KEY (store_id, shard, topic, partition)
                 )
                 """),
+        new(6, "cluster",
+            // What nodes tell of themselves. superseded: sessions that another process of the same id took the row from, the
+            // newest first, so that none of them takes it back.
+            Sqlite: """
+                CREATE TABLE cluster_node (
+                    node                   TEXT PRIMARY KEY,
+                    session                TEXT    NOT NULL,
+                    superseded             TEXT    NOT NULL DEFAULT '',
+                    address                TEXT    NOT NULL,
+                    version                TEXT    NOT NULL,
+                    roles                  TEXT    NOT NULL,
+                    state                  INTEGER NOT NULL,
+                    started_ms             INTEGER NOT NULL,
+                    shards                 INTEGER NOT NULL,
+                    records_per_second     REAL    NOT NULL,
+                    calls_running          INTEGER NOT NULL,
+                    cpu_share              REAL    NOT NULL,
+                    memory_bytes           INTEGER NOT NULL,
+                    configuration_version  INTEGER NOT NULL,
+                    seen_ms                INTEGER NOT NULL
+                ) STRICT, WITHOUT ROWID;
+
+                CREATE TABLE cluster_event (
+                    number       INTEGER PRIMARY KEY AUTOINCREMENT,
+                    at_ms        INTEGER NOT NULL,
+                    kind         TEXT    NOT NULL,
+                    node         TEXT    NOT NULL,
+                    shard        INTEGER,
+                    duration_ms  INTEGER,
+                    ordered_by   TEXT    NOT NULL,
+                    detail       TEXT    NOT NULL
+                ) STRICT;
+                """,
+            // Who ordered it and details are bytes because what they quote may contain U+0000.
+            PostgreSql: """
+                CREATE TABLE cluster_node (
+                    node                   text COLLATE "C" PRIMARY KEY,
+                    session                text             NOT NULL,
+                    superseded             text             NOT NULL DEFAULT '',
+                    address                text             NOT NULL,
+                    version                text             NOT NULL,
+                    roles                  text             NOT NULL,
+                    state                  smallint         NOT NULL,
+                    started_ms             bigint           NOT NULL,
+                    shards                 integer          NOT NULL,
+                    records_per_second     double precision NOT NULL,
+                    calls_running          integer          NOT NULL,
+                    cpu_share              double precision NOT NULL,
+                    memory_bytes           bigint           NOT NULL,
+                    configuration_version  bigint           NOT NULL,
+                    seen_ms                bigint           NOT NULL
+                );
+
+                CREATE TABLE cluster_event (
+                    number       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+                    at_ms        bigint NOT NULL,
+                    kind         text   NOT NULL,
+                    node         text   NOT NULL,
+                    shard        integer,
+                    duration_ms  bigint,
+                    ordered_by   bytea  NOT NULL,
+                    detail       bytea  NOT NULL
+                );
+                """),
+        new(7, "configuration",
+            // Versions of the pipeline, and per source partition and life what routers may process, and from which offset on by
+            // which version.
+            Sqlite: """
+                CREATE TABLE configuration (
+                    number      INTEGER PRIMARY KEY,
+                    text        TEXT    NOT NULL,
+                    applied_by  TEXT    NOT NULL,
+                    applied_ms  INTEGER NOT NULL,
+                    comment     TEXT    NOT NULL
+                ) STRICT;
+
+                CREATE TABLE source_grant (
+                    topic        TEXT    NOT NULL,
+                    partition    INTEGER NOT NULL,
+                    incarnation  INTEGER NOT NULL,
+                    granted      INTEGER NOT NULL,
+                    PRIMARY KEY (topic, partition, incarnation)
+                ) STRICT, WITHOUT ROWID;
+
+                CREATE TABLE rules_from (
+                    topic        TEXT    NOT NULL,
+                    partition    INTEGER NOT NULL,
+                    incarnation  INTEGER NOT NULL,
+                    version      INTEGER NOT NULL,
+                    from_offset  INTEGER NOT NULL,
+                    PRIMARY KEY (topic, partition, incarnation, version)
+                ) STRICT, WITHOUT ROWID;
+                """,
+            PostgreSql: """
+                CREATE TABLE configuration (
+                    number      bigint PRIMARY KEY,
+                    text        text   NOT NULL,
+                    applied_by  text   NOT NULL,
+                    applied_ms  bigint NOT NULL,
+                    comment     text   NOT NULL
+                );
+
+                CREATE TABLE source_grant (
+                    topic        text    NOT NULL COLLATE "C",
+                    partition    integer NOT NULL,
+                    incarnation  integer NOT NULL,
+                    granted      bigint  NOT NULL,
+                    PRIMARY KEY (topic, partition, incarnation)
+                );
+
+                CREATE TABLE rules_from (
+                    topic        text    NOT NULL COLLATE "C",
+                    partition    integer NOT NULL,
+                    incarnation  integer NOT NULL,
+                    version      bigint  NOT NULL,
+                    from_offset  bigint  NOT NULL,
+                    PRIMARY KEY (topic, partition, incarnation, version)
+                );
+                """),
     ];
 
     /// <summary>The step since which a store remembers its earlier ids.</summary>

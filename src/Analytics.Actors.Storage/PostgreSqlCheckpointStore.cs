@@ -2,6 +2,7 @@ using System.Data;
 using System.Net.Sockets;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Cluster;
 using Npgsql;
 
 namespace Analytics.Actors.Storage;
@@ -13,12 +14,13 @@ namespace Analytics.Actors.Storage;
 /// shard is changed. Cancellation is heeded until an operation begins, never in its middle: no outcome is unknown because
 /// of it.
 /// </summary>
-public sealed class PostgreSqlCheckpointStore : ICheckpointStore, IStoreAdministration
+public sealed partial class PostgreSqlCheckpointStore : ICheckpointStore, IClusterStore, IStoreAdministration
 {
     private readonly PostgreSqlAddress address;
     private readonly PostgreSqlStoreOptions options;
     private readonly NpgsqlDataSource source;
     private readonly SemaphoreSlim committing = new(1);
+    private readonly SemaphoreSlim registering = new(1);
     private readonly SemaphoreSlim others;
     private string storeId = "";
     private int shardCount;
@@ -108,6 +110,36 @@ public sealed class PostgreSqlCheckpointStore : ICheckpointStore, IStoreAdminist
         return await WriteRepeatable(connection => PostgreSqlSources.PinRulesAsync(connection, rules), cancellation).ConfigureAwait(false);
     }
 
+    public async ValueTask<ConfigurationVersion?> ReadConfigurationAsync(long? number, CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await Use(others, connection => PostgreSqlConfigurations.ReadAsync(connection, number), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<ConfigurationVersion>> ListConfigurationsAsync(CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await Use(others, PostgreSqlConfigurations.ListAsync, cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<ConfigurationOutcome> ApplyConfigurationAsync(ConfigurationChange change, CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await WriteRepeatable(connection => PostgreSqlConfigurations.ApplyAsync(connection, change), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<SourceGrant>> RaiseGrantsAsync(IReadOnlyList<GrantRequest> requests, long known, CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await WriteRepeatable(connection => PostgreSqlConfigurations.RaiseAsync(connection, requests, known), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<SourceGrant>> ReadGrantsAsync(CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await Use(others, PostgreSqlConfigurations.ReadGrantsAsync, cancellation).ConfigureAwait(false);
+    }
+
     public async ValueTask<IReadOnlyList<StoredDeadLetter>> ListDeadLettersAsync(DeadLetterFilter filter, DeadLetterId? after, int limit, CancellationToken cancellation)
     {
         RequireOpen();
@@ -141,9 +173,11 @@ public sealed class PostgreSqlCheckpointStore : ICheckpointStore, IStoreAdminist
         {
             if (disposed) return;
             disposed = true;
+            await registering.WaitAsync().ConfigureAwait(false);
             for (var i = 1; i < options.Connections; i++) await others.WaitAsync().ConfigureAwait(false);
             await source.DisposeAsync().ConfigureAwait(false);
             others.Release(options.Connections - 1);
+            registering.Release();
         }
         finally
         {
@@ -169,11 +203,13 @@ public sealed class PostgreSqlCheckpointStore : ICheckpointStore, IStoreAdminist
     }
 
     /// <summary>Writes whose repetition does no harm: the caller need not distinguish an unknown outcome from a failure.</summary>
-    private async Task<T> WriteRepeatable<T>(Func<NpgsqlConnection, Task<T>> work, CancellationToken cancellation)
+    private Task<T> WriteRepeatable<T>(Func<NpgsqlConnection, Task<T>> work, CancellationToken cancellation) => WriteRepeatable(others, work, cancellation);
+
+    private async Task<T> WriteRepeatable<T>(SemaphoreSlim places, Func<NpgsqlConnection, Task<T>> work, CancellationToken cancellation)
     {
         try
         {
-            return await Use(others, connection => Transaction(connection, () => work(connection)), cancellation).ConfigureAwait(false);
+            return await Use(places, connection => Transaction(connection, () => work(connection)), cancellation).ConfigureAwait(false);
         }
         catch (CommitOutcomeUnknownException failure)
         {

@@ -15,7 +15,8 @@ internal static class PostgreSqlSessions
         {
             Pooling = true,
             MinPoolSize = 0,
-            MaxPoolSize = options.Connections,
+            // One more than the store's own: the node's row is written whatever the others wait for.
+            MaxPoolSize = options.Connections + 1,
             CommandTimeout = (int)Math.Ceiling(options.CommandTimeout.TotalSeconds),
             // A connection whose time is up is given up at once: to ask a frozen server for a cancellation is to wait again.
             CancellationTimeout = -1,

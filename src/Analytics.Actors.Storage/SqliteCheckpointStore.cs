@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Cluster;
 using Microsoft.Data.Sqlite;
 using SQLitePCL;
 
@@ -8,18 +9,19 @@ namespace Analytics.Actors.Storage;
 
 /// <summary>
 /// The checkpoint store of one machine: a SQLite file in WAL mode. An acknowledged checkpoint survives the loss of power.
-/// One connection writes, a few others read meanwhile; several processes may share the file. SQLite works on the calling
-/// thread and waits for the disk there, so every operation runs on the thread pool and the caller's loop goes on.
-/// Cancellation is heeded until an operation begins, never in its middle: no outcome is unknown because of it.
+/// One connection writes checkpoints, one what the node tells of itself, a few others read meanwhile; several processes may
+/// share the file. SQLite works on the calling thread and waits for the disk there, so every operation runs on the thread
+/// pool and the caller's loop goes on. Cancellation is heeded until an operation begins, never in its middle: no outcome is
+/// unknown because of it.
 /// </summary>
-public sealed class SqliteCheckpointStore : ICheckpointStore, IStoreAdministration
+public sealed partial class SqliteCheckpointStore : ICheckpointStore, IClusterStore, IStoreAdministration
 {
     private readonly string path;
     private readonly SqliteStoreOptions options;
-    private readonly SemaphoreSlim writing = new(1);
+    private readonly Writer committing = new();
+    private readonly Writer registering = new();
     private readonly SemaphoreSlim reading;
     private readonly ConcurrentBag<SqliteSession> idleReaders = [];
-    private SqliteSession? writer;
 
     // Open from the first opening to the end, for one thing: to know whether the file at the path is still the same one. A
     // write to a file that is no longer there would be acknowledged and lost.
@@ -69,6 +71,7 @@ public sealed class SqliteCheckpointStore : ICheckpointStore, IStoreAdministrati
         ShardCheckpoint.RequireOnePerShard(checkpoints);
         foreach (var checkpoint in checkpoints) RequireShard(checkpoint.Shard);
         return await Write(
+            committing,
             session => session.Write(
                 () =>
                 {
@@ -132,6 +135,36 @@ public sealed class SqliteCheckpointStore : ICheckpointStore, IStoreAdministrati
             cancellation).ConfigureAwait(false);
     }
 
+    public async ValueTask<ConfigurationVersion?> ReadConfigurationAsync(long? number, CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await Read(session => SqliteConfigurations.Read(session, number), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<ConfigurationVersion>> ListConfigurationsAsync(CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await Read(SqliteConfigurations.List, cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<ConfigurationOutcome> ApplyConfigurationAsync(ConfigurationChange change, CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await WriteRepeatable(session => session.Write(() => SqliteConfigurations.Apply(session, change)), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<SourceGrant>> RaiseGrantsAsync(IReadOnlyList<GrantRequest> requests, long known, CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await WriteRepeatable(session => session.Write(() => SqliteConfigurations.Raise(session, requests, known)), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<SourceGrant>> ReadGrantsAsync(CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await Read(SqliteConfigurations.ReadGrants, cancellation).ConfigureAwait(false);
+    }
+
     public async ValueTask<IReadOnlyList<StoredDeadLetter>> ListDeadLettersAsync(DeadLetterFilter filter, DeadLetterId? after, int limit, CancellationToken cancellation)
     {
         RequireOpen();
@@ -183,7 +216,8 @@ public sealed class SqliteCheckpointStore : ICheckpointStore, IStoreAdministrati
     /// <summary>Waits for the operations in progress, then lets go of the file.</summary>
     public async ValueTask DisposeAsync()
     {
-        await writing.WaitAsync().ConfigureAwait(false);
+        await committing.Gate.WaitAsync().ConfigureAwait(false);
+        await registering.Gate.WaitAsync().ConfigureAwait(false);
         try
         {
             if (disposed) return;
@@ -191,20 +225,21 @@ public sealed class SqliteCheckpointStore : ICheckpointStore, IStoreAdministrati
             for (var i = 0; i < options.ReadConnections; i++) await reading.WaitAsync().ConfigureAwait(false);
             while (idleReaders.TryTake(out var reader)) reader.Dispose();
             reading.Release(options.ReadConnections);
-            // The writer goes last: the last connection to leave folds the log into the file, which a reader may not.
+            // The writers go last: the last connection to leave folds the log into the file, which a reader may not.
             anchor?.Dispose();
             anchor = null;
-            writer?.Dispose();
-            writer = null;
+            registering.Close();
+            committing.Close();
         }
         finally
         {
-            writing.Release();
+            registering.Gate.Release();
+            committing.Gate.Release();
         }
     }
 
     /// <summary>The settings and hooks of the writing connection, for tests that make it fail.</summary>
-    internal Task<T> WithWriter<T>(Func<SqliteSession, T> work) => Write(work, CancellationToken.None);
+    internal Task<T> WithWriter<T>(Func<SqliteSession, T> work) => Write(committing, work, CancellationToken.None);
 
     private (Epoch Epoch, bool ReleasedInOrder) RaiseEpoch(SqliteSession session, ShardId shard, string owner)
     {
@@ -215,9 +250,9 @@ public sealed class SqliteCheckpointStore : ICheckpointStore, IStoreAdministrati
         return (new Epoch(epoch), released != 0);
     }
 
-    private async Task<T> Write<T>(Func<SqliteSession, T> work, CancellationToken cancellation)
+    private async Task<T> Write<T>(Writer writer, Func<SqliteSession, T> work, CancellationToken cancellation)
     {
-        await writing.WaitAsync(cancellation).ConfigureAwait(false);
+        await writer.Gate.WaitAsync(cancellation).ConfigureAwait(false);
         try
         {
             ObjectDisposedException.ThrowIf(disposed, this);
@@ -226,20 +261,19 @@ public sealed class SqliteCheckpointStore : ICheckpointStore, IStoreAdministrati
                 try
                 {
                     RequireInPlace();
-                    if (writer is null)
+                    if (writer.Session is null)
                     {
-                        writer = OpenWriter();
+                        writer.Session = OpenWriter();
                         RequireInPlace();
                     }
 
-                    var result = work(writer);
+                    var result = work(writer.Session);
                     if (IsElsewhere() is { } elsewhere) throw new CommitOutcomeUnknownException($"{elsewhere} Whether the transaction will be found again is unknown.");
                     return result;
                 }
                 catch (Exception failure)
                 {
-                    writer?.Dispose();
-                    writer = null;
+                    writer.Close();
                     if (failure is SqliteException sqlite) throw Unavailable(sqlite);
                     throw;
                 }
@@ -247,16 +281,18 @@ public sealed class SqliteCheckpointStore : ICheckpointStore, IStoreAdministrati
         }
         finally
         {
-            writing.Release();
+            writer.Gate.Release();
         }
     }
 
     /// <summary>Writes whose repetition does no harm: the caller need not distinguish an unknown outcome from a failure.</summary>
-    private async Task<T> WriteRepeatable<T>(Func<SqliteSession, T> work, CancellationToken cancellation)
+    private Task<T> WriteRepeatable<T>(Func<SqliteSession, T> work, CancellationToken cancellation) => WriteRepeatable(committing, work, cancellation);
+
+    private async Task<T> WriteRepeatable<T>(Writer writer, Func<SqliteSession, T> work, CancellationToken cancellation)
     {
         try
         {
-            return await Write(work, cancellation).ConfigureAwait(false);
+            return await Write(writer, work, cancellation).ConfigureAwait(false);
         }
         catch (CommitOutcomeUnknownException failure)
         {
@@ -355,5 +391,18 @@ public sealed class SqliteCheckpointStore : ICheckpointStore, IStoreAdministrati
         RequireOpen();
         if ((uint)shard.Value >= (uint)shardCount)
             throw new ArgumentOutOfRangeException(nameof(shard), shard, $"The store has the shards 0 to {shardCount - 1}.");
+    }
+
+    /// <summary>A connection that writes, and whose turn it is. Null until its first use, and after a failure.</summary>
+    private sealed class Writer
+    {
+        public SemaphoreSlim Gate { get; } = new(1);
+        public SqliteSession? Session { get; set; }
+
+        public void Close()
+        {
+            Session?.Dispose();
+            Session = null;
+        }
     }
 }

@@ -38,6 +38,12 @@ internal sealed class SqliteStatement : IDisposable
         return this;
     }
 
+    public SqliteStatement Bind(int index, double value)
+    {
+        Check(raw.sqlite3_bind_double(statement, index, value));
+        return this;
+    }
+
     public SqliteStatement Bind(int index, string? value)
     {
         if (value is null) return Bind(index, (byte[]?)null);
@@ -98,6 +104,8 @@ internal sealed class SqliteStatement : IDisposable
     }
 
     public long Integer(int column) => raw.sqlite3_column_int64(statement, column);
+
+    public double Real(int column) => raw.sqlite3_column_double(statement, column);
 
     public bool IsNull(int column) => raw.sqlite3_column_type(statement, column) == raw.SQLITE_NULL;
 

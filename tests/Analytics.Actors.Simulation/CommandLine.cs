@@ -4,12 +4,13 @@ using System.Globalization;
 namespace Analytics.Actors.Simulation;
 
 /// <summary>
-/// <c>--seeds N [--seed S] [--minutes M] [--nodes K] [--bug NAME] [--all]</c> runs seeds, <c>--bugs [N]</c> hunts the planted
+/// <c>--seeds N [--seed S] [--minutes M] [--nodes K] [--bug NAME] [--all]</c> runs seeds, <c>--torture</c> rounds
+/// of 1 to 6 to 1 nodes, <c>--bugs [N]</c> hunts the planted
 /// bugs: all, or N of them, others every day. Exit codes: 0 right, 2 bad arguments, 3 crash, 4 wrong data, 5 no progress.
 /// </summary>
 public static class CommandLine
 {
-    private const string Usage = "--seeds N [--seed S] [--minutes M] [--nodes K] [--bug NAME] [--all] | --bugs [N] [--seeds N] [--seed S] [--nodes K]";
+    private const string Usage = "--seeds N [--seed S] [--minutes M] [--nodes K] [--bug NAME] [--all] | --torture [--seeds N] [--seed S] | --bugs [N] [--seeds N] [--seed S] [--nodes K]";
 
     // Every so many seeds are run twice: the trace must be the same.
     private const int RepeatEvery = 50;
@@ -19,7 +20,7 @@ public static class CommandLine
         try
         {
             var options = Options.Read(args);
-            return options.HuntsBugs ? Hunt(options) : RunSeeds(options);
+            return options.HuntsBugs ? Hunt(options) : options.Tortures ? RebalanceTorture.RunAll(options.First, options.Seeds, Console.Out) : RunSeeds(options);
         }
         catch (FormatException wrong)
         {
@@ -125,7 +126,7 @@ public static class CommandLine
     private sealed class Totals
     {
         private readonly List<double> seconds = [];
-        private long parts, uploads, revisions, timedOut, passivated, virtualMs;
+        private long parts, uploads, revisions, timedOut, passivated, steered, virtualMs;
 
         public SimulationResult? Last { get; private set; }
 
@@ -138,11 +139,12 @@ public static class CommandLine
             revisions += result.Checkers.Revisions;
             timedOut += result.Checkers.BatchesTimedOut;
             passivated += result.Checkers.Passivated;
+            steered += result.Checkers.StationsSteered;
             virtualMs += result.VirtualMs;
         }
 
         public string Describe(int first, TimeSpan elapsed) => string.Create(CultureInfo.InvariantCulture,
-            $"{seconds.Count} seeds from {first}: right, {virtualMs / 3_600_000.0:0.0} virtual hours in {elapsed.TotalSeconds:0} s ({parts} parts applied, {uploads} uploads, {revisions} of them revisions, {timedOut} batches by deadline, {passivated} stations passivated; a seed takes {seconds.Order().ElementAt(seconds.Count / 2):0.00} s in the median)");
+            $"{seconds.Count} seeds from {first}: right, {virtualMs / 3_600_000.0:0.0} virtual hours in {elapsed.TotalSeconds:0} s ({parts} parts applied, {uploads} uploads, {revisions} of them revisions, {timedOut} batches by deadline, {passivated} stations passivated, {steered} orders for stations; a seed takes {seconds.Order().ElementAt(seconds.Count / 2):0.00} s in the median)");
     }
 
     private sealed record Options
@@ -154,6 +156,7 @@ public static class CommandLine
         public double? Minutes { get; private init; }
         public string? Bug { get; private init; }
         public bool HuntsBugs { get; private init; }
+        public bool Tortures { get; private init; }
         public int? BugCount { get; private init; }
         public bool ShowsAll { get; private init; }
 
@@ -175,6 +178,7 @@ public static class CommandLine
                     "--seed" => options with { First = Number(0) },
                     "--nodes" => options with { Nodes = Number(1) },
                     "--minutes" => options with { Minutes = Number(1) },
+                    "--torture" => options with { Tortures = true },
                     "--all" => options with { ShowsAll = true },
                     "--bug" => options with { Bug = Value() is { } bug && PlantedBugs.Find(bug) is not null ? bug : throw new FormatException($"--bug wants one of {string.Join(", ", PlantedBugs.All.Select(make => make().Name))}") },
                     "--bugs" => options with { HuntsBugs = true, BugCount = at + 1 < args.Length && !args[at + 1].StartsWith("--", StringComparison.Ordinal) ? Number(1) : null },

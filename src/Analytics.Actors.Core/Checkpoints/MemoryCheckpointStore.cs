@@ -1,3 +1,5 @@
+using Analytics.Actors.Core.Cluster;
+
 namespace Analytics.Actors.Core.Checkpoints;
 
 /// <summary>
@@ -7,12 +9,14 @@ namespace Analytics.Actors.Core.Checkpoints;
 /// nothing. Byte arrays are copied in both directions, because what is "on disk" must not change with the caller's state.
 /// </summary>
 /// <param name="storeId">What a database would have made up at its creation: 12 hex digits.</param>
-public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
+/// <param name="clockMs">The time by which nodes' rows age, milliseconds since 1970 UTC; null: it stands still.</param>
+public sealed partial class MemoryCheckpointStore(string storeId, Func<long>? clockMs = null) : ICheckpointStore, IClusterStore
 {
     // One store may be shared by hosts that do have threads (a demo without a database); a simulation never waits here.
     private readonly Lock gate = new();
     private readonly Dictionary<TopicPartition, SourceState> sources = [];
     private readonly Dictionary<string, string> rules = new(StringComparer.Ordinal);
+    private readonly MemoryConfigurations configurations = new();
     private string? group;
     private Shard[] shards = [];
 
@@ -110,6 +114,18 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
         }
     }
 
+    public ValueTask<ConfigurationVersion?> ReadConfigurationAsync(long? number, CancellationToken cancellation) => WithConfigurations(() => configurations.Read(number), cancellation);
+
+    public ValueTask<IReadOnlyList<ConfigurationVersion>> ListConfigurationsAsync(CancellationToken cancellation) => WithConfigurations(configurations.List, cancellation);
+
+    public ValueTask<ConfigurationOutcome> ApplyConfigurationAsync(ConfigurationChange change, CancellationToken cancellation) =>
+        WithConfigurations(() => configurations.Apply(change, sources.Values), cancellation);
+
+    public ValueTask<IReadOnlyList<SourceGrant>> RaiseGrantsAsync(IReadOnlyList<GrantRequest> requests, long known, CancellationToken cancellation) =>
+        WithConfigurations(() => configurations.Raise(requests, known), cancellation);
+
+    public ValueTask<IReadOnlyList<SourceGrant>> ReadGrantsAsync(CancellationToken cancellation) => WithConfigurations(configurations.ReadGrants, cancellation);
+
     public ValueTask<IReadOnlyList<StoredDeadLetter>> ListDeadLettersAsync(DeadLetterFilter filter, DeadLetterId? after, int limit, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
@@ -149,6 +165,16 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
+    private ValueTask<T> WithConfigurations<T>(Func<T> work, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        lock (gate)
+        {
+            RequireOpen();
+            return ValueTask.FromResult(work());
+        }
+    }
+
     private void RequireOpen()
     {
         if (group is null) throw new InvalidOperationException("OpenAsync comes first.");
@@ -182,6 +208,16 @@ public sealed class MemoryCheckpointStore(string storeId) : ICheckpointStore
         public IEnumerable<PartitionPosition> Positions => positions.Values;
         public ShardOwner Owner => new(owner, new Epoch(epoch));
         private string owner = "";
+
+        public ShardOwnerRow OwnerRow(ShardId shard) => new(shard, released ? "" : owner, new Epoch(epoch), released);
+
+        public bool FenceOwner(string node)
+        {
+            if (owner != node) return false;
+            owner = "";
+            epoch++;
+            return true;
+        }
 
         public RecoveredShard TakeOver(ShardId shard, string owner)
         {

@@ -20,7 +20,8 @@ public interface IClusterStore
 
     /// <summary>
     /// Declares a node down: raises the epoch of every shard that it took over last, so that it can commit nothing more, and marks
-    /// its row, so that it ends when it hears of it. Returns the shards. Of a node without a row: those shards all the same.
+    /// its row, so that it ends when it hears of it. Returns the shards. Of a node without a row: those shards all the same; of
+    /// one that left in order, or is down already, the row stays as it is. The event down is appended in the same transaction.
     /// </summary>
     ValueTask<IReadOnlyList<ShardId>> FenceNodeAsync(string node, string by, CancellationToken cancellation);
 
@@ -54,7 +55,7 @@ public enum NodeState
 
 /// <summary>One node as it registers itself.</summary>
 /// <param name="Session">Random, of one process: tells two processes with the same id apart.</param>
-/// <param name="Address">Where other nodes reach its API, such as http://10.0.0.1:8000; empty without the role api.</param>
+/// <param name="Address">Where other nodes reach its API, such as http://10.0.0.1:8000; empty while it is not known.</param>
 /// <param name="Roles">router, shard, api.</param>
 /// <param name="StartedMs">By its own clock, milliseconds since 1970 UTC.</param>
 /// <param name="ConfigurationVersion">The version of the cluster's configuration that it runs.</param>
@@ -91,7 +92,15 @@ public readonly record struct ShardOwnerRow(ShardId Shard, string Owner, Epoch E
 /// <param name="DurationMs">Of a handover: takenOver from the assignment to reading, released from the revocation to the last checkpoint; null: none.</param>
 /// <param name="By">Who ordered it; empty: nobody.</param>
 /// <param name="Detail">For people.</param>
-public sealed record ClusterEvent(string Kind, string Node, ShardId? Shard, long? DurationMs, string By, string Detail);
+public sealed record ClusterEvent(string Kind, string Node, ShardId? Shard, long? DurationMs, string By, string Detail)
+{
+    /// <summary>The newest so many are kept.</summary>
+    public const int Kept = 10_000;
+
+    /// <summary>A node was declared down, and these shards fenced.</summary>
+    public static ClusterEvent Down(string node, string by, IReadOnlyList<ShardId> fenced) => new(
+        "down", node, null, null, by, fenced.Count == 0 ? "it owned no shards" : $"fenced shards {string.Join(", ", fenced.Select(shard => shard.Value))}");
+}
 
 /// <summary>A stored event.</summary>
 /// <param name="AtMs">When it was stored, by the store's clock, milliseconds since 1970 UTC.</param>

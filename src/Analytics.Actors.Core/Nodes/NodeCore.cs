@@ -50,6 +50,9 @@ public enum ShardPhase
 /// </remarks>
 public sealed class NodeCore(NodeSettings settings)
 {
+    // A reload waits less long than a revocation: a call that it interrupts begins anew at once.
+    private const long ReloadLimitMs = 1_000;
+
     private readonly SortedDictionary<ShardId, Slot> slots = [];
     private readonly Dictionary<TopicPartition, Slot> readers = [];
     private readonly List<OutboxEntry> sendable = [];
@@ -63,6 +66,11 @@ public sealed class NodeCore(NodeSettings settings)
     private long lastCommitMs;
     private long clockMs;
     private bool isStopping;
+    private ShardSettings shardSettings = settings.Shards;
+    private long orderedVersion;
+
+    /// <summary>The oldest version of the configuration that this node or any shard of it runs.</summary>
+    public long ConfigurationVersion => Running.Select(shard => shard.ConfigurationVersion).Append(shardSettings.ConfigurationVersion).Min();
 
     /// <summary>The shards that this node runs now.</summary>
     public IEnumerable<Shard> Running => slots.Values.Where(slot => slot.Shard is not null).Select(slot => slot.Shard!);
@@ -134,6 +142,7 @@ public sealed class NodeCore(NodeSettings settings)
             case TakeOverFailed failed: TakeOverLater(failed, nowMs, effects); break;
             case ShardRefused refused: Refuse(refused, effects); break;
             case PositionsChanged changed: CheckAgain(changed.Shards, nowMs, effects); break;
+            case ConfigurationChanged changed: Reload(changed.Settings, nowMs, effects); break;
             case StationsLoaded loaded: SlotOf(loaded.Load)?.Shard!.StationsLoaded(loaded.Load.Stations, loaded.Rows, nowMs); break;
             case PageLoaded loaded: SlotOf(loaded.Load)?.Shard!.PageLoaded(loaded.Load.Kind, loaded.Load.After, loaded.Rows, nowMs); break;
             case LoadFenced fenced:
@@ -145,6 +154,7 @@ public sealed class NodeCore(NodeSettings settings)
                 Revoke(slots.Keys.ToList(), nowMs, effects);
                 break;
             case DeadLettersOrdered ordered: CloseLetters(ordered, nowMs); break;
+            case StationOrdered ordered: Steer(ordered, nowMs, effects); break;
             case TimePassed: PassTime(nowMs, effects); break;
             default: throw new ArgumentOutOfRangeException(nameof(message), message, "not a message of a node");
         }
@@ -169,9 +179,9 @@ public sealed class NodeCore(NodeSettings settings)
     {
         foreach (var shard in shards)
         {
-            if (shard.Value >= settings.Shards.ShardCount)
+            if (shard.Value >= shardSettings.ShardCount)
             {
-                effects.Add(new Warn($"partition {shard} is nobody's: {Positions.TopicGrowth.Explain(settings.Shards.PartsTopic, settings.Shards.ShardCount, shard.Value + 1)}"));
+                effects.Add(new Warn($"partition {shard} is nobody's: {Positions.TopicGrowth.Explain(shardSettings.PartsTopic, shardSettings.ShardCount, shard.Value + 1)}"));
                 continue;
             }
 
@@ -227,9 +237,10 @@ public sealed class NodeCore(NodeSettings settings)
             return;
         }
 
-        var shard = new Shard(settings.Shards, recovered, nowMs);
+        var shard = new Shard(shardSettings, recovered, nowMs);
         slot.Shard = shard;
         slot.Phase = ShardPhase.Running;
+        slot.IsReloading = false;
         foreach (var log in new[] { shard.PartsLog, shard.BatchLog })
         {
             readers[log] = slot;
@@ -272,6 +283,22 @@ public sealed class NodeCore(NodeSettings settings)
         }
     }
 
+    private void Reload(ShardSettings newer, long nowMs, List<NodeEffect> effects)
+    {
+        if (newer.ConfigurationVersion <= shardSettings.ConfigurationVersion) return;
+        shardSettings = newer;
+        if (isStopping) return;
+        foreach (var slot in slots.Values.ToList())
+        {
+            // One whose takeover is under way, or waits, begins with the new version anyway.
+            if (slot.Phase != ShardPhase.Running) continue;
+            Revoke([slot.Id], nowMs, effects);
+            slot.IsWanted = true;
+            slot.IsReloading = true;
+            slot.DueMs = nowMs + Math.Min(settings.ReleaseLimitMs, ReloadLimitMs);
+        }
+    }
+
     private void Read(RecordsRead read, long nowMs)
     {
         if (!readers.TryGetValue(read.Partition, out var slot) || slot.Phase != ShardPhase.Running) return;
@@ -301,6 +328,12 @@ public sealed class NodeCore(NodeSettings settings)
     {
         if (!slots.TryGetValue(ordered.Shard, out var slot) || slot.Phase != ShardPhase.Running || slot.Shard!.Epoch != ordered.Epoch) return;
         slot.Shard.CloseLetters(ordered.Letters, ordered.State, ordered.By, nowMs);
+    }
+
+    private void Steer(StationOrdered ordered, long nowMs, List<NodeEffect> effects)
+    {
+        if (slots.TryGetValue(ordered.Shard, out var slot) && slot.Phase == ShardPhase.Running && slot.Shard!.Epoch == ordered.Epoch) slot.Shard.Steer(ordered, nowMs);
+        else effects.Add(new StationOrderEnded(ordered.Number, StationOrderOutcome.NotCarriedOut));
     }
 
     private void PassTime(long nowMs, List<NodeEffect> effects)
@@ -334,6 +367,7 @@ public sealed class NodeCore(NodeSettings settings)
         foreach (var slot in slots.Values)
         {
             if (slot.Shard is not { } shard) continue;
+            if (shard.AwaitedVersion > Math.Max(orderedVersion, shardSettings.ConfigurationVersion)) effects.Add(new ReadConfiguration(orderedVersion = shard.AwaitedVersion.Value));
             foreach (var call in shard.Outputs.Calls) effects.Add(new BeginCall(call));
             if (slot.Phase == ShardPhase.Running)
             {
@@ -348,6 +382,7 @@ public sealed class NodeCore(NodeSettings settings)
 
             shard.Outputs.Calls.Clear();
             shard.TakeLoads(effects);
+            shard.Orders.TakeEnded(effects);
             shard.Outputs.Outbox.TakeSendable(sendable);
             if (sendable.Count == 0) continue;
             effects.Add(new SendOutputs(slot.Id, shard.Epoch, sendable.ToArray()));
@@ -373,6 +408,7 @@ public sealed class NodeCore(NodeSettings settings)
             if (slot.Shard is not { } shard) continue;
             var release = slot.Phase == ShardPhase.Releasing && ReleaseIsDue(slot, nowMs);
             if (release || shard.IsDirty) checkpoints.Add(shard.TakeCheckpoint(release, nowMs));
+            slot.IsEnding |= release;
         }
 
         lastCommitMs = nowMs;
@@ -402,14 +438,15 @@ public sealed class NodeCore(NodeSettings settings)
             else
             {
                 shard.Committed(checkpoint.Number);
-                if (checkpoint.Release) Released(slot, nowMs, effects);
+                // A careful owner hands its care on: its last checkpoint does not say that it released the shard in order.
+                if (slot.IsEnding) Released(slot, nowMs, effects);
             }
         }
     }
 
     private void Fenced(Slot slot, long nowMs, List<NodeEffect> effects)
     {
-        effects.Add(new Warn($"shard {slot.Id} was fenced in epoch {slot.Shard!.Epoch}: another node has taken it over"));
+        effects.Add(new ShardFenced(slot.Id, slot.Shard!.Epoch));
         Lose(slot, nowMs, effects);
     }
 
@@ -433,16 +470,26 @@ public sealed class NodeCore(NodeSettings settings)
 
     private void Released(Slot slot, long nowMs, List<NodeEffect> effects)
     {
-        // What could not be sent in time is sent by the next owner.
+        // What could not be finished or sent in time is the next owner's.
+        var release = new ReleaseShard(slot.Id, true, slot.Shard!.RunningCalls, slot.Shard.Outputs.Outbox.Count);
         Stop(slot, effects);
         if (slot.IsWanted && !isStopping)
         {
-            effects.Add(new ReleaseShard(slot.Id, true));
-            WaitFor(slot, nowMs);
+            effects.Add(release);
+            if (slot.IsReloading)
+            {
+                slot.Phase = ShardPhase.TakingOver;
+                effects.Add(new TakeOver(slot.Id));
+            }
+            else
+            {
+                WaitFor(slot, nowMs);
+            }
         }
         else
         {
-            Remove(slot, true, effects);
+            slots.Remove(slot.Id);
+            effects.Add(release);
         }
     }
 
@@ -464,10 +511,12 @@ public sealed class NodeCore(NodeSettings settings)
         if (slot.Shard is not { } shard) return;
         StopReadingOf(slot, effects);
         effects.Add(new AbandonShard(slot.Id, shard.Epoch));
+        shard.Orders.Close(effects);
         AddApplied(shard, appliedBefore);
         lastEvents.AddRange(shard.Outputs.Events);
         slot.Shard = null;
         slot.IsPaused = false;
+        slot.IsEnding = false;
         slot.FailedLoads.Clear();
         slot.LoadAgainMs = null;
     }
@@ -504,6 +553,12 @@ public sealed class NodeCore(NodeSettings settings)
         public Shard? Shard { get; set; }
         public long DueMs { get; set; }
         public bool IsPaused { get; set; }
+
+        /// <summary>Its last checkpoint has been taken.</summary>
+        public bool IsEnding { get; set; }
+
+        /// <summary>Released to be taken over at once, with another version of the configuration.</summary>
+        public bool IsReloading { get; set; }
 
         /// <summary>Loads that failed, and when they are ordered again, ms.</summary>
         public List<ShardLoad> FailedLoads { get; } = [];

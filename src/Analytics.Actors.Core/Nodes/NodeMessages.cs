@@ -37,6 +37,11 @@ public sealed record ShardRefused(ShardId Shard, string Reason) : NodeMessage;
 /// </summary>
 public sealed record PositionsChanged(IReadOnlyList<ShardId> Shards) : NodeMessage;
 
+/// <summary>
+/// There is another version of the configuration. Shards that run an older one are released in order and taken over anew.
+/// </summary>
+public sealed record ConfigurationChanged(ShardSettings Settings) : NodeMessage;
+
 /// <summary>The rows of the stations that <see cref="LoadStations"/> named; those without rows do not exist yet.</summary>
 public sealed record StationsLoaded(LoadStations Load, IReadOnlyList<EntityState> Rows) : NodeMessage;
 
@@ -76,6 +81,14 @@ public sealed record OutputsSent(ShardId Shard, Epoch Epoch, TopicPartition Dest
 /// </summary>
 /// <param name="By">Who ordered it.</param>
 public sealed record DeadLettersOrdered(ShardId Shard, Epoch Epoch, IReadOnlyList<DeadLetter> Letters, DeadLetterState State, string By) : NodeMessage;
+
+/// <summary>
+/// An operator pauses, resumes or forgets a station. Void where the shard is not run in this epoch; how it ended comes with
+/// <see cref="StationOrderEnded"/>.
+/// </summary>
+/// <param name="Number">The host's own, to tell orders apart.</param>
+/// <param name="By">Who ordered it.</param>
+public sealed record StationOrdered(long Number, ShardId Shard, Epoch Epoch, string Station, StationOrder Order, string By) : NodeMessage;
 
 /// <summary>Time has passed.</summary>
 public sealed record TimePassed : NodeMessage;
@@ -120,7 +133,18 @@ public sealed record SendOutputs(ShardId Shard, Epoch Epoch, IReadOnlyList<Outbo
 
 /// <summary>The node has nothing to do with this shard any more: the revocation may go on.</summary>
 /// <param name="InOrder">Its last checkpoint committed; false: fenced, lost or out of time.</param>
-public sealed record ReleaseShard(ShardId Shard, bool InOrder) : NodeEffect;
+/// <param name="CallsUnfinished">Calls that still ran when its time was up; its next owner runs them again.</param>
+/// <param name="OutputsUnsent">Outputs that the brokers had not acknowledged then; its next owner sends them again.</param>
+public sealed record ReleaseShard(ShardId Shard, bool InOrder, int CallsUnfinished = 0, int OutputsUnsent = 0) : NodeEffect;
+
+/// <summary>Tell whoever gave this order what became of it.</summary>
+public sealed record StationOrderEnded(long Number, StationOrderOutcome Outcome) : NodeEffect;
+
+/// <summary>A shard waits for this version of the configuration; report with ConfigurationChanged, whenever it can be had.</summary>
+public sealed record ReadConfiguration(long Version) : NodeEffect;
 
 /// <summary>Something an operator should read.</summary>
-public sealed record Warn(string Text) : NodeEffect;
+public record Warn(string Text) : NodeEffect;
+
+/// <summary>The store says that the shard has another owner, or that somebody declared this node down.</summary>
+public sealed record ShardFenced(ShardId Shard, Epoch Epoch) : Warn($"shard {Shard} was fenced in epoch {Epoch}: another node has taken it over");

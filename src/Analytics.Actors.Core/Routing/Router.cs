@@ -6,32 +6,6 @@ using Google.Protobuf;
 
 namespace Analytics.Actors.Core.Routing;
 
-/// <summary>An order of the router to its host.</summary>
-public abstract record RouterEffect;
-
-/// <summary>Send this record; report with the same number. There is at most one outstanding per destination.</summary>
-public sealed record SendEnvelope(TopicPartition Destination, long Number, byte[] Value) : RouterEffect;
-
-/// <summary>Commit these positions (next offsets) to the router's group; report with <see cref="Router.CommitFinished"/>.</summary>
-public sealed record CommitPositions(IReadOnlyList<(TopicPartition Partition, long Next)> Positions) : RouterEffect;
-
-/// <summary>
-/// Write these committed positions, each with the record before it, to the store: they tell a topic that was made anew.
-/// Nothing is reported back; a write that fails is made up for by the next one.
-/// </summary>
-public sealed record StorePositions(IReadOnlyList<PartitionPosition> Positions) : RouterEffect;
-
-/// <summary>Stop or go on reading a source topic, all partitions of it: as much of it is in hand as may be.</summary>
-public sealed record PauseTopic(string Topic, bool Pause) : RouterEffect;
-
-/// <summary>How far the shards have got with what routers send them.</summary>
-/// <param name="Positions">Next offsets of their logs, as far as they can be known; a log that is left out is not begun.</param>
-/// <param name="Fullness">What the shards that can be asked have in hand on average, as a part of what they may have: see <see cref="Shard.Fullness"/>.</param>
-public sealed record ShardsProgress(IReadOnlyDictionary<TopicPartition, long> Positions, double Fullness);
-
-/// <summary>Find out how far the shards have applied their logs, and report it with <see cref="Router.Applied"/>.</summary>
-public sealed record ReadShardPositions : RouterEffect;
-
 /// <summary>Settings of a router; times in ms.</summary>
 public sealed record RouterSettings
 {
@@ -46,10 +20,16 @@ public sealed record RouterSettings
     /// <summary>Pause between two writes of committed positions to the store.</summary>
     public long StoreIntervalMs { get; init; } = 1_000;
 
+    /// <summary>Pause before grants that the store did not take are asked for again.</summary>
+    public long GrantRetryMs { get; init; } = 300;
+
     /// <summary>Bytes waiting for acknowledgement at which nothing more is routed; it goes on at half of it.</summary>
     public long WaitingBytesMax { get; init; } = 32 * 1024 * 1024;
 
-    /// <summary>Bytes of one topic that are read and not routed at which reading of the topic pauses; it goes on at half of it.</summary>
+    /// <summary>
+    /// Bytes of one topic that are read and not routed, for want of a turn or of a grant, at which reading of the topic pauses;
+    /// it goes on at half of it.
+    /// </summary>
     public long TopicWaitingBytesMax { get; init; } = 4 * 1024 * 1024;
 
     /// <summary>
@@ -77,16 +57,24 @@ public sealed record RouterSettings
 /// </summary>
 /// <remarks>
 /// Must keep true: one envelope outstanding per destination, sent again until it is acknowledged; a source partition's
-/// parts reach each destination in order; a position is committed only when everything below it is acknowledged.
+/// parts reach each destination in order; a position is committed only when everything below it is acknowledged; an offset
+/// is processed only below its partition's grant, by the rules that the list read with the grant says for it. So a router that
+/// nobody expects any more, or one that begins again before what another one had done, processes it in the same way.
 /// </remarks>
-public sealed class Router
+public sealed class Router(ShardSettings shards, RouterSettings settings)
 {
     // A piece's tag and length in its envelope.
     private const int PieceOverhead = 8;
 
-    private readonly ShardSettings shards;
-    private readonly RouterSettings settings;
-    private readonly RecordRouter rules;
+    private readonly SortedDictionary<long, RecordRouter> rules = new() { [shards.ConfigurationVersion] = new RecordRouter(shards) };
+    private readonly HashSet<long> askedFor = [];
+    private readonly SortedSet<TopicPartition> wanting = [];
+    private bool isRaising;
+    private long? raiseAgainMs;
+    private long clockMs;
+    private readonly ShardsBehind behind = new(settings);
+    private bool isLooking;
+    private long lookedMs;
     private readonly SortedDictionary<TopicPartition, SourceProgress> sources = [];
     private readonly SortedDictionary<TopicPartition, Lane> lanes = [];
     private readonly HashSet<TopicPartition> idle = [];
@@ -99,20 +87,6 @@ public sealed class Router
     private long sinceCommit;
     private readonly SortedDictionary<TopicPartition, PartitionPosition> committed = [];
     private long storedMs;
-    private readonly SourceTopics topics;
-    private readonly ShardsBehind behind;
-    private long clockMs;
-    private bool isLooking;
-    private long lookedMs;
-
-    public Router(ShardSettings shards, RouterSettings settings)
-    {
-        this.shards = shards;
-        this.settings = settings;
-        rules = new RecordRouter(shards);
-        topics = new SourceTopics(settings);
-        behind = new ShardsBehind(settings, topics);
-    }
 
     /// <summary>Records routed since the start, by topic.</summary>
     public Dictionary<string, long> RoutedByTopic { get; } = new(StringComparer.Ordinal);
@@ -121,13 +95,15 @@ public sealed class Router
     public Dictionary<string, long> RejectedByReason { get; } = new(StringComparer.Ordinal);
 
     /// <summary>Nothing waits to be routed, sent or acknowledged.</summary>
-    public bool IsIdle => topics.IsEmpty && waitingBytes == 0 && lanes.Values.All(lane => !lane.InFlight);
+    public bool IsIdle => waitingBytes == 0 && Topics.IsEmpty && lanes.Values.All(lane => !lane.InFlight);
 
     /// <summary>By topic: what was read of it, what the shards have still to apply, and whether it is held for their sake.</summary>
-    public IReadOnlyDictionary<string, TopicFlow> Flows => topics.Flows;
+    public IReadOnlyDictionary<string, TopicFlow> Flows => Topics.Flows;
 
     /// <summary>Bytes that may be routed and not applied, as the shards' pace has it now.</summary>
     public long AheadBytesAllowed => behind.Allowance;
+
+    private SourceTopics Topics => behind.Topics;
 
     /// <summary>The positions that may be committed, of all assigned partitions.</summary>
     public IReadOnlyList<(TopicPartition Partition, long Next)> Committable =>
@@ -136,13 +112,15 @@ public sealed class Router
     /// <summary>The same with the record before each position, for the store.</summary>
     public IReadOnlyList<PartitionPosition> Positions => sources.Values.Select(source => source.Position).ToList();
 
+    /// <summary>Partitions whose records wait for a grant, or for rules of a version that is not known here: the version, where it is known which.</summary>
+    public IReadOnlyList<(TopicPartition Partition, long? Version)> Waiting => sources.Values.Where(source => source.Held.Count > 0)
+        .Select(source => (source.Partition, source.Grant is { } grant && source.Held.Peek().Offset < grant.Granted ? grant.VersionAt(source.Held.Peek().Offset) : (long?)null)).ToList();
+
+    /// <summary>The newest version whose rules are known here.</summary>
+    public long Known => rules.Keys.Last();
+
     /// <summary>When the router next wants to hear of time, ms; null: never.</summary>
-    public long? NextDueMs => (CommitDueMs, LookDueMs) switch
-    {
-        (null, var look) => look,
-        (var commit, null) => commit,
-        var (commit, look) => Math.Min(commit.Value, look.Value),
-    };
+    public long? NextDueMs => new[] { CommitDueMs, LookDueMs, !isRaising && wanting.Count > 0 ? raiseAgainMs : null }.Min();
 
     private long? LookDueMs => isLooking || !behind.IsAny ? null : lookedMs + settings.LookIntervalMs;
 
@@ -152,34 +130,151 @@ public sealed class Router
         : lastCommitMs + settings.CommitIntervalMs;
 
     /// <summary>A source partition is ours, from this position on.</summary>
-    public void Assigned(TopicPartition partition, int incarnation, long next) =>
-        sources[partition] = new SourceProgress(partition, incarnation, next, shards.ShardCount);
+    /// <param name="grant">What may be processed of it; null: the store is asked.</param>
+    public void Assigned(TopicPartition partition, int incarnation, long next, SourceGrant? grant = null)
+    {
+        Forget(partition);
+        sources[partition] = new SourceProgress(partition, incarnation, next, shards.ShardCount) { Grant = grant };
+        if (grant is null) wanting.Add(partition);
+    }
 
     /// <summary>A source partition is no longer ours: what is not on its way is forgotten, the next owner sends it.</summary>
-    public void Revoked(TopicPartition partition, List<RouterEffect> effects)
+    public void Revoked(TopicPartition partition)
     {
         committed.Remove(partition);
-        if (!sources.Remove(partition, out var source)) return;
-        topics.Drop(source, effects);
+        if (!sources.TryGetValue(partition, out var source)) return;
+        Forget(partition);
         foreach (var lane in lanes.Values)
         {
             var dropped = lane.Drop(source);
             waitingBytes -= dropped;
-            topics.Ahead(partition.Topic, -dropped);
+            Topics.Ahead(partition.Topic, -dropped);
         }
     }
 
-    /// <summary>Takes one record in; <see cref="Flush"/> routes it when it is its topic's turn.</summary>
-    public void Receive(in SourceRecord record, List<RouterEffect> effects)
+    /// <summary>Takes one record in; <see cref="Flush"/> routes it when it may be, and it is its topic's turn.</summary>
+    public void Receive(in SourceRecord record)
     {
-        if (sources.TryGetValue(record.Partition, out var source) && record.Offset > source.HighestSeen) topics.Add(source, record, effects);
+        if (!sources.TryGetValue(record.Partition, out var source) || record.Offset <= source.HighestSeen) return;
+        source.HighestSeen = record.Offset;
+        if (source.Grant is not { } grant || record.Offset + 1 > grant.Granted - (source.Pace.Ahead / 2)) wanting.Add(record.Partition);
+        Topics.Received(record);
+        if (source.Held.Count == 0 && RulesFor(source, record.Offset) is { } now) Topics.Enqueue(source, now, record);
+        else source.Held.Enqueue(record);
     }
 
-    private void Route(SourceProgress source, in SourceRecord record)
+    /// <summary>
+    /// What the store says of grants that were asked for. What waited for them goes on, as far as its rules are known; others
+    /// are ordered.
+    /// </summary>
+    public void Granted(IReadOnlyList<SourceGrant> grants, List<RouterEffect> effects)
     {
-        // What was read before the partition was taken up anew, or twice.
-        if (sources.GetValueOrDefault(record.Partition) != source || record.Offset <= source.HighestSeen) return;
-        var routed = rules.Route(record, source.Incarnation);
+        isRaising = false;
+        foreach (var grant in grants)
+        {
+            // One that was assigned anew meanwhile may be in another life, or know more.
+            if (!sources.TryGetValue(grant.Partition, out var source) || source.Incarnation != grant.Incarnation || source.Grant?.Granted > grant.Granted) continue;
+            source.Grant = grant;
+            var next = source.Held.TryPeek(out var first) ? first.Offset : source.HighestSeen + 1;
+            for (var index = 0; index < grant.Rules.Count; index++)
+            {
+                var version = grant.Rules[index].Version;
+                var isPast = index + 1 < grant.Rules.Count && grant.Rules[index + 1].FromOffset <= Math.Max(next, grant.Rules[index].FromOffset);
+                if (!isPast && !rules.ContainsKey(version) && askedFor.Add(version)) effects.Add(new ReadRules(version));
+            }
+
+            GoOn(source);
+        }
+    }
+
+    /// <summary>The store did not take them; they are asked for again after a pause. What waits for them waits.</summary>
+    public void GrantsFailed(IReadOnlyList<GrantRequest> requests)
+    {
+        isRaising = false;
+        raiseAgainMs = clockMs + settings.GrantRetryMs;
+        foreach (var request in requests)
+        {
+            if (!sources.TryGetValue(request.Partition, out var source)) continue;
+            source.GrantReadWith = -1;
+            wanting.Add(request.Partition);
+        }
+    }
+
+    /// <summary>Rules of another version, newer or older. They route nothing before the store says from where on.</summary>
+    public void Learn(ShardSettings version, List<RouterEffect> effects)
+    {
+        rules[version.ConfigurationVersion] = new RecordRouter(version);
+        foreach (var source in sources.Values)
+        {
+            if (source.Held.Count == 0) continue;
+            GoOn(source);
+            wanting.Add(source.Partition);
+        }
+    }
+
+    private RecordRouter? RulesFor(SourceProgress source, long offset) =>
+        source.Grant is { } grant && offset < grant.Granted ? rules.GetValueOrDefault(grant.VersionAt(offset)) : null;
+
+    private void GoOn(SourceProgress source)
+    {
+        while (source.Held.TryPeek(out var record) && RulesFor(source, record.Offset) is { } now)
+        {
+            source.Held.Dequeue();
+            Topics.Enqueue(source, now, record);
+        }
+
+        if (source.Held.Count > 0) wanting.Add(source.Partition);
+    }
+
+    private void Forget(TopicPartition partition)
+    {
+        wanting.Remove(partition);
+        if (!sources.Remove(partition, out var source)) return;
+        foreach (var record in source.Held) Topics.Left(record);
+        Topics.Drop(source);
+    }
+
+    // One order for all partitions whose grant is half used up, or whose records wait.
+    private void AskForGrants(List<RouterEffect> effects)
+    {
+        if (isRaising || wanting.Count == 0 || raiseAgainMs > clockMs) return;
+        raiseAgainMs = null;
+        List<GrantRequest> requests = [];
+        foreach (var partition in wanting)
+        {
+            var source = sources[partition];
+            var next = source.HighestSeen + 1;
+            source.Pace.Look(next, clockMs);
+            var upTo = next + source.Pace.Ahead;
+            if (source.Grant is { } grant)
+            {
+                // Rules that are not known yet have been ordered. A topic that the newest rules do not declare is nobody's from there
+                // on: it waits until it is declared again, or is read no more.
+                if (!rules.TryGetValue(grant.Rules[^1].Version, out var last)) continue;
+                if (!last.Declares(partition.Topic))
+                {
+                    if (source.GrantReadWith == Known) continue;
+                    upTo = grant.Granted;
+                }
+                else if (source.Held.Count == 0 && upTo <= grant.Granted)
+                {
+                    continue;
+                }
+            }
+
+            source.GrantReadWith = Known;
+            requests.Add(new GrantRequest(partition, source.Incarnation, upTo));
+        }
+
+        wanting.Clear();
+        if (requests.Count == 0) return;
+        isRaising = true;
+        effects.Add(new RaiseGrants(requests, Known));
+    }
+
+    private void Route(SourceProgress source, RecordRouter now, in SourceRecord record)
+    {
+        var routed = now.Route(record, source.Incarnation);
         RoutedByTopic[record.Partition.Topic] = RoutedByTopic.GetValueOrDefault(record.Partition.Topic) + 1;
         sinceCommit++;
         var pieces = RecordPieces.Of(routed.Parts, shards.EnvelopeBytesMax - PieceOverhead);
@@ -207,32 +302,28 @@ public sealed class Router
     }
 
     /// <summary>
-    /// Routes what may be routed now, and hands out what may be sent. To be called after whatever was told, for several facts
-    /// once, so that envelopes fill.
+    /// Routes what may be routed now, hands out what may be sent, and asks for grants. To be called after whatever was told, for
+    /// several facts once, so that envelopes fill.
     /// </summary>
     /// <param name="bytesMost">Routes no more than about so much of what waits.</param>
     /// <returns>More may be routed at once.</returns>
     public bool Flush(List<RouterEffect> effects, long bytesMost = long.MaxValue)
     {
-        var isMore = true;
-        for (var bytes = 0L; bytes < bytesMost && isMore;)
+        AskForGrants(effects);
+        var bytes = 0L;
+        while (bytes < bytesMost && !isFull && Topics.Take(behind.Allowance) is var (source, now, record))
         {
-            if (isFull || topics.Take(behind.Allowance, effects) is not var (source, record))
-            {
-                isMore = false;
-                continue;
-            }
-
-            bytes += record.Value.Length;
-            Route(source, record);
+            bytes += record.Value.Length + 1;
+            Route(source, now, record);
         }
 
         HandOut(effects);
-        return isMore;
+        return bytes >= bytesMost;
     }
 
     private void HandOut(List<RouterEffect> effects)
     {
+        Topics.PauseOrGoOn(effects);
         if (idle.Count == 0) return;
         foreach (var destination in idle.Order()) Send(destination, lanes[destination], effects);
         idle.Clear();
@@ -268,7 +359,10 @@ public sealed class Router
     /// <param name="atStop">The last commit: whatever is acknowledged, now.</param>
     public void TimePassed(long nowMs, bool atStop, List<RouterEffect> effects)
     {
+        // A clock that was set back takes the pause with it.
+        if (nowMs < clockMs) raiseAgainMs -= clockMs - nowMs;
         clockMs = nowMs;
+        AskForGrants(effects);
         StoreCommitted(nowMs, effects);
         Look(nowMs, effects);
         if (isCommitting) return;
@@ -330,7 +424,7 @@ public sealed class Router
         if (!lanes.TryGetValue(destination, out var lane)) lanes.Add(destination, lane = new Lane());
         var bytes = lane.Add(piece, clockMs);
         waitingBytes += bytes;
-        topics.Ahead(piece.Record.Owner.Partition.Topic, bytes);
+        Topics.Ahead(piece.Record.Owner.Partition.Topic, bytes);
         if (!lane.InFlight) idle.Add(destination);
     }
 

@@ -12,9 +12,10 @@ namespace Analytics.Actors.Core.Routing;
 /// makes no difference how seldom positions are written. A log whose position does not move at all (nobody runs its shard,
 /// or an operator has to decide) does not count, or one shard would hold up all.
 /// </remarks>
-internal sealed class ShardsBehind(RouterSettings settings, SourceTopics topics)
+internal sealed class ShardsBehind(RouterSettings settings)
 {
     private readonly SortedDictionary<TopicPartition, Log> logs = [];
+    private readonly SourceTopics topics = new(settings);
     private long adjustedMs = long.MinValue;
 
     private readonly long least = Math.Min(settings.AheadBytesMin, settings.AheadBytesMax);
@@ -23,6 +24,8 @@ internal sealed class ShardsBehind(RouterSettings settings, SourceTopics topics)
 
     /// <summary>Bytes that all topics together may be ahead of the shards; see <see cref="SourceTopics"/>.</summary>
     public long Allowance => Math.Max(least, (long)(paced * (1 - 2 * fullness)));
+
+    public SourceTopics Topics => topics;
 
     /// <summary>Something is in a log and not applied yet: the shards' positions are of interest.</summary>
     public bool IsAny => logs.Values.Any(log => log.Landed.Count > 0);

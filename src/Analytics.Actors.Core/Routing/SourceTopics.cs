@@ -7,7 +7,7 @@ namespace Analytics.Actors.Core.Routing;
 public readonly record struct TopicFlow(long WaitingBytes, long AheadBytes, bool IsHeld);
 
 /// <summary>
-/// The records that a router has read and not routed, a queue per topic, and whose turn it is. Topics take turns record by
+/// The records that a router has read and may route, a queue per topic, and whose turn it is. Topics take turns record by
 /// record; one may go on while all together are ahead of the shards by less than the allowance, or it by less than its share
 /// of that. A topic whose queue is full is not read until half of it has gone.
 /// </summary>
@@ -26,7 +26,7 @@ internal sealed class SourceTopics(RouterSettings settings)
     private int turn;
     private long aheadBytes;
 
-    public bool IsEmpty => topics.TrueForAll(topic => topic.Waiting.Count == 0);
+    public bool IsEmpty => topics.TrueForAll(topic => topic.WaitingBytes == 0);
 
     /// <summary>Somebody had to wait for the allowance since this was last set to false.</summary>
     public bool WasHeld { get; set; }
@@ -34,18 +34,18 @@ internal sealed class SourceTopics(RouterSettings settings)
     public IReadOnlyDictionary<string, TopicFlow> Flows => byName.ToDictionary(
         pair => pair.Key, pair => new TopicFlow(pair.Value.WaitingBytes, pair.Value.AheadBytes, pair.Value.IsPaused), StringComparer.Ordinal);
 
-    public void Add(SourceProgress source, in SourceRecord record, List<RouterEffect> effects)
-    {
-        var topic = Of(record.Partition.Topic);
-        topic.Waiting.Enqueue((source, record));
-        topic.WaitingBytes += record.Value.Length + RecordOverhead;
-        if (topic.IsPaused || topic.WaitingBytes < settings.TopicWaitingBytesMax) return;
-        topic.IsPaused = true;
-        effects.Add(new PauseTopic(topic.Name, true));
-    }
+    /// <summary>A record was read, and waits from now on: for its grant, then for its topic's turn.</summary>
+    public void Received(in SourceRecord record) => Of(record.Partition.Topic).WaitingBytes += record.Value.Length + RecordOverhead;
+
+    /// <summary>A record that waited is no longer ours.</summary>
+    public void Left(in SourceRecord record) => Of(record.Partition.Topic).WaitingBytes -= record.Value.Length + RecordOverhead;
+
+    /// <summary>A record may be routed by these rules, when it is its topic's turn.</summary>
+    public void Enqueue(SourceProgress source, RecordRouter rules, in SourceRecord record) =>
+        Of(record.Partition.Topic).Waiting.Enqueue((source, rules, record));
 
     /// <summary>The next record to route; null where none waits or none may go on.</summary>
-    public (SourceProgress Source, SourceRecord Record)? Take(long allowance, List<RouterEffect> effects)
+    public (SourceProgress Source, RecordRouter Rules, SourceRecord Record)? Take(long allowance)
     {
         for (var step = 0; step < topics.Count; step++)
         {
@@ -60,7 +60,7 @@ internal sealed class SourceTopics(RouterSettings settings)
 
             turn = index + 1;
             var next = topic.Waiting.Dequeue();
-            Freed(topic, next.Record.Value.Length + RecordOverhead, effects);
+            Left(next.Record);
             return next;
         }
 
@@ -68,18 +68,26 @@ internal sealed class SourceTopics(RouterSettings settings)
     }
 
     /// <summary>What waits of a source partition that is no longer ours.</summary>
-    public void Drop(SourceProgress source, List<RouterEffect> effects)
+    public void Drop(SourceProgress source)
     {
         var topic = Of(source.Partition.Topic);
-        var freed = 0L;
         for (var count = topic.Waiting.Count; count > 0; count--)
         {
             var next = topic.Waiting.Dequeue();
-            if (ReferenceEquals(next.Source, source)) freed += next.Record.Value.Length + RecordOverhead;
+            if (ReferenceEquals(next.Source, source)) Left(next.Record);
             else topic.Waiting.Enqueue(next);
         }
+    }
 
-        Freed(topic, freed, effects);
+    /// <summary>Stops reading of topics whose queue is full, and resumes it where half has gone.</summary>
+    public void PauseOrGoOn(List<RouterEffect> effects)
+    {
+        foreach (var topic in topics)
+        {
+            if (topic.IsPaused ? topic.WaitingBytes > settings.TopicWaitingBytesMax / 2 : topic.WaitingBytes < settings.TopicWaitingBytesMax) continue;
+            topic.IsPaused = !topic.IsPaused;
+            effects.Add(new PauseTopic(topic.Name, topic.IsPaused));
+        }
     }
 
     /// <summary>So much more of a topic is routed and not applied; less, where it is negative.</summary>
@@ -96,14 +104,6 @@ internal sealed class SourceTopics(RouterSettings settings)
         return topic.AheadBytes < allowance / contenders;
     }
 
-    private void Freed(Topic topic, long bytes, List<RouterEffect> effects)
-    {
-        topic.WaitingBytes -= bytes;
-        if (!topic.IsPaused || topic.WaitingBytes > settings.TopicWaitingBytesMax / 2) return;
-        topic.IsPaused = false;
-        effects.Add(new PauseTopic(topic.Name, false));
-    }
-
     private Topic Of(string name)
     {
         if (byName.TryGetValue(name, out var topic)) return topic;
@@ -115,7 +115,7 @@ internal sealed class SourceTopics(RouterSettings settings)
     private sealed class Topic(string name)
     {
         public string Name => name;
-        public Queue<(SourceProgress Source, SourceRecord Record)> Waiting { get; } = new();
+        public Queue<(SourceProgress Source, RecordRouter Rules, SourceRecord Record)> Waiting { get; } = new();
         public long WaitingBytes { get; set; }
         public long AheadBytes { get; set; }
         public bool IsPaused { get; set; }

@@ -20,7 +20,7 @@ public readonly record struct LogRecord(TopicPartition Partition, long Offset, l
 /// Must keep true: what is not above its mark changes nothing; positions go into the same checkpoint as the state they
 /// produced; nothing leaves before the checkpoint that recorded it. Same input, same state.
 /// </remarks>
-public sealed class Shard
+public sealed partial class Shard
 {
     private readonly ResidentStations residents = new();
     private readonly Arrivals arrivals;
@@ -87,6 +87,7 @@ public sealed class Shard
     public ShardOutputs Outputs { get; }
     public Marks Marks { get; } = new();
     public BatchRegister Batches { get; }
+    internal StationOrders Orders { get; } = new();
 
     /// <summary>The stations in memory.</summary>
     public IReadOnlyDictionary<string, Station> Stations => residents.Stations;
@@ -96,6 +97,16 @@ public sealed class Shard
 
     /// <summary>The stations of a state of the first version have not all been counted yet.</summary>
     internal bool IsCounting { get; set; }
+
+    /// <summary>The version of the configuration that the shard runs.</summary>
+    public long ConfigurationVersion => settings.ConfigurationVersion;
+
+    /// <summary>
+    /// The version by which a record was routed that the shard has met and cannot take: it may concern topics and modules that
+    /// only that version knows. From there on nothing is taken; who takes the shard over with that version reads it again.
+    /// Null: it has met none.
+    /// </summary>
+    public long? AwaitedVersion { get; private set; }
 
     /// <summary>Records that wait for stations to be loaded.</summary>
     public int ArrivalCount => arrivals.Count;
@@ -115,10 +126,10 @@ public sealed class Shard
     /// <summary>There is something to write.</summary>
     public bool IsDirty =>
         dirtyPositions.Count > 0 || dirtyStations.Count > 0 || Batches.IsDirty || Outputs.IsWaiting || dirtyGlobals.Count > 0 || withheld.Count > 0
-        || emptied.Count > 0 || Outputs.Letters.IsDirty;
+        || emptied.Count > 0 || Outputs.Letters.IsDirty || Orders.IsUnsaved;
 
-    /// <summary>Results (or calls) wait for the next checkpoint.</summary>
-    public bool IsUrgent => Outputs.IsWaiting || withheld.Count > 0;
+    /// <summary>Results, calls or an operator wait for the next checkpoint.</summary>
+    public bool IsUrgent => Outputs.IsWaiting || withheld.Count > 0 || Orders.IsUnsaved;
 
     /// <summary>Calls begun and not finished.</summary>
     public int RunningCalls => running.Count;
@@ -162,19 +173,28 @@ public sealed class Shard
     public void Receive(in LogRecord record, long nowMs)
     {
         // The reader was told to begin at the stored position; an echo from before a seek changes nothing.
-        if (record.Offset < received.GetValueOrDefault(record.Partition)) return;
-        received[record.Partition] = record.Offset + 1;
+        if (AwaitedVersion is not null || record.Offset < received.GetValueOrDefault(record.Partition)) return;
         if (record.Partition == PartsLog)
         {
             var arrival = Arrival.Of(record);
+            if (!MayTake(arrival.Rules)) return;
+            received[record.Partition] = record.Offset + 1;
             if (arrivals.Count > 0 || !IsReady(arrival)) arrivals.Enqueue(arrival);
             else ReceiveParts(arrival, nowMs);
         }
         else
         {
-            if (record.Partition == BatchLog) ReceiveBatches(record, nowMs);
+            if (record.Partition == BatchLog && !ReceiveBatches(record, nowMs)) return;
+            received[record.Partition] = record.Offset + 1;
             Advance(record);
         }
+    }
+
+    private bool MayTake(long rules)
+    {
+        if (rules <= settings.ConfigurationVersion) return true;
+        AwaitedVersion = rules;
+        return false;
     }
 
     /// <summary>What the store is to be asked for: stations that are needed, and the next page to look through.</summary>
@@ -211,6 +231,7 @@ public sealed class Shard
             }
 
             AfterStation(station);
+            foreach (var order in Orders.TakeWaiting(id)) Steer(station, order, nowMs);
         }
 
         GoOn(nowMs);
@@ -241,7 +262,14 @@ public sealed class Shard
     /// <param name="releases">False for a call past its time whose code still runs: its slot stays taken.</param>
     public void CallReturned(CallId call, CallOutcome outcome, bool releases, long nowMs)
     {
-        if (call.Epoch != Epoch || !running.Remove(call)) return;
+        if (call.Epoch != Epoch) return;
+        if (!running.Remove(call))
+        {
+            // Its station was paused or forgotten meanwhile: nobody wants the answer, but the place is free now.
+            if (releases) CallReleased(call, nowMs);
+            return;
+        }
+
         if (!around.TryFind(call.Trigger, out var station, out var trigger)) return;
         if (!releases) stuck[call] = (station, trigger.Module);
 
@@ -334,6 +362,7 @@ public sealed class Shard
             Release = release && (scan.IsDone || !isCareful),
         };
         committing = (checkpoint.Number, added, withheld.Count);
+        Orders.CheckpointTaken(checkpoint.Number);
         return checkpoint;
     }
 
@@ -344,7 +373,13 @@ public sealed class Shard
         committing = null;
         committedNumber = number;
         Outputs.Outbox.Committed(taken.Entries);
-        for (var index = 0; index < taken.Withheld; index++) Outputs.Calls.Add(withheld[index]);
+        Orders.Committed(number);
+        // Those of stations that were paused or forgotten meanwhile do not begin any more.
+        for (var index = 0; index < taken.Withheld; index++)
+        {
+            if (running.Contains(withheld[index].Id)) Outputs.Calls.Add(withheld[index]);
+        }
+
         withheld.RemoveRange(0, taken.Withheld);
         if (residents.Stations.Count > settings.StationsMax) Passivate(long.MinValue);
     }
@@ -479,12 +514,13 @@ public sealed class Shard
         }
 
         var name = record.Replay?.Topic ?? record.Topic;
-        if (!settings.Pipeline.Topics.TryGetValue(name, out var topic))
+        // A topic may have been declared anew as the other kind since the part was routed.
+        if (!settings.Pipeline.Topics.TryGetValue(name, out var topic) || (topic.Scope == TopicScope.Global) != record.Global)
         {
             var unknown = new Rejection("unknown-topic", "the pipeline does not declare this topic");
             var form = record.Global ? RejectedForm.Record : RejectedForm.Item;
             for (var item = 0; item < arrival.Items.Count; item++) Outputs.Reject(arrival.Letter(item, form, part.Station, unknown, arrival.Items[item], nowMs));
-            if (!record.Global) Station.AnswerNothing(Outputs, part.Station, arrival, "the topic is gone");
+            if (!record.Global) Station.AnswerNothing(Outputs, part.Station, arrival, "the topic is gone", nowMs);
             return;
         }
 
@@ -541,7 +577,8 @@ public sealed class Shard
         }
     }
 
-    private void ReceiveBatches(in LogRecord record, long nowMs)
+    /// <summary>False where the record was not taken.</summary>
+    private bool ReceiveBatches(in LogRecord record, long nowMs)
     {
         BatchEnvelope envelope;
         try
@@ -551,11 +588,17 @@ public sealed class Shard
         catch (InvalidProtocolBufferException failure)
         {
             RejectEnvelope(record, failure.Message, nowMs);
-            return;
+            return true;
         }
 
+        if (envelope.Manifests.Count > 0 && !MayTake(envelope.Manifests.Max(manifest => manifest.Rules))) return false;
         foreach (var manifest in envelope.Manifests) ReceiveManifest(manifest, nowMs);
-        if (envelope.Answers.Count == 0) return;
+        if (envelope.Answers.Count > 0) ReceiveAnswers(envelope, record, nowMs);
+        return true;
+    }
+
+    private void ReceiveAnswers(BatchEnvelope envelope, in LogRecord record, long nowMs)
+    {
         if (!Origin.TryParse(envelope.Origin, out var origin) || (origin.Store != settings.StoreId && !settings.Earlier.Contains(origin.Store)))
         {
             RejectEnvelope(record, $"answers of another store: origin '{envelope.Origin}', this store is '{settings.StoreId}'", nowMs);
@@ -637,7 +680,7 @@ public sealed class Shard
         {
             station.Expire(nowMs);
             AfterStation(station);
-            if (!station.IsEmpty) continue;
+            if (!station.IsEmpty || Orders.IsUnderWay(station.Id)) continue;
             residents.Remove(station);
             scheduled.Remove(station.Id);
             dirtyStations.Remove(station);

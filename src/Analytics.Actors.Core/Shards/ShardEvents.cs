@@ -22,6 +22,9 @@ public sealed record DeadLettered(ShardId Shard, DeadLetter Letter) : ShardEvent
 /// <summary>A dead letter was replayed or discarded, by whom.</summary>
 public sealed record DeadLetterClosed(ShardId Shard, DeadLetterId Letter, Checkpoints.DeadLetterState State, string By) : ShardEvent(Shard);
 
+/// <summary>An operator's order for a station was carried out.</summary>
+public sealed record StationSteered(ShardId Shard, long Number, string Station, StationOrder Order, string By) : ShardEvent(Shard);
+
 /// <summary>So many stations left memory; their rows say all of them.</summary>
 public sealed record StationsPassivated(ShardId Shard, int Count) : ShardEvent(Shard);
 

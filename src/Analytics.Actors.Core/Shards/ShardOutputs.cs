@@ -25,6 +25,7 @@ public sealed class ShardOutputs(ShardId shard, Epoch epoch, ShardSettings setti
     public ShardLetters Letters { get; } = new(shard, settings);
     public List<ModuleCall> Calls { get; } = [];
     public List<ShardEvent> Events { get; } = [];
+    public RecentAnswers Recent { get; } = new();
 
     /// <summary>Something waits to leave: the next checkpoint is urgent.</summary>
     public bool IsWaiting => answers.Count > 0 || Outbox.HasAdded;
@@ -35,7 +36,7 @@ public sealed class ShardOutputs(ShardId shard, Epoch epoch, ShardSettings setti
     public void Raise(ShardEvent happened) => Events.Add(happened);
 
     /// <summary>Answers a batch; sent with others to the batch's shard by the next checkpoint.</summary>
-    public void Answer(string station, string module, in Stations.BatchDebt debt, Outcome outcome, ReadOnlyMemory<byte> result, string reason, int attempt)
+    public void Answer(string station, string module, in Stations.BatchDebt debt, Outcome outcome, ReadOnlyMemory<byte> result, string reason, int attempt, long nowMs)
     {
         var to = debt.WindowStartMs is null
             ? Murmur2.Partition(debt.BatchId, settings.ShardCount)
@@ -63,6 +64,7 @@ public sealed class ShardOutputs(ShardId shard, Epoch epoch, ShardSettings setti
             Attempt = attempt,
         };
         if (debt.WindowStartMs is { } start) answer.WindowStartMs = start;
+        Recent.Add(new RecentAnswer(nowMs, station, module, debt.BatchId, outcome, reason, attempt));
         waiting.Add(answer);
     }
 

@@ -76,6 +76,12 @@ public static class StationRows
         if (own is not null) LoadStation(station, own, around);
     }
 
+    /// <summary>All keys of a station's windows are below this, and none of a later station's.</summary>
+    public static string AfterWindowsOf(string station) => station + (char)(KeySeparator + 1);
+
+    /// <summary>Whether a station's own row says that an operator has paused it.</summary>
+    public static bool IsPaused(EntityState row) => StationState.Parser.ParseFrom(row.State).Paused;
+
     private static string WindowKey(string station, string topic) => station + KeySeparator + topic;
 
     /// <summary>A window from its row; null where the pipeline no longer has its topic.</summary>
@@ -109,6 +115,7 @@ public static class StationRows
 
         foreach (var (module, due) in station.Intervals) state.Intervals.Add(new IntervalState { Module = module, DueMs = due });
         state.WakeMs = station.SavedWakeMs ?? 0;
+        state.Paused = station.IsPaused;
         return state;
     }
 
@@ -150,6 +157,7 @@ public static class StationRows
     {
         var state = StationState.Parser.ParseFrom(row.State);
         station.WasSaved = true;
+        station.IsPaused = state.Paused;
         station.SavedWakeMs = state.WakeMs > 0 ? state.WakeMs : null;
         foreach (var saved in state.Triggers.OrderBy(trigger => trigger.Id))
         {

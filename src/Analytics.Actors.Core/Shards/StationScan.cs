@@ -43,7 +43,8 @@ internal sealed class StationScan(bool isNew, bool readsAll)
         {
             if (kind == EntityKind.Window) load.Add(StationRows.StationOf(row.Key));
             else if (readsAll || DueMs(row) is not { } due || due <= nowMs + SoonMs) load.Add(row.Key);
-            else wake.Add((row.Key, due));
+            // One without a timer is here because it is paused.
+            else if (due < long.MaxValue) wake.Add((row.Key, due));
         }
 
         isPageWanted = true;

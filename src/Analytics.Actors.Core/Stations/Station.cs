@@ -44,6 +44,8 @@ public readonly record struct PartArrival(
 /// </remarks>
 public sealed class Station
 {
+    private const string PausedReason = "the station is paused", ForgottenReason = "the station was forgotten";
+
     private readonly Dictionary<string, TopicWindow> windows = new(StringComparer.Ordinal);
     private readonly Dictionary<string, ModuleQueue> queues = new(StringComparer.Ordinal);
     private readonly Dictionary<string, SortedDictionary<long, List<(string Module, BatchDebt Debt)>>> waitingForSecond = new(StringComparer.Ordinal);
@@ -65,6 +67,12 @@ public sealed class Station
     public int TriggerCount => queues.Values.Sum(queue => queue.Count);
 
     public bool IsDirty => CoreIsDirty || dirtyWindows.Count > 0 || !WakeIsSaved;
+
+    /// <summary>The same, one by one.</summary>
+    public IReadOnlyList<OpenCall> OpenCalls => OpenCall.Of(queues);
+
+    /// <summary>An operator wants none of its calls: windows go on, triggers answer nothing.</summary>
+    public bool IsPaused { get; internal set; }
 
     internal bool CoreIsDirty { get; set; }
 
@@ -100,8 +108,8 @@ public sealed class Station
 
     internal Dictionary<string, long> Intervals => intervals;
 
-    /// <summary>Nothing is held, nothing is owed, and no code of an earlier call still runs: the actor may go.</summary>
-    public bool IsEmpty => waitingForSecond.Count == 0 && queues.Values.All(queue => queue is { Count: 0, IsStuck: false })
+    /// <summary>Nothing is held, nothing is owed, nobody has paused it, and no code of an earlier call still runs: the actor may go.</summary>
+    public bool IsEmpty => !IsPaused && waitingForSecond.Count == 0 && queues.Values.All(queue => queue is { Count: 0, IsStuck: false })
         && windows.Values.All(window => window.IsEmpty);
 
     /// <summary>When the station next wants to hear of time, ms; null: never.</summary>
@@ -134,7 +142,7 @@ public sealed class Station
             var change = seconds.Add(part.Items, part.TimestampMs, nowMs);
             rejected = change.Rejected;
             if (change.Joined.Count > 0) Touch(topic.Name);
-            AttachToSeconds(topic, part, change.Joined, rejected);
+            AttachToSeconds(topic, part, change.Joined, rejected, nowMs);
             if (change.Late > 0) around.Outputs.Raise(new OrderLate(around.Outputs.Shard, Id, topic.Name, change.Late));
             foreach (var closed in change.Closed) Deliver(topic, closed, nowMs);
         }
@@ -149,7 +157,7 @@ public sealed class Station
             }
             else
             {
-                AnswerNothing(part, "invalid: " + (rejected.Count > 0 ? rejected[0].Reason.ToString() : "the part changed nothing"));
+                AnswerNothing(part, "invalid: " + (rejected.Count > 0 ? rejected[0].Reason.ToString() : "the part changed nothing"), nowMs);
             }
         }
 
@@ -176,12 +184,12 @@ public sealed class Station
         StartCalls(nowMs);
     }
 
-    /// <summary>Answers every batch of a part with nothing (a part that was repeated, a station that is paused).</summary>
-    public static void AnswerNothing(ShardOutputs outputs, string station, in PartArrival part, string reason)
+    /// <summary>Answers every batch of a part with nothing.</summary>
+    public static void AnswerNothing(ShardOutputs outputs, string station, in PartArrival part, string reason, long nowMs)
     {
         foreach (var batch in part.Batches)
         {
-            outputs.Answer(station, batch.Module, DebtOf(part, batch), Outcome.Nothing, default, reason, 0);
+            outputs.Answer(station, batch.Module, DebtOf(part, batch), Outcome.Nothing, default, reason, 0, nowMs);
         }
     }
 
@@ -253,6 +261,38 @@ public sealed class Station
         }
     }
 
+    /// <summary>
+    /// The station is paused or forgotten: everything that it owes is answered with nothing. Returns the calls that run, whose
+    /// places stay taken. A forgotten station is as if it had never been.
+    /// </summary>
+    internal IReadOnlyList<(string Module, Trigger Trigger)> GiveUp(StationOrder order, long nowMs)
+    {
+        List<(string, Trigger)> running = [];
+        var reason = order == StationOrder.Forget ? ForgottenReason : PausedReason;
+        foreach (var (module, queue) in queues)
+        {
+            if (queue.Running is { } trigger)
+            {
+                running.Add((module, trigger));
+                queue.IsStuck = true;
+            }
+
+            AnswerOwed(module, queue, reason, nowMs);
+        }
+
+        IsPaused = order == StationOrder.Pause;
+        CoreIsDirty = true;
+        if (order == StationOrder.Forget) Clear(reason, nowMs);
+        return running;
+    }
+
+    /// <summary>The next trigger calls its modules again.</summary>
+    internal void GoOn()
+    {
+        IsPaused = false;
+        CoreIsDirty = true;
+    }
+
     internal void Restore(TopicWindow window) => windows[window.Topic.Name] = window;
 
     internal ModuleQueue QueueOf(string module)
@@ -267,12 +307,7 @@ public sealed class Station
         foreach (var (name, queue) in queues.ToList())
         {
             if (around.Modules.ContainsKey(name)) continue;
-            foreach (var trigger in queue.TakeAll())
-            {
-                around.Forget(trigger);
-                AnswerAll(trigger, name, Outcome.Nothing, default, "the module is gone");
-            }
-
+            AnswerOwed(name, queue, "the module is gone", nowMs);
             queues.Remove(name);
             CoreIsDirty = true;
         }
@@ -321,6 +356,33 @@ public sealed class Station
         }
     }
 
+    private void AnswerOwed(string module, ModuleQueue queue, string reason, long nowMs)
+    {
+        foreach (var trigger in queue.TakeAll())
+        {
+            around.Forget(trigger);
+            AnswerAll(trigger, module, Outcome.Nothing, default, reason, nowMs);
+            CoreIsDirty = true;
+        }
+    }
+
+    // Empty windows in the place of the old ones: their rows are deleted by the next checkpoint.
+    private void Clear(string reason, long nowMs)
+    {
+        foreach (var (module, debt) in waitingForSecond.Values.SelectMany(seconds => seconds.Values).SelectMany(waiting => waiting))
+        {
+            around.Outputs.Answer(Id, module, debt, Outcome.Nothing, default, reason, 0, nowMs);
+        }
+
+        waitingForSecond.Clear();
+        intervals.Clear();
+        foreach (var window in windows.Values.ToList())
+        {
+            windows[window.Topic.Name] = TopicWindows.Create(window.Topic, around.Pipeline.TimeZone);
+            dirtyWindows.Add(window.Topic.Name);
+        }
+    }
+
     private TopicWindow WindowOf(TopicConfiguration topic)
     {
         if (windows.TryGetValue(topic.Name, out var window)) return window;
@@ -342,21 +404,21 @@ public sealed class Station
         foreach (var module in triggered) Fire(module, DebtsOf(part, module.Name), null, nowMs);
         foreach (var batch in part.Batches)
         {
-            if (!triggered.Any(module => module.Name == batch.Module)) AnswerGone(part, batch);
+            if (!triggered.Any(module => module.Name == batch.Module)) AnswerGone(part, batch, nowMs);
         }
     }
 
-    private void AnswerGone(in PartArrival part, BatchReference batch) =>
-        around.Outputs.Answer(Id, batch.Module, DebtOf(part, batch), Outcome.Nothing, default, "the module is gone or no longer triggered by this topic", 0);
+    private void AnswerGone(in PartArrival part, BatchReference batch, long nowMs) =>
+        around.Outputs.Answer(Id, batch.Module, DebtOf(part, batch), Outcome.Nothing, default, "the module is gone or no longer triggered by this topic", 0, nowMs);
 
-    private void AnswerNothing(in PartArrival part, string reason) => AnswerNothing(around.Outputs, Id, part, reason);
+    private void AnswerNothing(in PartArrival part, string reason, long nowMs) => AnswerNothing(around.Outputs, Id, part, reason, nowMs);
 
     // Orders join seconds; their batches wait for the last of those seconds to close.
-    private void AttachToSeconds(TopicConfiguration topic, in PartArrival part, IReadOnlyList<long> joined, IReadOnlyList<RejectedItem> rejected)
+    private void AttachToSeconds(TopicConfiguration topic, in PartArrival part, IReadOnlyList<long> joined, IReadOnlyList<RejectedItem> rejected, long nowMs)
     {
         if (joined.Count == 0)
         {
-            AnswerNothing(part, "invalid: " + (rejected.Count > 0 ? rejected[0].Reason.ToString() : "no order in the part"));
+            AnswerNothing(part, "invalid: " + (rejected.Count > 0 ? rejected[0].Reason.ToString() : "no order in the part"), nowMs);
             return;
         }
 
@@ -388,18 +450,24 @@ public sealed class Station
         foreach (var (module, debt) in waiting)
         {
             if (triggered.Any(candidate => candidate.Name == module)) continue;
-            around.Outputs.Answer(Id, module, debt, Outcome.Nothing, default, "the module is gone or no longer triggered by this topic", 0);
+            around.Outputs.Answer(Id, module, debt, Outcome.Nothing, default, "the module is gone or no longer triggered by this topic", 0, nowMs);
         }
     }
 
     private void Fire(ModuleConfiguration module, List<BatchDebt> debts, (string Topic, InputFragment Fragment)? pinned, long nowMs)
     {
+        if (IsPaused)
+        {
+            foreach (var debt in debts) around.Outputs.Answer(Id, module.Name, debt, Outcome.Nothing, default, PausedReason, 0, nowMs);
+            return;
+        }
+
         var queue = QueueOf(module.Name);
         var missing = Inputs.Missing(this, around, module, pinned?.Topic, nowMs);
         if (missing.Count > 0 && module.OnIncomplete == IncompletePolicy.Wait)
         {
             var reason = "not ready: no data of " + string.Join(", ", missing);
-            foreach (var debt in debts) around.Outputs.Answer(Id, module.Name, debt, Outcome.Nothing, default, reason, 0);
+            foreach (var debt in debts) around.Outputs.Answer(Id, module.Name, debt, Outcome.Nothing, default, reason, 0, nowMs);
             return;
         }
 
@@ -491,13 +559,13 @@ public sealed class Station
         {
             case CallOutcomeKind.Result:
                 if (trigger.Debts.Count == 0) SendSingle(module, outcome.Json, nowMs);
-                AnswerAll(trigger, module.Name, Outcome.Result, outcome.Json, "");
+                AnswerAll(trigger, module.Name, Outcome.Result, outcome.Json, "", nowMs);
                 break;
             case CallOutcomeKind.Nothing:
-                AnswerAll(trigger, module.Name, Outcome.Nothing, default, "the module returned nothing");
+                AnswerAll(trigger, module.Name, Outcome.Nothing, default, "the module returned nothing", nowMs);
                 break;
             default:
-                AnswerAll(trigger, module.Name, Outcome.Error, default, outcome.Reason);
+                AnswerAll(trigger, module.Name, Outcome.Error, default, outcome.Reason, nowMs);
                 // Nobody else would hear of an error that no batch waits for.
                 if (trigger.Debts.Count == 0) RejectCall(module, trigger, outcome.Reason, nowMs);
                 break;
@@ -512,9 +580,10 @@ public sealed class Station
         around.Outputs.Reject(DeadLetter.Of(debt.Source, debt.Offset, 0, Id, reason, default, nowMs));
     }
 
-    private void AnswerAll(Trigger trigger, string module, Outcome outcome, ReadOnlyMemory<byte> result, string reason)
+    private void AnswerAll(Trigger trigger, string module, Outcome outcome, ReadOnlyMemory<byte> result, string reason, long nowMs)
     {
-        foreach (var debt in trigger.Debts) around.Outputs.Answer(Id, module, debt, outcome, result, reason, trigger.Attempts);
+        foreach (var debt in trigger.Debts) around.Outputs.Answer(Id, module, debt, outcome, result, reason, trigger.Attempts, nowMs);
+        if (trigger.Debts.Count == 0) around.Outputs.Recent.Add(new RecentAnswer(nowMs, Id, module, "", outcome, reason, trigger.Attempts));
     }
 
     private void SendSingle(ModuleConfiguration module, ReadOnlyMemory<byte> result, long nowMs) =>

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Completions;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using Analytics.Actors.Node.Demo;
@@ -18,46 +19,63 @@ public static class Verbs
 
     public static async Task<int> RunAsync(string[] args)
     {
-        var parsed = Root().Parse(args);
-        if (parsed.Errors.Count > 0 && parsed.Action is not (System.CommandLine.Help.HelpAction or HelpWithExamples))
+        using var signals = new StopSignals();
+        return await RunAsync(args, Desk.Own, Console.Out, Console.Error, signals.Stop).ConfigureAwait(false);
+    }
+
+    internal static async Task<int> RunAsync(string[] args, Desk desk, TextWriter output, TextWriter error, CancellationToken stop)
+    {
+        var root = Root(desk);
+        var parsed = root.Parse(args);
+        // What is to be completed is not whole yet.
+        var isCompleted = root.Directives.OfType<SuggestDirective>().Any(suggest => parsed.GetResult(suggest) is not null);
+        if (parsed.Errors.Count > 0 && !isCompleted && parsed.Action is not (System.CommandLine.Help.HelpAction or HelpWithExamples))
         {
-            foreach (var error in parsed.Errors) await Console.Error.WriteLineAsync(error.Message).ConfigureAwait(false);
-            await Console.Error.WriteLineAsync($"see: analytics {string.Join(' ', parsed.CommandResult.Command.Parents.OfType<Command>().Where(parent => parent is not RootCommand).Select(parent => parent.Name).Append(parsed.CommandResult.Command is RootCommand ? "" : parsed.CommandResult.Command.Name))} --help").ConfigureAwait(false);
+            foreach (var wrong in parsed.Errors) await error.WriteLineAsync(wrong.Message).ConfigureAwait(false);
+            await error.WriteLineAsync($"see: analytics {string.Join(' ', parsed.CommandResult.Command.Parents.OfType<Command>().Where(parent => parent is not RootCommand).Select(parent => parent.Name).Append(parsed.CommandResult.Command is RootCommand ? "" : parsed.CommandResult.Command.Name))} --help").ConfigureAwait(false);
             return BadArguments;
         }
 
-        using var signals = new StopSignals();
         try
         {
             // The library would end the process two seconds after a signal, whatever is still under way.
-            var invocation = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
-            return await parsed.InvokeAsync(invocation, signals.Stop).ConfigureAwait(false);
+            var invocation = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null, Output = output, Error = error };
+            return await parsed.InvokeAsync(invocation, stop).ConfigureAwait(false);
         }
         catch (BadArgumentsException wrong)
         {
-            await Console.Error.WriteLineAsync(wrong.Message).ConfigureAwait(false);
+            await error.WriteLineAsync(wrong.Message).ConfigureAwait(false);
             return BadArguments;
         }
         catch (ReplayDataException wrong)
         {
-            await Console.Error.WriteLineAsync(wrong.Message).ConfigureAwait(false);
+            await error.WriteLineAsync(wrong.Message).ConfigureAwait(false);
             return BadArguments;
         }
         catch (OperationCanceledException)
         {
-            await Console.Error.WriteLineAsync("stopped by a signal before there was a result").ConfigureAwait(false);
+            await error.WriteLineAsync("stopped by a signal before there was a result").ConfigureAwait(false);
             return Failed;
         }
         catch (Exception failure)
         {
-            await Console.Error.WriteLineAsync(failure.Message).ConfigureAwait(false);
+            await error.WriteLineAsync(failure.Message).ConfigureAwait(false);
             return Failed;
         }
     }
 
-    private static RootCommand Root() => new("Analytics.Actors: stations' records in, windows per station, module calls, batches of results out.")
+    private static RootCommand Root(Desk desk)
     {
-        Demo(), Node(), Broker(), Trace(), Replay(), Evaluate(), PositionVerbs.Command(), DeadLetterVerbs.Command(), Config(), Store(),
+        var root = Commands(desk);
+        NodeClient.AddAccessOptions(root);
+        return root;
+    }
+
+    private static RootCommand Commands(Desk desk) => new("Analytics.Actors: stations' records in, windows per station, module calls, batches of results out.")
+    {
+        Demo(), Node(), Broker(), Trace(), Replay(), Evaluate(),
+        new ClusterVerbs(desk).Command(), new WorkVerbs(desk).Shards(), new StationVerbs(desk).Stations(), new StationVerbs(desk).Station(), new WorkVerbs(desk).Batches(), new WorkVerbs(desk).Sources(),
+        PositionVerbs.Command(), DeadLetterVerbs.Command(), new LogVerb(desk).Command(), Config(desk), Store(), CompletionVerb.Command(),
     };
 
     private static Command Demo()
@@ -165,7 +183,7 @@ public static class Verbs
         return command;
     }
 
-    private static Command Config()
+    private static Command Config(Desk desk)
     {
         var pipeline = PipelineOption();
         var config = ConfigOption();
@@ -173,7 +191,8 @@ public static class Verbs
         var check = new Command("check", "says whether a pipeline (and a node's configuration) is right, and what is wrong") { pipeline, config, json };
         check.SetAction(parse => ConfigCheck.Run(
             parse.GetValue(pipeline) ?? Files.DefaultPipeline, parse.GetValue(config), parse.GetValue(json), Console.Out, Console.Error));
-        return new Command("config", "configuration of the pipeline and of nodes") { check, ConfigImportCommand() };
+        var running = new ConfigurationVerbs(desk);
+        return new Command("config", "configuration of the pipeline and of nodes") { check, ConfigImportCommand(), running.Plan(), running.Apply(), running.Show() };
     }
 
     private static Command ConfigImportCommand()

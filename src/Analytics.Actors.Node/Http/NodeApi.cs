@@ -1,21 +1,21 @@
-using System.Text;
 using System.Text.Json.Nodes;
-using Analytics.Actors.Core;
+using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Cluster;
 using Analytics.Actors.Core.Nodes;
-using Analytics.Actors.Core.Records;
+using Analytics.Actors.Node.Configuration;
 using Analytics.Actors.Node.Hosting;
+using Analytics.Actors.Node.Http.Access;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Routing;
 
 namespace Analytics.Actors.Node.Http;
 
 /// <summary>
-/// The API: health, what the inspecting verbs show, and orders about dead letters. The loops' own threads answer, one small
-/// question at a time. README.md in this folder shows every answer.
+/// The API: health, what the inspecting verbs show, and orders. The loops' own threads answer, one small question at a time, and
+/// what concerns all nodes is gathered from them (<see cref="ClusterRoutes"/>). README.md in this folder shows every answer.
 /// </summary>
-public static class NodeApi
+internal static class NodeApi
 {
     internal static readonly string Version = typeof(NodeApi).Assembly.GetName().Version!.ToString(3);
 
@@ -29,92 +29,75 @@ public static class NodeApi
         ("/health", "status, components, shards, stuck calls; 503 when unhealthy"),
         ("/health/live", "200 while the process is worth keeping"),
         ("/health/ready", "200 while everything that is this node's runs"),
-        (Root, "this list"),
+        (Root, "this list; everything under it answers for the whole cluster, with scope=node for this node alone"),
         ($"{Root}/cluster", "the group, the store and its nodes"),
-        ($"{Root}/shards", "the shards of this node"),
-        ($"{Root}/stations", "stations by id; limit (1000, at most 10000), after (an id)"),
-        ($"{Root}/stations/ID", "one station's windows; the id escaped as a path, or as /api/v1/station?id=ID"),
+        ($"{Root}/shards", "the shards of all nodes"),
+        .. OverviewApi.Contents,
+        .. StationApi.Contents,
         ($"{Root}/batches", "batches that are not over, the oldest first; limit"),
         ($"{Root}/modules", "modules with their calls and batches"),
         ($"{Root}/sources", "source partitions with position and lag"),
-        ($"{Root}/counters", "what this node has counted since its start"),
+        ($"{Root}/counters", "what the nodes have counted since their start"),
         ($"{Root}/positions", "how far everything is read, and its gaps; limit. POST sets a position"),
         ($"{Root}/marks", "highest offset seen and witness of what was applied, by shard and source partition; limit"),
         ($"{Root}/problems", "the latest problems, the newest first; limit (100, at most 500)"),
         .. DeadLetterApi.Contents,
+        .. ConfigurationApi.Contents,
     ];
 
-    public static void Map(IEndpointRouteBuilder routes, NodeHost node)
+    public static void Map(IEndpointRouteBuilder routes, NodeHost node, NodePeers peers)
     {
-        routes.MapGet("/health", () => NodeHealth.HealthAsync(node));
-        routes.MapGet("/health/live", () => NodeHealth.Live(node));
-        routes.MapGet("/health/ready", () => NodeHealth.ReadyAsync(node));
-        routes.MapGet(Root, () => JsonResponses.Json(new JsonArray([.. Contents.Select(entry => (JsonNode)new JsonObject { ["path"] = entry.Path, ["says"] = entry.Says })])));
-        routes.MapGet($"{Root}/cluster", async () => JsonResponses.Json(ClusterViews.Cluster(node, await AskAsync(node, core => core.Phases.ToList()))));
-        routes.MapGet($"{Root}/shards", async () => JsonResponses.Json(await AskAsync(node, ClusterViews.Shards)));
-        PositionApi.Map(routes, node, Root);
-        routes.MapGet($"{Root}/marks", async (HttpRequest request) => JsonResponses.Json(await ListAsync(node, request, ClusterViews.Marks)));
-        routes.MapGet($"{Root}/batches", async (HttpRequest request) => JsonResponses.Json(await ListAsync(node, request, WorkViews.Batches)));
-        routes.MapGet($"{Root}/modules", async () => JsonResponses.Json(WorkViews.Modules(node, await AskAsync(node, WorkViews.OpenBatches))));
-        routes.MapGet($"{Root}/counters", async () => JsonResponses.Json(WorkViews.Counters(node, await AskAsync(node, core => core.AppliedByTopic()))));
-        routes.MapGet($"{Root}/problems", (HttpRequest request) => JsonResponses.Json(WorkViews.Problems(node, JsonResponses.Limit(request, 100, RecentProblems.Kept))));
-        DeadLetterApi.Map(routes, node);
-        routes.MapGet($"{Root}/stations", async (HttpRequest request) => JsonResponses.Json(await StationsAsync(node, request)));
-        routes.MapGet($"{Root}/stations/{{**id}}", (HttpRequest request) => StationAsync(node, IdOf(request)));
-        routes.MapGet($"{Root}/station", (HttpRequest request) => StationAsync(node, request.Query["id"].ToString()));
+        var cluster = new ClusterRoutes(routes, node, peers);
+        routes.MapGet("/health", (HttpRequest request) => HealthAsync(node, peers, request.HttpContext)).Needs(Right.Read);
+        routes.MapGet("/health/live", () => NodeHealth.Live(node)).NeedsNothing();
+        routes.MapGet("/health/ready", () => NodeHealth.ReadyAsync(node)).NeedsNothing();
+        routes.MapGet(Root, () => JsonResponses.Json(new JsonArray([.. Contents.Select(entry => (JsonNode)new JsonObject { ["path"] = entry.Path, ["says"] = entry.Says })]))).Needs(Right.Read);
+        cluster.Get($"{Root}/cluster", async _ => ClusterViews.Cluster(node, await AskAsync(node, core => core.Phases.ToList())), (picture, _) => ClusterViews.Merged(picture, peers.Rows));
+        cluster.Get($"{Root}/shards", async _ => await ShardsAsync(node), async (picture, _) => ClusterViews.WithOwners(node, picture, await OwnersAsync(node)));
+        OverviewApi.Map(routes, cluster, node);
+        PositionApi.Map(routes, cluster, node, Root);
+        cluster.Get($"{Root}/marks", request => ListAsync(node, request, ClusterViews.Marks), (picture, request) =>
+            ClusterMerge.First(ClusterMerge.List(picture, "shard", "topic", "partition"), Limit(request)));
+        cluster.Get($"{Root}/batches", request => ListAsync(node, request, WorkViews.Batches), (picture, request) => ClusterMerge.Batches(picture, Limit(request)));
+        cluster.Get($"{Root}/modules", async _ => WorkViews.Modules(node, await AskAsync(node, WorkViews.OpenBatches)), (picture, _) => ClusterMerge.Modules(picture));
+        cluster.Get($"{Root}/counters", async _ => WorkViews.Counters(node, await AskAsync(node, core => core.AppliedByTopic())), (picture, _) => ClusterMerge.Counters(picture));
+        cluster.Get($"{Root}/problems", request => Task.FromResult<JsonNode>(WorkViews.Problems(node, ProblemLimit(request))), (picture, request) => ClusterMerge.Problems(picture, ProblemLimit(request)));
+        DeadLetterApi.Map(routes, node, peers);
+        new StationRoutes(cluster, node, peers).Map(routes);
+        ConfigurationApi.Map(routes, node);
     }
 
-    /// <summary>
-    /// The id as it was written in the path: the framework's own decoding leaves %2F as it is, so that an id with a slash
-    /// and one with these three characters would look the same.
-    /// </summary>
-    private static string IdOf(HttpRequest request)
+    private static async Task<IResult> HealthAsync(NodeHost node, NodePeers peers, HttpContext context)
     {
-        const string Before = $"{Root}/stations/";
-        var target = request.HttpContext.Features.Get<IHttpRequestFeature>()?.RawTarget ?? "";
-        var path = target.Split('?', 2)[0];
-        var begin = path.IndexOf(Before, StringComparison.OrdinalIgnoreCase);
-        return begin < 0 ? "" : Uri.UnescapeDataString(path[(begin + Before.Length)..]);
+        var own = await NodeHealth.DescribeAsync(node);
+        if (ClusterRoutes.IsForNode(context.Request)) return NodeHealth.Answer(own);
+        // Also one that is unhealthy has answered.
+        var (answers, silent) = await peers.AskAllAsync("/health", answer => answer.Body["status"] is not null, context.RequestAborted);
+        ClusterRoutes.TellUnreachable(context, silent.Select(row => row.Entry.Node));
+        return NodeHealth.Answer(NodeHealth.Merged(new Picture([new NodeAnswer(node.Options.NodeId, StatusCodes.Status200OK, own), .. answers], silent)));
     }
 
-    private static async Task<IResult> StationAsync(NodeHost node, string id)
+    private static int Limit(HttpRequest request) => JsonResponses.Limit(request, 1_000, ListMost);
+
+    private static int ProblemLimit(HttpRequest request) => JsonResponses.Limit(request, 100, RecentProblems.Kept);
+
+    private static async Task<JsonNode> ListAsync(NodeHost node, HttpRequest request, Func<NodeCore, int, JsonArray> view)
     {
-        if (id.Length == 0) throw new RequestRefusedException(StatusCodes.Status400BadRequest, "id: name a station, as /api/v1/stations/ID or /api/v1/station?id=ID");
-        var station = await AskAsync(node, core => StationViews.Capture(core, id)) ?? await Answered(node, () => StoredStationAsync(node, id));
-        return station is { } found
-            ? JsonResponses.Json(StationViews.Station(node, found))
-            : JsonResponses.Error(StatusCodes.Status404NotFound, $"no station '{id}' on this node");
+        var limit = Limit(request);
+        return await AskAsync(node, core => view(core, limit));
     }
 
-    // One that waits in the database; only its shard's owner can say that it has not changed since.
-    private static async Task<CapturedStation?> StoredStationAsync(NodeHost node, string id)
+    private static async Task<IReadOnlyList<ShardOwnerRow>> OwnersAsync(NodeHost node) => node.Cluster is { } registrar
+        ? await Answered(node, async () => await registrar.Store.ReadOwnersAsync(CancellationToken.None))
+        : [];
+
+    private static async Task<JsonArray> ShardsAsync(NodeHost node)
     {
-        var shard = new ShardId(Murmur2.Partition(id, node.Options.Shards));
-        var epoch = await node.Shards!.Ask(core => core.Find(shard)?.Epoch);
-        return epoch is { } owned ? StationViews.Restore(node, id, shard, owned, await node.ReadStationAsync(shard, id)) : null;
+        var lags = await Answered(node, node.ShardLagsAsync);
+        return await AskAsync(node, core => ClusterViews.Shards(core, lags));
     }
 
-    private static async Task<JsonNode> StationsAsync(NodeHost node, HttpRequest request)
-    {
-        var limit = JsonResponses.Limit(request, 1_000, ListMost);
-        var after = request.Query["after"].ToString();
-        List<StationLine> all = [];
-        // Shard by shard, so that records pass between; put in order here.
-        foreach (var shard in await AskAsync(node, core => core.Running.Select(shard => shard.Id).ToList()))
-        {
-            all.AddRange(await AskAsync(node, core => StationViews.Lines(core, shard)));
-        }
-
-        return StationViews.Stations(all, await AskAsync(node, core => core.Running.Sum(shard => shard.StationCount)), after, limit);
-    }
-
-    private static Task<JsonArray> ListAsync(NodeHost node, HttpRequest request, Func<NodeCore, int, JsonArray> view)
-    {
-        var limit = JsonResponses.Limit(request, 1_000, ListMost);
-        return AskAsync(node, core => view(core, limit));
-    }
-
-    private static Task<T> AskAsync<T>(NodeHost node, Func<NodeCore, T> question) => Answered(node, () => node.Shards!.Ask(question));
+    internal static Task<T> AskAsync<T>(NodeHost node, Func<NodeCore, T> question) => Answered(node, () => node.Shards!.Ask(question));
 
     internal static async Task<T> Answered<T>(NodeHost node, Func<Task<T>> question)
     {
@@ -126,6 +109,10 @@ public static class NodeApi
         catch (TimeoutException)
         {
             throw new RequestRefusedException(StatusCodes.Status503ServiceUnavailable, $"the node did not answer within {AnswerLimit.TotalSeconds:0} s");
+        }
+        catch (StoreUnavailableException away)
+        {
+            throw new RequestRefusedException(StatusCodes.Status503ServiceUnavailable, $"the database does not answer: {away.Message}");
         }
         catch (Exception ended) when (ended is OperationCanceledException or ObjectDisposedException)
         {

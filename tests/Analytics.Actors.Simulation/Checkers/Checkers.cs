@@ -16,6 +16,7 @@ public sealed class Checkers(Cluster cluster)
     private readonly BoundsChecker bounds = new(cluster);
     private readonly CallChecker calls = new(cluster);
     private readonly HashSet<(TopicPartition, long)> skipped = [];
+    private readonly SteeringChecker steering = new(cluster);
     private OutboxChecker? outboxes;
 
     public Envelopes Envelopes { get; } = new();
@@ -25,6 +26,7 @@ public sealed class Checkers(Cluster cluster)
     public long PartsApplied { get; private set; }
     public long BatchesTimedOut { get; private set; }
     public long Passivated { get; private set; }
+    public long StationsSteered => steering.Done;
     public long Uploads { get; set; }
     public long Revisions { get; set; }
 
@@ -76,6 +78,8 @@ public sealed class Checkers(Cluster cluster)
         Routed?.Landed(partition, record);
     }
 
+    public void OrderEnded(SimulatedProcess process, StationOrderEnded ended) => steering.Ended(process, ended, Report);
+
     public void CallBegins(SimulatedProcess process, ModuleCall call) => calls.Begins(process, call, Report);
 
     public void CallEnds(SimulatedProcess process, ModuleCall call) => calls.Ends(process, call);
@@ -110,6 +114,8 @@ public sealed class Checkers(Cluster cluster)
         new AnswerChecker(cluster, workload, folds).Judge(isAtRest, Report);
         new WindowChecker(cluster, folds).Judge(isAtRest, Report);
         new TimerChecker(cluster).Judge(Report);
+        new RulesChecker(cluster).Judge(Report);
+        steering.Judge(Report);
         if (!isAtRest) return;
         Outboxes.Judge(Report);
         new AppliedChecker(cluster, workload, folds).Judge(Report);

@@ -8,7 +8,8 @@ namespace Analytics.Actors.Simulation;
 
 /// <summary>A batch that expects an answer of a station, as a part named it, and what its module must have seen.</summary>
 /// <param name="Saw">The whole input of module first; what the input of module second must hold.</param>
-public readonly record struct Debt(string Module, string BatchId, string Station, string Saw);
+/// <param name="Gone">Orders of the station that had been forgotten by then.</param>
+public readonly record struct Debt(string Module, string BatchId, string Station, string Saw, IReadOnlyList<string> Gone);
 
 /// <summary>
 /// What a shard must be after the records that it has read: computed from its logs up to each committed position, in a few
@@ -23,6 +24,9 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
     private readonly Dictionary<(string Station, SourcePartition Source), Place> appliedTo = [];
     private readonly List<(string Station, SourcePartition Source, Place Place)> applied = [];
     private readonly HashSet<string> storeIds = [];
+    private readonly Queue<(int AfterParts, string Station)> forgotten = new();
+    private readonly Dictionary<string, List<string>> orders = [];
+    private readonly Dictionary<string, IReadOnlyList<string>> goneOrders = [];
     private bool isRestored;
 
     /// <summary>The last value of METERS by station, that of the module first, and the last day of CALENDAR.</summary>
@@ -33,6 +37,9 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
     /// <summary>The last day of the topic's newest life: one of a deleted topic that was still under way may come after it.</summary>
     public string? DayOfNewestLife { get; private set; }
     private int newestLife;
+
+    /// <summary>Stations that were forgotten at some time.</summary>
+    public HashSet<string> Forgotten { get; } = [];
 
     /// <summary>Everything that was applied, by source partition.</summary>
     public Dictionary<SourcePartition, List<Place>> Applied { get; } = [];
@@ -78,6 +85,13 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
             report(new Finding($"shard {shard}, checkpoint {checkpoint.Number} of epoch {checkpoint.Epoch}: {text}", [$"shard {shard}", .. concerns]));
         applied.Clear();
         changed.Clear();
+        var parts = 0;
+        foreach (var happened in committed.Events)
+        {
+            if (happened is PartApplied) parts++;
+            else if (happened is StationSteered { Order: StationOrder.Forget } steered) forgotten.Enqueue((parts, steered.Station));
+        }
+
         foreach (var position in checkpoint.Positions)
         {
             var from = positions.GetValueOrDefault(position.Partition);
@@ -91,6 +105,7 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
                 Wrong($"position {position.Next} of {position.Partition} tells another last record than the log has");
         }
 
+        Forget(int.MaxValue);
         foreach (var mark in checkpoint.Marks)
         {
             var key = (mark.Log.Topic, mark.Source);
@@ -156,10 +171,24 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
             if (!Advance(cluster.Settings.PartsTopic, SourceKey(record.Topic, record.Incarnation, record.Partition), place)) continue;
             if (Origin.TryParse(record.Origin, out var origin) && (IsTakenBack(origin, record.Topic) || !Advance(cluster.Settings.PartsTopic, RunKey(record.Topic, origin), new Place(origin.Sequence, part.Index, part.Ordinal)))) continue;
             if (part.Rejected is not null) continue;
+            Forget(applied.Count);
             applied.Add((part.Station, source, place));
             if (!Applied.TryGetValue(source, out var places)) Applied.Add(source, places = []);
             places.Add(place);
             Apply(record, part);
+        }
+    }
+
+    // What was forgotten before that many parts of the checkpoint had been applied.
+    private void Forget(int appliedParts)
+    {
+        while (forgotten.TryPeek(out var next) && next.AfterParts <= appliedParts)
+        {
+            forgotten.Dequeue();
+            Meters.Remove(next.Station);
+            FirstSaw.Remove(next.Station);
+            Forgotten.Add(next.Station);
+            if (orders.Remove(next.Station, out var gone)) goneOrders[next.Station] = [.. goneOrders.GetValueOrDefault(next.Station, []), .. gone];
         }
     }
 
@@ -184,11 +213,13 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
                 break;
             default:
                 saw = item.RootElement.GetProperty("order").GetString()!;
+                if (!orders.TryGetValue(part.Station, out var known)) orders.Add(part.Station, known = []);
+                known.Add(saw);
                 break;
         }
 
-        foreach (var batch in part.Batches) WindowDebts.Add(new Debt(batch.Module, batch.BatchId, part.Station, Meters.GetValueOrDefault(part.Station, "")));
-        foreach (var batch in record.Batches) Debts.Add(new Debt(batch.Module, batch.BatchId, part.Station, saw));
+        foreach (var batch in part.Batches) WindowDebts.Add(new Debt(batch.Module, batch.BatchId, part.Station, Meters.GetValueOrDefault(part.Station, ""), []));
+        foreach (var batch in record.Batches) Debts.Add(new Debt(batch.Module, batch.BatchId, part.Station, saw, goneOrders.GetValueOrDefault(part.Station, [])));
     }
 
     private bool IsTakenBack(Origin origin, string topic) => isRestored && cluster.Settings.Earlier.TookBack(origin, topic);

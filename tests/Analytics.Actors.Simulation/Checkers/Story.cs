@@ -15,6 +15,7 @@ public static class Story
         BatchCompleted completed => $"batch {completed.Module} {completed.BatchId} complete with {completed.Results} of {completed.Expected} results",
         BatchTimedOut timedOut => $"batch {timedOut.Module} {timedOut.BatchId} at its deadline with {timedOut.Results} of {timedOut.Expected} results",
         AnswerLate late => $"late answer of {late.Station} to batch {late.Module} {late.BatchId}",
+        StationSteered steered => $"{steered.Order} of {steered.Station}, order {steered.Number}",
         TimerFired fired => $"timer {fired.Kind} of {fired.Entity}",
         DeadLettered lettered => $"dead letter of {lettered.Letter.Source} {lettered.Letter.Offset}, {lettered.Letter.Station}: {lettered.Letter.Reason}",
         Uploaded uploaded => $"{uploaded.Topic} {uploaded.Key} {System.Text.Encoding.UTF8.GetString(uploaded.Value.Span)}",

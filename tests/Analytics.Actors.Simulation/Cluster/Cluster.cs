@@ -1,8 +1,6 @@
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Nodes;
-using Analytics.Actors.Core.Pipeline;
-using Analytics.Actors.Core.Routing;
 using Analytics.Actors.Core.Shards;
 
 namespace Analytics.Actors.Simulation;
@@ -11,7 +9,7 @@ namespace Analytics.Actors.Simulation;
 /// The whole cluster: nodes that crash and come back, one log, one store, and a coordinator that moves shards and source
 /// partitions as Kafka's groups do: in order, or without the old owner knowing.
 /// </summary>
-public sealed class Cluster
+public sealed partial class Cluster
 {
     private readonly SimulatedProcess?[] processes;
     private readonly long[] clockSkewMs;
@@ -41,6 +39,9 @@ public sealed class Cluster
     public World World { get; }
     public Scenario Scenario { get; }
     public ShardSettings Settings { get; private set; }
+
+    /// <summary>What a node runs with this version of the configuration.</summary>
+    public ShardSettings SettingsOf(long version) => Bug.OnSettings(Settings with { Pipeline = Workload.Version(Settings.Pipeline, version), ConfigurationVersion = version });
     public Faults Faults { get; set; }
     public PlantedBug Bug { get; }
     public Network Network { get; }
@@ -57,7 +58,7 @@ public sealed class Cluster
     /// <summary>What keeps the cluster from resting, for the story of a failure.</summary>
     public IEnumerable<string> Restless =>
         Alive.SelectMany(process => process.Restless)
-            .Concat(Enumerable.Range(0, processes.Length).Where(node => processes[node] is null).Select(node => $"node {node} is down"))
+            .Concat(Enumerable.Range(0, processes.Length).Where(node => processes[node] is null && IsWanted(node)).Select(node => $"node {node} is down"))
             .Concat(Enumerable.Range(0, Settings.ShardCount).Select(shard => new ShardId(shard)).Where(shard => !shardOwners.ContainsKey(shard)).Select(shard => $"shard {shard} has no owner"))
             .Concat(moving.Keys.Select(shard => $"shard {shard} is moving"));
 
@@ -84,7 +85,7 @@ public sealed class Cluster
 
     public void Start()
     {
-        for (var node = 0; node < processes.Length; node++) StartProcess(node);
+        for (var node = 0; node < processes.Length; node++) if (IsWanted(node)) StartProcess(node);
         Rebalance();
         PlanRebalance();
     }
@@ -184,22 +185,14 @@ public sealed class Cluster
 
     private void StartProcess(int node)
     {
+        if (!IsWanted(node)) return;
         if (isRestoring || Store.IsDown || !Network.ToStore(node).IsUp)
         {
             PlanStart(node);
             return;
         }
 
-        var pipeline = World.Chance(Faults.RestartWithOtherRules) ? Workload.OtherRules : Settings.Pipeline;
-        var changed = Bug.PinsNoRules ? [] : Store.PinRules(RoutingRules.Of(pipeline, Settings.RecordBytesMax));
-        if (changed.Count > 0)
-        {
-            World.Note($"node {node} is refused: {RoutingRules.Explain(changed)}");
-            PlanStart(node);
-            return;
-        }
-
-        var process = processes[node] = new SimulatedProcess(this, node, ++started, Bug.OnSettings(Settings with { Pipeline = pipeline }));
+        var process = processes[node] = new SimulatedProcess(this, node, ++started, SettingsOf(Store.Version));
         World.Note($"{process.Name} starts");
         Rebalance();
     }
@@ -222,8 +215,14 @@ public sealed class Cluster
 
     private void Rebalance()
     {
-        var members = Alive.Where(process => !process.IsExpelled).ToList();
+        var members = Alive.Where(process => !process.IsExpelled && IsWanted(process.Node)).ToList();
         if (members.Count == 0 || isStopping) return;
+        if (Wanted is not null)
+        {
+            BalanceStickily(members);
+            return;
+        }
+
         for (var number = 0; number < Settings.ShardCount; number++)
         {
             var shard = new ShardId(number);

@@ -6,6 +6,8 @@ namespace Analytics.Actors.Simulation;
 /// </summary>
 public sealed class Disturbances(Cluster cluster)
 {
+    private int orders;
+
     private World World => cluster.World;
 
     public void Start(int phaseMs)
@@ -18,6 +20,11 @@ public sealed class Disturbances(Cluster cluster)
         Repeat(faults.StoreDownEveryMs, StopStore);
         Repeat(faults.TrimEveryMs, Trim);
         Repeat(faults.RecreateEveryMs, Recreate);
+        Repeat(faults.ApplyEveryMs, () =>
+        {
+            if (!cluster.Store.IsDown) cluster.Store.Apply();
+        });
+        Repeat(faults.SteerEveryMs, Steer);
         Repeat(faults.ProducerRestartEveryMs, () =>
         {
             if (AnyProcess() is { IsFrozen: false } process) cluster.Network.RestartProducer(process);
@@ -115,6 +122,18 @@ public sealed class Disturbances(Cluster cluster)
         World.Note($"{source} is deleted with {cluster.Log.End(source)} records and made again");
         cluster.Log.Recreate(source);
         foreach (var process in cluster.Alive) process.Landed(source);
+    }
+
+    // An operator looks for the owner of a station; the order reaches it a moment later, in whatever epoch it is then.
+    private void Steer()
+    {
+        var station = $"S{World.Random.Next(1, cluster.Scenario.Stations + 1)}";
+        var shard = new Core.ShardId(Core.Records.Murmur2.Partition(station, cluster.Settings.ShardCount));
+        var owner = cluster.Alive.FirstOrDefault(process => !process.IsFrozen && process.Core.Find(shard) is not null);
+        if (owner?.Core.Find(shard) is not { } found) return;
+        var order = new Core.Nodes.StationOrdered(++orders, shard, found.Epoch, station, (Core.Shards.StationOrder)World.Random.Next(1, 4), "sim");
+        World.Note($"{owner.Name} is told to {order.Order} {station}, order {order.Number}");
+        World.After(World.Between(0, 300), () => owner.Tell(order));
     }
 
     private void SetClock()

@@ -81,6 +81,7 @@ internal sealed class CoreNode
 
     public List<SeenCall> Calls { get; } = [];
     public List<string> Warnings { get; } = [];
+    public List<StationOrderEnded> OrdersEnded { get; } = [];
 
     /// <summary>Calls that wait for <see cref="Answer"/>, in the order of their beginning.</summary>
     public IReadOnlyList<SeenCall> WaitingCalls => process!.Waiting;
@@ -368,7 +369,7 @@ internal sealed class CoreNode
             if (!routed.TryGetValue(partition, out var offset))
             {
                 offset = node.committed.GetValueOrDefault(partition);
-                Router.Assigned(partition, 0, offset);
+                Router.Assigned(partition, 0, offset, SourceGrant.Everything(partition, 0, 0));
             }
 
             var log = node.LogOf(partition);
@@ -377,7 +378,7 @@ internal sealed class CoreNode
             var entry = log[(int)offset];
             Route(effects =>
             {
-                Router.Receive(new SourceRecord(partition, offset, entry.TimestampMs, entry.Value, entry.Origin), effects);
+                Router.Receive(new SourceRecord(partition, offset, entry.TimestampMs, entry.Value, entry.Origin));
                 Router.Flush(effects);
             });
             return offset + 1 < log.Count;
@@ -474,6 +475,9 @@ internal sealed class CoreNode
                     break;
                 case Warn warn:
                     node.Warnings.Add(warn.Text);
+                    break;
+                case StationOrderEnded ended:
+                    node.OrdersEnded.Add(ended);
                     break;
                 case AbandonShard or ReleaseShard:
                     break;

@@ -59,7 +59,8 @@ public class RouterFairnessTests
     {
         var run = new Run(2, new RouterSettings { TopicWaitingBytesMax = 2_000, AheadBytesMax = 300, AheadBytesMin = 300 });
         while (run.Effects.OfType<PauseTopic>().FirstOrDefault() is null) run.Offer(Old);
-        run.Router.Revoked(Old, run.Effects);
+        run.Router.Revoked(Old);
+        run.Router.Flush(run.Effects);
         run.Effects.OfType<PauseTopic>().Last().ShouldBe(new PauseTopic(Meters, false));
         while (!run.Router.IsIdle) run.ApplyAll();
         run.ApplyAll();
@@ -133,8 +134,8 @@ public class RouterFairnessTests
         {
             shards = new ShardSettings { Pipeline = PipelineFiles.Valid(With(""" "m": { "topics": ["METERS", "PARAMS"], "batch": "none" } """)), Group = CoreNode.Group, ShardCount = count, StoreId = "c0decafe0123" };
             Router = new Router(shards, settings);
-            Router.Assigned(Old, 0, 0);
-            Router.Assigned(Fresh, 0, 0);
+            Router.Assigned(Old, 0, 0, Analytics.Actors.Core.Checkpoints.SourceGrant.Everything(Old, 0, 0));
+            Router.Assigned(Fresh, 0, 0, Analytics.Actors.Core.Checkpoints.SourceGrant.Everything(Fresh, 0, 0));
         }
 
         public Router Router { get; }
@@ -160,7 +161,7 @@ public class RouterFairnessTests
         {
             var offset = next[source]++;
             offered[(source, offset)] = NowMs;
-            Router.Receive(new SourceRecord(source, offset, CoreNode.StartMs, Encoding.UTF8.GetBytes($$"""[{"stationId":"S{{offset % 50}}"}]"""), null), Effects);
+            Router.Receive(new SourceRecord(source, offset, CoreNode.StartMs, Encoding.UTF8.GetBytes($$"""[{"stationId":"S{{offset % 50}}"}]"""), null));
             Router.Flush(Effects);
         }
 

@@ -5,11 +5,20 @@ namespace Analytics.Actors.Tests.Storage;
 /// <summary>The store in memory is its own database: every connection is the same object.</summary>
 public sealed class MemoryCheckpointStoreTests : CheckpointStoreConformance
 {
-    private readonly MemoryCheckpointStore database = new("00c0ffee0000");
+    private long nowMs = 1_700_000_000_000;
+    private readonly MemoryCheckpointStore database;
+
+    public MemoryCheckpointStoreTests() => database = new MemoryCheckpointStore("00c0ffee0000", () => nowMs);
 
     protected override ICheckpointStore Connect() => database;
 
     protected override ICheckpointStore ConnectToNothing() => new MemoryCheckpointStore("00c0ffee0001");
+
+    protected override Task AgeNodesAsync(long ms)
+    {
+        nowMs += ms;
+        return Task.CompletedTask;
+    }
 
     [Fact]
     public async Task Every_call_has_answered_before_it_returns()

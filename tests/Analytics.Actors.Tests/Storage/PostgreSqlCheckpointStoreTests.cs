@@ -14,6 +14,9 @@ public sealed class PostgreSqlCheckpointStoreTests(PostgreSqlServer server) : Ch
 
     protected override ICheckpointStore ConnectToNothing() => new PostgreSqlCheckpointStore(PostgreSqlAddress.Parse(server.NewSchema()));
 
+    protected override Task AgeNodesAsync(long ms) =>
+        ((PostgreSqlCheckpointStore)Store).WithConnection(connection => connection.RunAsync("UPDATE cluster_node SET seen_ms = seen_ms - $1", ms));
+
     [Fact]
     public async Task A_node_that_starts_waits_for_a_migration_however_long_it_takes()
     {

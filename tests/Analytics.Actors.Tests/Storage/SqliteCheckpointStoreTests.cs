@@ -13,6 +13,9 @@ public sealed class SqliteCheckpointStoreTests : CheckpointStoreConformance
 
     protected override ICheckpointStore ConnectToNothing() => new SqliteCheckpointStore(file.Path + ".other");
 
+    protected override Task AgeNodesAsync(long ms) =>
+        ((SqliteCheckpointStore)Store).WithWriter(session => session.Prepare("UPDATE cluster_node SET seen_ms = seen_ms - ?1").Bind(1, ms).Execute());
+
     protected override void DeleteDatabase() => file.Dispose();
 }
 
