@@ -96,7 +96,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         logger = new ClientLogger("router", log);
         lookup = new PositionLookup(options, group, log);
         positioner = new SourcePositioner(lookup, store, this.topics, this.time);
-        var configuration = options.ForConsumer("router", group);
+        var configuration = options.ForRouter(group);
         join = new JoinWatch(configuration, logger);
         consumer = ClientConversions.NewConsumer(configuration, logger, join.Log)
             .SetPartitionsAssignedHandler((_, partitions) => OnAssigned(partitions))

@@ -155,8 +155,12 @@ public sealed partial class Shard
     public Dictionary<string, long> AppliedByTopic { get; } = new(StringComparer.Ordinal);
 
     /// <summary>The shard has as much in hand as it may: reading pauses.</summary>
-    public bool IsFull => around.OwedCount >= settings.CallsMax || Outputs.Outbox.Bytes + Outputs.ForwardedBytes >= settings.OutboxBytesMax
-        || arrivals.Count >= settings.ArrivalsMax || arrivals.Bytes >= settings.ArrivalBytesMax;
+    public bool IsFull => Fullness >= 1;
+
+    /// <summary>What the shard has in hand, as a part of what it may have: 0 nothing, 1 or more all of it.</summary>
+    public double Fullness => Math.Max(
+        Math.Max(around.OwedCount / (double)settings.CallsMax, (Outputs.Outbox.Bytes + Outputs.ForwardedBytes) / (double)settings.OutboxBytesMax),
+        Math.Max(arrivals.Count / (double)settings.ArrivalsMax, arrivals.Bytes / (double)settings.ArrivalBytesMax));
 
     /// <summary>When the shard next wants to hear of time, ms; null: never.</summary>
     public long? NextDueMs
