@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Core.Positions;
@@ -59,7 +60,8 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     private readonly ClientLogger logger;
     private readonly JoinWatch join;
     private readonly IRouterListener listener;
-    private readonly Dictionary<string, RouterTopic> topics;
+    // Those of earlier configurations stay: partitions of theirs may still be looked for.
+    private readonly ConcurrentDictionary<string, RouterTopic> topics;
     private readonly PositionLookup lookup;
     private readonly SourcePositioner positioner;
     private readonly TimeSpan revokeLimit;
@@ -87,7 +89,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         ClientLog? log = null, TimeProvider? time = null)
     {
         this.listener = listener;
-        this.topics = topics.ToDictionary(topic => topic.Name);
+        this.topics = new ConcurrentDictionary<string, RouterTopic>(topics.ToDictionary(topic => topic.Name));
         this.time = time ?? TimeProvider.System;
         if (this.topics.Count == 0) throw new ArgumentException("A router needs at least one source topic.", nameof(topics));
         revokeLimit = options.RevokeLimit;
@@ -105,6 +107,19 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         loop = new ConsumerLoop(consumer, this, logger);
         loop.Start();
     }
+
+    /// <summary>
+    /// Reads these topics from now on. What is read already goes on; of those that are gone the partitions are revoked, new ones
+    /// come by a rebalance.
+    /// </summary>
+    public Task Read(IReadOnlyList<RouterTopic> wanted) => loop.Post("subscribing", () =>
+    {
+        foreach (var topic in wanted) topics[topic.Name] = topic;
+        var names = wanted.Select(topic => topic.Name).ToList();
+        if (consumer.Subscription.ToHashSet().SetEquals(names)) return;
+        logger.Information($"subscribing to {string.Join(", ", names.Order(StringComparer.Ordinal))}");
+        consumer.Subscribe(names);
+    });
 
     /// <summary>Ends with the poll thread; faulted where that ended by itself (then nothing is read any more).</summary>
     public Task Completion => loop.Completion;

@@ -338,6 +338,61 @@ internal static class Migrations
                     detail       bytea  NOT NULL
                 );
                 """),
+        new(7, "configuration",
+            // Versions of the pipeline, and per source partition and life what routers may process, and from which offset on by
+            // which version.
+            Sqlite: """
+                CREATE TABLE configuration (
+                    number      INTEGER PRIMARY KEY,
+                    text        TEXT    NOT NULL,
+                    applied_by  TEXT    NOT NULL,
+                    applied_ms  INTEGER NOT NULL,
+                    comment     TEXT    NOT NULL
+                ) STRICT;
+
+                CREATE TABLE source_grant (
+                    topic        TEXT    NOT NULL,
+                    partition    INTEGER NOT NULL,
+                    incarnation  INTEGER NOT NULL,
+                    granted      INTEGER NOT NULL,
+                    PRIMARY KEY (topic, partition, incarnation)
+                ) STRICT, WITHOUT ROWID;
+
+                CREATE TABLE rules_from (
+                    topic        TEXT    NOT NULL,
+                    partition    INTEGER NOT NULL,
+                    incarnation  INTEGER NOT NULL,
+                    version      INTEGER NOT NULL,
+                    from_offset  INTEGER NOT NULL,
+                    PRIMARY KEY (topic, partition, incarnation, version)
+                ) STRICT, WITHOUT ROWID;
+                """,
+            PostgreSql: """
+                CREATE TABLE configuration (
+                    number      bigint PRIMARY KEY,
+                    text        text   NOT NULL,
+                    applied_by  text   NOT NULL,
+                    applied_ms  bigint NOT NULL,
+                    comment     text   NOT NULL
+                );
+
+                CREATE TABLE source_grant (
+                    topic        text    NOT NULL COLLATE "C",
+                    partition    integer NOT NULL,
+                    incarnation  integer NOT NULL,
+                    granted      bigint  NOT NULL,
+                    PRIMARY KEY (topic, partition, incarnation)
+                );
+
+                CREATE TABLE rules_from (
+                    topic        text    NOT NULL COLLATE "C",
+                    partition    integer NOT NULL,
+                    incarnation  integer NOT NULL,
+                    version      bigint  NOT NULL,
+                    from_offset  bigint  NOT NULL,
+                    PRIMARY KEY (topic, partition, incarnation, version)
+                );
+                """),
     ];
 
     /// <summary>The step since which a store remembers its earlier ids.</summary>

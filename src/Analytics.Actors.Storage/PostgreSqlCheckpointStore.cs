@@ -104,6 +104,36 @@ public sealed partial class PostgreSqlCheckpointStore : ICheckpointStore, IClust
         return await WriteRepeatable(connection => PostgreSqlSources.PinRulesAsync(connection, rules), cancellation).ConfigureAwait(false);
     }
 
+    public async ValueTask<ConfigurationVersion?> ReadConfigurationAsync(long? number, CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await Use(others, connection => PostgreSqlConfigurations.ReadAsync(connection, number), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<ConfigurationVersion>> ListConfigurationsAsync(CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await Use(others, PostgreSqlConfigurations.ListAsync, cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<ConfigurationOutcome> ApplyConfigurationAsync(ConfigurationChange change, CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await WriteRepeatable(connection => PostgreSqlConfigurations.ApplyAsync(connection, change), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<SourceGrant>> RaiseGrantsAsync(IReadOnlyList<GrantRequest> requests, long known, CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await WriteRepeatable(connection => PostgreSqlConfigurations.RaiseAsync(connection, requests, known), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<SourceGrant>> ReadGrantsAsync(CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await Use(others, PostgreSqlConfigurations.ReadGrantsAsync, cancellation).ConfigureAwait(false);
+    }
+
     public async ValueTask<IReadOnlyList<StoredDeadLetter>> ListDeadLettersAsync(DeadLetterFilter filter, DeadLetterId? after, int limit, CancellationToken cancellation)
     {
         RequireOpen();

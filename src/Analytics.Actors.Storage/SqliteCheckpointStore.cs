@@ -129,6 +129,36 @@ public sealed partial class SqliteCheckpointStore : ICheckpointStore, IClusterSt
             cancellation).ConfigureAwait(false);
     }
 
+    public async ValueTask<ConfigurationVersion?> ReadConfigurationAsync(long? number, CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await Read(session => SqliteConfigurations.Read(session, number), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<ConfigurationVersion>> ListConfigurationsAsync(CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await Read(SqliteConfigurations.List, cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<ConfigurationOutcome> ApplyConfigurationAsync(ConfigurationChange change, CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await WriteRepeatable(session => session.Write(() => SqliteConfigurations.Apply(session, change)), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<SourceGrant>> RaiseGrantsAsync(IReadOnlyList<GrantRequest> requests, long known, CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await WriteRepeatable(session => session.Write(() => SqliteConfigurations.Raise(session, requests, known)), cancellation).ConfigureAwait(false);
+    }
+
+    public async ValueTask<IReadOnlyList<SourceGrant>> ReadGrantsAsync(CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await Read(SqliteConfigurations.ReadGrants, cancellation).ConfigureAwait(false);
+    }
+
     public async ValueTask<IReadOnlyList<StoredDeadLetter>> ListDeadLettersAsync(DeadLetterFilter filter, DeadLetterId? after, int limit, CancellationToken cancellation)
     {
         RequireOpen();

@@ -7,7 +7,7 @@ namespace Analytics.Actors.Core.Checkpoints;
 /// Where state survives. One implementation per database, one conformance suite for all. Every method may fail with
 /// <see cref="StoreUnavailableException"/>: then nothing was done. Nothing here retries; the node decides.
 /// </summary>
-public interface ICheckpointStore : IDeadLetterStore, IAsyncDisposable
+public interface ICheckpointStore : IDeadLetterStore, IConfigurationStore, IAsyncDisposable
 {
     /// <summary>
     /// Creates or migrates the schema, and pins what must not change: on first use it records the shard count and a

@@ -16,6 +16,7 @@ public sealed partial class MemoryCheckpointStore(string storeId, Func<long>? cl
     private readonly Lock gate = new();
     private readonly Dictionary<TopicPartition, SourceState> sources = [];
     private readonly Dictionary<string, string> rules = new(StringComparer.Ordinal);
+    private readonly MemoryConfigurations configurations = new();
     private string? group;
     private Shard[] shards = [];
 
@@ -103,6 +104,18 @@ public sealed partial class MemoryCheckpointStore(string storeId, Func<long>? cl
         }
     }
 
+    public ValueTask<ConfigurationVersion?> ReadConfigurationAsync(long? number, CancellationToken cancellation) => WithConfigurations(() => configurations.Read(number), cancellation);
+
+    public ValueTask<IReadOnlyList<ConfigurationVersion>> ListConfigurationsAsync(CancellationToken cancellation) => WithConfigurations(configurations.List, cancellation);
+
+    public ValueTask<ConfigurationOutcome> ApplyConfigurationAsync(ConfigurationChange change, CancellationToken cancellation) =>
+        WithConfigurations(() => configurations.Apply(change, sources.Values), cancellation);
+
+    public ValueTask<IReadOnlyList<SourceGrant>> RaiseGrantsAsync(IReadOnlyList<GrantRequest> requests, long known, CancellationToken cancellation) =>
+        WithConfigurations(() => configurations.Raise(requests, known), cancellation);
+
+    public ValueTask<IReadOnlyList<SourceGrant>> ReadGrantsAsync(CancellationToken cancellation) => WithConfigurations(configurations.ReadGrants, cancellation);
+
     public ValueTask<IReadOnlyList<StoredDeadLetter>> ListDeadLettersAsync(DeadLetterFilter filter, DeadLetterId? after, int limit, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
@@ -141,6 +154,16 @@ public sealed partial class MemoryCheckpointStore(string storeId, Func<long>? cl
     }
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+    private ValueTask<T> WithConfigurations<T>(Func<T> work, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        lock (gate)
+        {
+            RequireOpen();
+            return ValueTask.FromResult(work());
+        }
+    }
 
     private void RequireOpen()
     {

@@ -50,6 +50,9 @@ public enum ShardPhase
 /// </remarks>
 public sealed class NodeCore(NodeSettings settings)
 {
+    // A reload waits less long than a revocation: a call that it interrupts begins anew at once.
+    private const long ReloadLimitMs = 1_000;
+
     private readonly SortedDictionary<ShardId, Slot> slots = [];
     private readonly Dictionary<TopicPartition, Slot> readers = [];
     private readonly List<OutboxEntry> sendable = [];
@@ -63,6 +66,11 @@ public sealed class NodeCore(NodeSettings settings)
     private long lastCommitMs;
     private long clockMs;
     private bool isStopping;
+    private ShardSettings shardSettings = settings.Shards;
+    private long orderedVersion;
+
+    /// <summary>The oldest version of the configuration that this node or any shard of it runs.</summary>
+    public long ConfigurationVersion => Running.Select(shard => shard.ConfigurationVersion).Append(shardSettings.ConfigurationVersion).Min();
 
     /// <summary>The shards that this node runs now.</summary>
     public IEnumerable<Shard> Running => slots.Values.Where(slot => slot.Shard is not null).Select(slot => slot.Shard!);
@@ -134,6 +142,7 @@ public sealed class NodeCore(NodeSettings settings)
             case TakeOverFailed failed: TakeOverLater(failed, nowMs, effects); break;
             case ShardRefused refused: Refuse(refused, effects); break;
             case PositionsChanged changed: CheckAgain(changed.Shards, nowMs, effects); break;
+            case ConfigurationChanged changed: Reload(changed.Settings, nowMs, effects); break;
             case StationsLoaded loaded: SlotOf(loaded.Load)?.Shard!.StationsLoaded(loaded.Load.Stations, loaded.Rows, nowMs); break;
             case PageLoaded loaded: SlotOf(loaded.Load)?.Shard!.PageLoaded(loaded.Load.Kind, loaded.Load.After, loaded.Rows, nowMs); break;
             case LoadFenced fenced:
@@ -170,9 +179,9 @@ public sealed class NodeCore(NodeSettings settings)
     {
         foreach (var shard in shards)
         {
-            if (shard.Value >= settings.Shards.ShardCount)
+            if (shard.Value >= shardSettings.ShardCount)
             {
-                effects.Add(new Warn($"partition {shard} is nobody's: {Positions.TopicGrowth.Explain(settings.Shards.PartsTopic, settings.Shards.ShardCount, shard.Value + 1)}"));
+                effects.Add(new Warn($"partition {shard} is nobody's: {Positions.TopicGrowth.Explain(shardSettings.PartsTopic, shardSettings.ShardCount, shard.Value + 1)}"));
                 continue;
             }
 
@@ -228,9 +237,10 @@ public sealed class NodeCore(NodeSettings settings)
             return;
         }
 
-        var shard = new Shard(settings.Shards, recovered, nowMs);
+        var shard = new Shard(shardSettings, recovered, nowMs);
         slot.Shard = shard;
         slot.Phase = ShardPhase.Running;
+        slot.IsReloading = false;
         foreach (var log in new[] { shard.PartsLog, shard.BatchLog })
         {
             readers[log] = slot;
@@ -270,6 +280,22 @@ public sealed class NodeCore(NodeSettings settings)
                 slot.Phase = ShardPhase.TakingOver;
                 effects.Add(new TakeOver(shard));
             }
+        }
+    }
+
+    private void Reload(ShardSettings newer, long nowMs, List<NodeEffect> effects)
+    {
+        if (newer.ConfigurationVersion <= shardSettings.ConfigurationVersion) return;
+        shardSettings = newer;
+        if (isStopping) return;
+        foreach (var slot in slots.Values.ToList())
+        {
+            // One whose takeover is under way, or waits, begins with the new version anyway.
+            if (slot.Phase != ShardPhase.Running) continue;
+            Revoke([slot.Id], nowMs, effects);
+            slot.IsWanted = true;
+            slot.IsReloading = true;
+            slot.DueMs = nowMs + Math.Min(settings.ReleaseLimitMs, ReloadLimitMs);
         }
     }
 
@@ -341,6 +367,7 @@ public sealed class NodeCore(NodeSettings settings)
         foreach (var slot in slots.Values)
         {
             if (slot.Shard is not { } shard) continue;
+            if (shard.AwaitedVersion > Math.Max(orderedVersion, shardSettings.ConfigurationVersion)) effects.Add(new ReadConfiguration(orderedVersion = shard.AwaitedVersion.Value));
             foreach (var call in shard.Outputs.Calls) effects.Add(new BeginCall(call));
             if (slot.Phase == ShardPhase.Running)
             {
@@ -381,6 +408,7 @@ public sealed class NodeCore(NodeSettings settings)
             if (slot.Shard is not { } shard) continue;
             var release = slot.Phase == ShardPhase.Releasing && ReleaseIsDue(slot, nowMs);
             if (release || shard.IsDirty) checkpoints.Add(shard.TakeCheckpoint(release, nowMs));
+            slot.IsEnding |= release;
         }
 
         lastCommitMs = nowMs;
@@ -410,7 +438,8 @@ public sealed class NodeCore(NodeSettings settings)
             else
             {
                 shard.Committed(checkpoint.Number);
-                if (checkpoint.Release) Released(slot, nowMs, effects);
+                // A careful owner hands its care on: its last checkpoint does not say that it released the shard in order.
+                if (slot.IsEnding) Released(slot, nowMs, effects);
             }
         }
     }
@@ -444,9 +473,24 @@ public sealed class NodeCore(NodeSettings settings)
         // What could not be finished or sent in time is the next owner's.
         var release = new ReleaseShard(slot.Id, true, slot.Shard!.RunningCalls, slot.Shard.Outputs.Outbox.Count);
         Stop(slot, effects);
-        if (slot.IsWanted && !isStopping) WaitFor(slot, nowMs);
-        else slots.Remove(slot.Id);
-        effects.Add(release);
+        if (slot.IsWanted && !isStopping)
+        {
+            effects.Add(release);
+            if (slot.IsReloading)
+            {
+                slot.Phase = ShardPhase.TakingOver;
+                effects.Add(new TakeOver(slot.Id));
+            }
+            else
+            {
+                WaitFor(slot, nowMs);
+            }
+        }
+        else
+        {
+            slots.Remove(slot.Id);
+            effects.Add(release);
+        }
     }
 
     private void Lose(Slot slot, long nowMs, List<NodeEffect> effects)
@@ -472,6 +516,7 @@ public sealed class NodeCore(NodeSettings settings)
         lastEvents.AddRange(shard.Outputs.Events);
         slot.Shard = null;
         slot.IsPaused = false;
+        slot.IsEnding = false;
         slot.FailedLoads.Clear();
         slot.LoadAgainMs = null;
     }
@@ -508,6 +553,12 @@ public sealed class NodeCore(NodeSettings settings)
         public Shard? Shard { get; set; }
         public long DueMs { get; set; }
         public bool IsPaused { get; set; }
+
+        /// <summary>Its last checkpoint has been taken.</summary>
+        public bool IsEnding { get; set; }
+
+        /// <summary>Released to be taken over at once, with another version of the configuration.</summary>
+        public bool IsReloading { get; set; }
 
         /// <summary>Loads that failed, and when they are ordered again, ms.</summary>
         public List<ShardLoad> FailedLoads { get; } = [];

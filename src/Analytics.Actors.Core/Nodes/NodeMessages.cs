@@ -37,6 +37,11 @@ public sealed record ShardRefused(ShardId Shard, string Reason) : NodeMessage;
 /// </summary>
 public sealed record PositionsChanged(IReadOnlyList<ShardId> Shards) : NodeMessage;
 
+/// <summary>
+/// There is another version of the configuration. Shards that run an older one are released in order and taken over anew.
+/// </summary>
+public sealed record ConfigurationChanged(ShardSettings Settings) : NodeMessage;
+
 /// <summary>The rows of the stations that <see cref="LoadStations"/> named; those without rows do not exist yet.</summary>
 public sealed record StationsLoaded(LoadStations Load, IReadOnlyList<EntityState> Rows) : NodeMessage;
 
@@ -134,6 +139,9 @@ public sealed record ReleaseShard(ShardId Shard, bool InOrder, int CallsUnfinish
 
 /// <summary>Tell whoever gave this order what became of it.</summary>
 public sealed record StationOrderEnded(long Number, StationOrderOutcome Outcome) : NodeEffect;
+
+/// <summary>A shard waits for this version of the configuration; report with ConfigurationChanged, whenever it can be had.</summary>
+public sealed record ReadConfiguration(long Version) : NodeEffect;
 
 /// <summary>Something an operator should read.</summary>
 public record Warn(string Text) : NodeEffect;

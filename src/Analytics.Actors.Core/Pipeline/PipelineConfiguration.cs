@@ -5,6 +5,9 @@ namespace Analytics.Actors.Core.Pipeline;
 /// <summary>The topics, the modules, and the defaults for both. Immutable.</summary>
 public sealed record PipelineConfiguration
 {
+    /// <summary>The file that it was read from, as it was written.</summary>
+    public string Text { get; init; } = "";
+
     /// <summary>Offset from UTC of times that are written without a zone.</summary>
     public required TimeSpan TimeZone { get; init; }
 

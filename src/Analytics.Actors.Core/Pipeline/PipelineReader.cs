@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using System.Text.Json;
 
 namespace Analytics.Actors.Core.Pipeline;
@@ -32,7 +33,9 @@ public static class PipelineReader
         }
 
         var configuration = Read(ConfigurationObject.Of(document.RootElement, "", problems), problems);
-        return problems.Found.Count > 0 ? new PipelineReading(null, problems.Found) : new PipelineReading(configuration, []);
+        return problems.Found.Count > 0
+            ? new PipelineReading(null, problems.Found)
+            : new PipelineReading(configuration with { Text = Encoding.UTF8.GetString(utf8.Span) }, []);
     }
 
     private static PipelineConfiguration Read(ConfigurationObject root, ConfigurationProblems problems)

@@ -16,12 +16,16 @@ internal sealed class TopicBatches
     public TopicBatches(TopicConfiguration topic, ShardSettings settings)
     {
         this.settings = settings;
-        var modules = settings.Pipeline.Modules.Values.Where(module => module.Enabled && module.TriggerOnEvent
-            && topic.Triggers && topic.Scope == TopicScope.Station && module.Topics.Contains(topic.Name)).ToList();
+        var modules = ModulesOf(topic, settings.Pipeline).ToList();
         byRecord = modules.Where(module => module.Batch.Kind == BatchKind.Record).ToList();
         byWindow = modules.Where(module => module.Batch.Kind == BatchKind.Window).ToList();
         time = topic.TimeMember is null || byWindow.Count == 0 ? null : new MemberLocator([topic.TimeMember]);
     }
+
+    /// <summary>The modules for which records of a topic are gathered, in the pipeline's order.</summary>
+    public static IEnumerable<ModuleConfiguration> ModulesOf(TopicConfiguration topic, PipelineConfiguration pipeline) =>
+        pipeline.Modules.Values.Where(module => module.Enabled && module.TriggerOnEvent && module.Batch.Kind != BatchKind.None
+            && topic.Triggers && topic.Scope == TopicScope.Station && module.Topics.Contains(topic.Name));
 
     /// <summary>Begins a record; null where no module gathers.</summary>
     public RecordBatches? Begin(in SourceRecord record, int incarnation) =>
@@ -94,6 +98,7 @@ internal sealed class TopicBatches
                 Partition = record.Partition.Partition,
                 Offset = record.Offset,
                 Origin = record.Origin ?? "",
+                Rules = topic.settings.ConfigurationVersion,
             };
             manifests.Add((shard, manifest));
             return manifest;

@@ -31,6 +31,12 @@ public sealed class RecordRouter
         }
     }
 
+    /// <summary>The version of the configuration whose rules these are.</summary>
+    public long Version => settings.ConfigurationVersion;
+
+    /// <summary>Records of this topic are routed; those of any other are nobody's.</summary>
+    public bool Declares(string topic) => topic == settings.ReplayTopic || settings.Pipeline.Topics.ContainsKey(topic);
+
     /// <summary>The shard of a station.</summary>
     public int ShardOf(string station) => Murmur2.Partition(station, settings.ShardCount);
 
@@ -162,14 +168,15 @@ public sealed class RecordRouter
         });
     }
 
-    private static RecordParts PartsFor(in Source source, int shard, SortedDictionary<int, RecordParts> byShard)
+    private RecordParts PartsFor(in Source source, int shard, SortedDictionary<int, RecordParts> byShard)
     {
         if (!byShard.TryGetValue(shard, out var parts)) byShard.Add(shard, parts = Begin(source));
         return parts;
     }
 
-    private static RecordParts Begin(in Source source) => new()
+    private RecordParts Begin(in Source source) => new()
     {
+        Rules = settings.ConfigurationVersion,
         Topic = source.Record.Partition.Topic,
         Incarnation = source.Incarnation,
         Partition = source.Record.Partition.Partition,

@@ -6,24 +6,6 @@ using Google.Protobuf;
 
 namespace Analytics.Actors.Core.Routing;
 
-/// <summary>An order of the router to its host.</summary>
-public abstract record RouterEffect;
-
-/// <summary>Send this record; report with the same number. There is at most one outstanding per destination.</summary>
-public sealed record SendEnvelope(TopicPartition Destination, long Number, byte[] Value) : RouterEffect;
-
-/// <summary>Commit these positions (next offsets) to the router's group; report with <see cref="Router.CommitFinished"/>.</summary>
-public sealed record CommitPositions(IReadOnlyList<(TopicPartition Partition, long Next)> Positions) : RouterEffect;
-
-/// <summary>
-/// Write these committed positions, each with the record before it, to the store: they tell a topic that was made anew.
-/// Nothing is reported back; a write that fails is made up for by the next one.
-/// </summary>
-public sealed record StorePositions(IReadOnlyList<PartitionPosition> Positions) : RouterEffect;
-
-/// <summary>Stop or go on reading: as much is in hand as may be.</summary>
-public sealed record PauseSources(bool Pause) : RouterEffect;
-
 /// <summary>Settings of a router; times in ms.</summary>
 public sealed record RouterSettings
 {
@@ -38,7 +20,10 @@ public sealed record RouterSettings
     /// <summary>Pause between two writes of committed positions to the store.</summary>
     public long StoreIntervalMs { get; init; } = 1_000;
 
-    /// <summary>Bytes waiting for acknowledgement at which reading pauses; it goes on at half of it.</summary>
+    /// <summary>Pause before grants that the store did not take are asked for again.</summary>
+    public long GrantRetryMs { get; init; } = 300;
+
+    /// <summary>Bytes waiting for acknowledgement, or for a grant, at which reading pauses; it goes on at half of it.</summary>
     public long WaitingBytesMax { get; init; } = 32 * 1024 * 1024;
 }
 
@@ -49,14 +34,25 @@ public sealed record RouterSettings
 /// </summary>
 /// <remarks>
 /// Must keep true: one envelope outstanding per destination, sent again until it is acknowledged; a source partition's
-/// parts reach each destination in order; a position is committed only when everything below it is acknowledged.
+/// parts reach each destination in order; a position is committed only when everything below it is acknowledged; an offset
+/// is processed only below its partition's grant, by the rules that the list read with the grant says for it. So a router that
+/// nobody expects any more, or one that begins again before what another one had done, processes it in the same way.
 /// </remarks>
 public sealed class Router(ShardSettings shards, RouterSettings settings)
 {
     // A piece's tag and length in its envelope.
     private const int PieceOverhead = 8;
 
-    private readonly RecordRouter rules = new(shards);
+    // What a held record takes beside its value.
+    private const int HeldOverhead = 100;
+
+    private readonly SortedDictionary<long, RecordRouter> rules = new() { [shards.ConfigurationVersion] = new RecordRouter(shards) };
+    private readonly HashSet<long> askedFor = [];
+    private readonly SortedSet<TopicPartition> wanting = [];
+    private bool isRaising;
+    private long? raiseAgainMs;
+    private long clockMs;
+    private long heldBytes;
     private readonly SortedDictionary<TopicPartition, SourceProgress> sources = [];
     private readonly SortedDictionary<TopicPartition, Lane> lanes = [];
     private readonly HashSet<TopicPartition> idle = [];
@@ -77,7 +73,7 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     public Dictionary<string, long> RejectedByReason { get; } = new(StringComparer.Ordinal);
 
     /// <summary>Nothing waits to be sent or acknowledged.</summary>
-    public bool IsIdle => waitingBytes == 0 && lanes.Values.All(lane => !lane.InFlight);
+    public bool IsIdle => waitingBytes == 0 && heldBytes == 0 && lanes.Values.All(lane => !lane.InFlight);
 
     /// <summary>The positions that may be committed, of all assigned partitions.</summary>
     public IReadOnlyList<(TopicPartition Partition, long Next)> Committable =>
@@ -86,29 +82,182 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     /// <summary>The same with the record before each position, for the store.</summary>
     public IReadOnlyList<PartitionPosition> Positions => sources.Values.Select(source => source.Position).ToList();
 
+    /// <summary>Partitions whose records wait for a grant, or for rules of a version that is not known here: the version, where it is known which.</summary>
+    public IReadOnlyList<(TopicPartition Partition, long? Version)> Waiting => sources.Values.Where(source => source.Held.Count > 0)
+        .Select(source => (source.Partition, source.Grant is { } grant && source.Held.Peek().Offset < grant.Granted ? grant.VersionAt(source.Held.Peek().Offset) : (long?)null)).ToList();
+
+    /// <summary>The newest version whose rules are known here.</summary>
+    public long Known => rules.Keys.Last();
+
     /// <summary>When the router next wants to hear of time, ms; null: never.</summary>
-    public long? NextDueMs => isCommitting || !sources.Values.Any(source => source.Committable > source.Committed) ? null
+    public long? NextDueMs => !isRaising && wanting.Count > 0 && raiseAgainMs is { } raise && !(CommitDueMs < raise) ? raise : CommitDueMs;
+
+    private long? CommitDueMs => isCommitting || !sources.Values.Any(source => source.Committable > source.Committed) ? null
         : commitFailures > 0 ? lastCommitMs + RetryDelayMs
         : sinceCommit >= settings.CommitBatchSize ? lastCommitMs + settings.CommitSpacingMs
         : lastCommitMs + settings.CommitIntervalMs;
 
     /// <summary>A source partition is ours, from this position on.</summary>
-    public void Assigned(TopicPartition partition, int incarnation, long next) =>
-        sources[partition] = new SourceProgress(partition, incarnation, next, shards.ShardCount);
+    /// <param name="grant">What may be processed of it; null: the store is asked.</param>
+    public void Assigned(TopicPartition partition, int incarnation, long next, SourceGrant? grant = null)
+    {
+        Forget(partition);
+        sources[partition] = new SourceProgress(partition, incarnation, next, shards.ShardCount) { Grant = grant };
+        if (grant is null) wanting.Add(partition);
+    }
 
     /// <summary>A source partition is no longer ours: what is not on its way is forgotten, the next owner sends it.</summary>
     public void Revoked(TopicPartition partition)
     {
         committed.Remove(partition);
-        if (!sources.Remove(partition, out var source)) return;
+        if (!sources.TryGetValue(partition, out var source)) return;
+        Forget(partition);
         foreach (var lane in lanes.Values) waitingBytes -= lane.Drop(source);
     }
 
-    /// <summary>Routes one record.</summary>
+    /// <summary>Routes one record, or holds it until it may be.</summary>
     public void Receive(in SourceRecord record, List<RouterEffect> effects)
     {
         if (!sources.TryGetValue(record.Partition, out var source) || record.Offset <= source.HighestSeen) return;
-        var routed = rules.Route(record, source.Incarnation);
+        source.HighestSeen = record.Offset;
+        if (source.Grant is not { } grant || record.Offset + 1 > grant.Granted - (source.Pace.Ahead / 2)) wanting.Add(record.Partition);
+        if (source.Held.Count == 0 && RulesFor(source, record.Offset) is { } now)
+        {
+            Route(source, now, record);
+        }
+        else
+        {
+            source.Held.Enqueue(record);
+            heldBytes += record.Value.Length + HeldOverhead;
+        }
+
+        PauseOrGoOn(effects);
+    }
+
+    /// <summary>
+    /// What the store says of grants that were asked for. What waited for them goes on, as far as its rules are known; others
+    /// are ordered.
+    /// </summary>
+    public void Granted(IReadOnlyList<SourceGrant> grants, List<RouterEffect> effects)
+    {
+        isRaising = false;
+        foreach (var grant in grants)
+        {
+            // One that was assigned anew meanwhile may be in another life, or know more.
+            if (!sources.TryGetValue(grant.Partition, out var source) || source.Incarnation != grant.Incarnation || source.Grant?.Granted > grant.Granted) continue;
+            source.Grant = grant;
+            var next = source.Held.TryPeek(out var first) ? first.Offset : source.HighestSeen + 1;
+            for (var index = 0; index < grant.Rules.Count; index++)
+            {
+                var version = grant.Rules[index].Version;
+                var isPast = index + 1 < grant.Rules.Count && grant.Rules[index + 1].FromOffset <= Math.Max(next, grant.Rules[index].FromOffset);
+                if (!isPast && !rules.ContainsKey(version) && askedFor.Add(version)) effects.Add(new ReadRules(version));
+            }
+
+            GoOn(source);
+        }
+
+        PauseOrGoOn(effects);
+    }
+
+    /// <summary>The store did not take them; they are asked for again after a pause. What waits for them waits.</summary>
+    public void GrantsFailed(IReadOnlyList<GrantRequest> requests)
+    {
+        isRaising = false;
+        raiseAgainMs = clockMs + settings.GrantRetryMs;
+        foreach (var request in requests)
+        {
+            if (!sources.TryGetValue(request.Partition, out var source)) continue;
+            source.GrantReadWith = -1;
+            wanting.Add(request.Partition);
+        }
+    }
+
+    /// <summary>Rules of another version, newer or older. They route nothing before the store says from where on.</summary>
+    public void Learn(ShardSettings version, List<RouterEffect> effects)
+    {
+        rules[version.ConfigurationVersion] = new RecordRouter(version);
+        foreach (var source in sources.Values)
+        {
+            if (source.Held.Count == 0) continue;
+            GoOn(source);
+            wanting.Add(source.Partition);
+        }
+
+        PauseOrGoOn(effects);
+    }
+
+    private RecordRouter? RulesFor(SourceProgress source, long offset) =>
+        source.Grant is { } grant && offset < grant.Granted ? rules.GetValueOrDefault(grant.VersionAt(offset)) : null;
+
+    private void GoOn(SourceProgress source)
+    {
+        while (source.Held.TryPeek(out var record) && RulesFor(source, record.Offset) is { } now)
+        {
+            source.Held.Dequeue();
+            heldBytes -= record.Value.Length + HeldOverhead;
+            Route(source, now, record);
+        }
+
+        if (source.Held.Count > 0) wanting.Add(source.Partition);
+    }
+
+    private void Forget(TopicPartition partition)
+    {
+        wanting.Remove(partition);
+        if (!sources.Remove(partition, out var source)) return;
+        foreach (var record in source.Held) heldBytes -= record.Value.Length + HeldOverhead;
+    }
+
+    // One order for all partitions whose grant is half used up, or whose records wait.
+    private void AskForGrants(List<RouterEffect> effects)
+    {
+        if (isRaising || wanting.Count == 0 || raiseAgainMs > clockMs) return;
+        raiseAgainMs = null;
+        List<GrantRequest> requests = [];
+        foreach (var partition in wanting)
+        {
+            var source = sources[partition];
+            var next = source.HighestSeen + 1;
+            source.Pace.Look(next, clockMs);
+            var upTo = next + source.Pace.Ahead;
+            if (source.Grant is { } grant)
+            {
+                // Rules that are not known yet have been ordered. A topic that the newest rules do not declare is nobody's from there
+                // on: it waits until it is declared again, or is read no more.
+                if (!rules.TryGetValue(grant.Rules[^1].Version, out var last)) continue;
+                if (!last.Declares(partition.Topic))
+                {
+                    if (source.GrantReadWith == Known) continue;
+                    upTo = grant.Granted;
+                }
+                else if (source.Held.Count == 0 && upTo <= grant.Granted)
+                {
+                    continue;
+                }
+            }
+
+            source.GrantReadWith = Known;
+            requests.Add(new GrantRequest(partition, source.Incarnation, upTo));
+        }
+
+        wanting.Clear();
+        if (requests.Count == 0) return;
+        isRaising = true;
+        effects.Add(new RaiseGrants(requests, Known));
+    }
+
+    private void PauseOrGoOn(List<RouterEffect> effects)
+    {
+        var bytes = waitingBytes + heldBytes;
+        if (isPaused ? bytes >= settings.WaitingBytesMax / 2 : bytes <= settings.WaitingBytesMax) return;
+        isPaused = !isPaused;
+        effects.Add(new PauseSources(isPaused));
+    }
+
+    private void Route(SourceProgress source, RecordRouter now, in SourceRecord record)
+    {
+        var routed = now.Route(record, source.Incarnation);
         RoutedByTopic[record.Partition.Topic] = RoutedByTopic.GetValueOrDefault(record.Partition.Topic) + 1;
         sinceCommit++;
         var pieces = RecordPieces.Of(routed.Parts, shards.EnvelopeBytesMax - PieceOverhead);
@@ -131,17 +280,12 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
 
             Enqueue(new TopicPartition(shards.PartsTopic, shard), new Piece(pending, parts, null));
         }
-
-        if (!isPaused && waitingBytes > settings.WaitingBytesMax)
-        {
-            isPaused = true;
-            effects.Add(new PauseSources(true));
-        }
     }
 
-    /// <summary>Hands out what may be sent now. To be called after a run of records, so that envelopes fill.</summary>
+    /// <summary>Hands out what may be sent now, and asks for grants. To be called after a run of records, so that envelopes fill.</summary>
     public void Flush(List<RouterEffect> effects)
     {
+        AskForGrants(effects);
         if (idle.Count == 0) return;
         foreach (var destination in idle.Order()) Send(destination, lanes[destination], effects);
         idle.Clear();
@@ -153,11 +297,7 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
         if (!lanes.TryGetValue(destination, out var lane) || lane.Number != number || !lane.InFlight) return;
         waitingBytes -= lane.Acknowledged();
         Send(destination, lane, effects);
-        if (isPaused && waitingBytes < settings.WaitingBytesMax / 2)
-        {
-            isPaused = false;
-            effects.Add(new PauseSources(false));
-        }
+        PauseOrGoOn(effects);
     }
 
     /// <summary>The send failed for now: the same envelope goes again, never the next.</summary>
@@ -171,11 +311,15 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     /// <param name="atStop">The last commit: whatever is acknowledged, now.</param>
     public void TimePassed(long nowMs, bool atStop, List<RouterEffect> effects)
     {
+        // A clock that was set back takes the pause with it.
+        if (nowMs < clockMs) raiseAgainMs -= clockMs - nowMs;
+        clockMs = nowMs;
+        AskForGrants(effects);
         StoreCommitted(nowMs, effects);
         if (isCommitting) return;
         // A clock that was set back does not make the next commit wait until it has caught up.
         lastCommitMs = Math.Min(lastCommitMs, nowMs);
-        if (!atStop && !(NextDueMs <= nowMs)) return;
+        if (!atStop && !(CommitDueMs <= nowMs)) return;
         var positions = sources.Values.Where(source => source.Committable > source.Committed)
             .Select(source => (source.Partition, source.Committable)).ToList();
         if (positions.Count == 0) return;

@@ -5,14 +5,14 @@ namespace Analytics.Actors.Core.Routing;
 
 /// <summary>
 /// What of the configuration decides how a record is taken apart and announced. A record that is routed twice, before and
-/// after a crash, must be routed by the same rules, or marks lose or double parts of it: so a store pins them, and a
-/// changed rule is refused. New topics and modules bring new rules and are welcome.
+/// after a crash, must be routed by the same rules, or marks lose or double parts of it: so a version of the configuration
+/// that changes any of them routes each source partition from an offset on (<see cref="Checkpoints.IConfigurationStore"/>).
 /// </summary>
 public static class RoutingRules
 {
     public static IReadOnlyList<RoutingRule> Of(PipelineConfiguration pipeline, int maxRecordBytes)
     {
-        List<RoutingRule> rules = [new("maxRecordBytes", maxRecordBytes.ToString(System.Globalization.CultureInfo.InvariantCulture))];
+        List<RoutingRule> rules = [SizeLimit(maxRecordBytes)];
         foreach (var topic in pipeline.Topics.Values.OrderBy(topic => topic.Name, StringComparer.Ordinal))
         {
             var envelope = string.Join(" or ", topic.Envelope.Select(form => form.Member is null ? form.Kind.ToString() : $"{form.Kind} {form.Member}"));
@@ -33,6 +33,25 @@ public static class RoutingRules
 
         return rules;
     }
+
+    /// <summary>The one rule that is no part of the pipeline: it stays pinned.</summary>
+    public static RoutingRule SizeLimit(int maxRecordBytes) => new("maxRecordBytes", maxRecordBytes.ToString(System.Globalization.CultureInfo.InvariantCulture));
+
+    /// <summary>
+    /// What another pipeline routes otherwise: rules that are new have an empty stored text, those that are gone an empty given
+    /// one. Besides the rules above: for which modules, in which order, the records of each topic are gathered.
+    /// </summary>
+    public static IReadOnlyList<ChangedRule> Changes(PipelineConfiguration from, PipelineConfiguration to)
+    {
+        var before = WithGathering(from).ToDictionary(rule => rule.Name, rule => rule.Rule, StringComparer.Ordinal);
+        var after = WithGathering(to).ToDictionary(rule => rule.Name, rule => rule.Rule, StringComparer.Ordinal);
+        return before.Keys.Union(after.Keys).Order(StringComparer.Ordinal)
+            .Select(name => new ChangedRule(name, before.GetValueOrDefault(name, ""), after.GetValueOrDefault(name, "")))
+            .Where(rule => rule.Stored != rule.Given).ToList();
+    }
+
+    private static IEnumerable<RoutingRule> WithGathering(PipelineConfiguration pipeline) => Of(pipeline, 0).Concat(pipeline.Topics.Values
+        .Select(topic => new RoutingRule($"batches of {topic.Name}", string.Join(", ", TopicBatches.ModulesOf(topic, pipeline).Select(module => module.Name)))));
 
     /// <summary>What to tell a user whose configuration changes rules that the store has pinned.</summary>
     public static string Explain(IReadOnlyList<ChangedRule> changed) =>

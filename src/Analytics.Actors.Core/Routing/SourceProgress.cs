@@ -15,8 +15,20 @@ internal sealed class SourceProgress(TopicPartition partition, int incarnation, 
     public TopicPartition Partition { get; } = partition;
     public int Incarnation { get; } = incarnation;
 
-    /// <summary>The offset to read next: everything below has been routed.</summary>
-    public long HighestSeen { get; private set; } = next - 1;
+    /// <summary>The last offset read: it has been routed, or waits for its grant.</summary>
+    public long HighestSeen { get; set; } = next - 1;
+
+    /// <summary>What may be processed, and by which rules; null until the store has told.</summary>
+    public SourceGrant? Grant { get; set; }
+
+    /// <summary>The newest version that was known when the grant was last asked for.</summary>
+    public long GrantReadWith { get; set; } = -1;
+
+    /// <summary>Records that wait, in order, for their grant or for rules that are not known yet.</summary>
+    public Queue<SourceRecord> Held { get; } = new();
+
+    /// <summary>How fast records come: a grant reaches so many records ahead.</summary>
+    public GrantPace Pace { get; } = new(next);
 
     /// <summary>The lowest offset not wholly acknowledged: what may be committed.</summary>
     public long Committable { get; private set; } = next;
@@ -37,7 +49,6 @@ internal sealed class SourceProgress(TopicPartition partition, int incarnation, 
     /// <summary>Begins a record that goes out in so many pieces.</summary>
     public Pending Begin(long offset, int pieces, RecordWitness witness)
     {
-        HighestSeen = offset;
         var pending = new Pending(this, offset, witness) { Pieces = pieces };
         incomplete.Enqueue(pending);
         Advance();

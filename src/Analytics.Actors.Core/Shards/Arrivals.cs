@@ -9,6 +9,9 @@ internal sealed record Arrival(LogRecord Record, PartsEnvelope? Envelope, string
     /// <summary>It holds a global record, which concerns every station that owes a call.</summary>
     public bool IsGlobal { get; } = Envelope?.Records.Any(record => record.Global) ?? false;
 
+    /// <summary>The newest version of the configuration by which any of it was routed.</summary>
+    public long Rules { get; } = Envelope is null || Envelope.Records.Count == 0 ? 0 : Envelope.Records.Max(record => record.Rules);
+
     public static Arrival Of(in LogRecord record)
     {
         try

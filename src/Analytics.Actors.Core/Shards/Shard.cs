@@ -98,6 +98,16 @@ public sealed partial class Shard
     /// <summary>The stations of a state of the first version have not all been counted yet.</summary>
     internal bool IsCounting { get; set; }
 
+    /// <summary>The version of the configuration that the shard runs.</summary>
+    public long ConfigurationVersion => settings.ConfigurationVersion;
+
+    /// <summary>
+    /// The version by which a record was routed that the shard has met and cannot take: it may concern topics and modules that
+    /// only that version knows. From there on nothing is taken; who takes the shard over with that version reads it again.
+    /// Null: it has met none.
+    /// </summary>
+    public long? AwaitedVersion { get; private set; }
+
     /// <summary>Records that wait for stations to be loaded.</summary>
     public int ArrivalCount => arrivals.Count;
 
@@ -159,19 +169,28 @@ public sealed partial class Shard
     public void Receive(in LogRecord record, long nowMs)
     {
         // The reader was told to begin at the stored position; an echo from before a seek changes nothing.
-        if (record.Offset < received.GetValueOrDefault(record.Partition)) return;
-        received[record.Partition] = record.Offset + 1;
+        if (AwaitedVersion is not null || record.Offset < received.GetValueOrDefault(record.Partition)) return;
         if (record.Partition == PartsLog)
         {
             var arrival = Arrival.Of(record);
+            if (!MayTake(arrival.Rules)) return;
+            received[record.Partition] = record.Offset + 1;
             if (arrivals.Count > 0 || !IsReady(arrival)) arrivals.Enqueue(arrival);
             else ReceiveParts(arrival, nowMs);
         }
         else
         {
-            if (record.Partition == BatchLog) ReceiveBatches(record, nowMs);
+            if (record.Partition == BatchLog && !ReceiveBatches(record, nowMs)) return;
+            received[record.Partition] = record.Offset + 1;
             Advance(record);
         }
+    }
+
+    private bool MayTake(long rules)
+    {
+        if (rules <= settings.ConfigurationVersion) return true;
+        AwaitedVersion = rules;
+        return false;
     }
 
     /// <summary>What the store is to be asked for: stations that are needed, and the next page to look through.</summary>
@@ -491,7 +510,8 @@ public sealed partial class Shard
         }
 
         var name = record.Replay?.Topic ?? record.Topic;
-        if (!settings.Pipeline.Topics.TryGetValue(name, out var topic))
+        // A topic may have been declared anew as the other kind since the part was routed.
+        if (!settings.Pipeline.Topics.TryGetValue(name, out var topic) || (topic.Scope == TopicScope.Global) != record.Global)
         {
             var unknown = new Rejection("unknown-topic", "the pipeline does not declare this topic");
             var form = record.Global ? RejectedForm.Record : RejectedForm.Item;
@@ -553,7 +573,8 @@ public sealed partial class Shard
         }
     }
 
-    private void ReceiveBatches(in LogRecord record, long nowMs)
+    /// <summary>False where the record was not taken.</summary>
+    private bool ReceiveBatches(in LogRecord record, long nowMs)
     {
         BatchEnvelope envelope;
         try
@@ -563,11 +584,17 @@ public sealed partial class Shard
         catch (InvalidProtocolBufferException failure)
         {
             RejectEnvelope(record, failure.Message, nowMs);
-            return;
+            return true;
         }
 
+        if (envelope.Manifests.Count > 0 && !MayTake(envelope.Manifests.Max(manifest => manifest.Rules))) return false;
         foreach (var manifest in envelope.Manifests) ReceiveManifest(manifest, nowMs);
-        if (envelope.Answers.Count == 0) return;
+        if (envelope.Answers.Count > 0) ReceiveAnswers(envelope, record, nowMs);
+        return true;
+    }
+
+    private void ReceiveAnswers(BatchEnvelope envelope, in LogRecord record, long nowMs)
+    {
         if (!Origin.TryParse(envelope.Origin, out var origin) || (origin.Store != settings.StoreId && !settings.Earlier.Contains(origin.Store)))
         {
             RejectEnvelope(record, $"answers of another store: origin '{envelope.Origin}', this store is '{settings.StoreId}'", nowMs);

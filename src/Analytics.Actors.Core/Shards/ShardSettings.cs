@@ -8,6 +8,9 @@ public sealed record ShardSettings
 {
     public required PipelineConfiguration Pipeline { get; init; }
 
+    /// <summary>The version of the configuration that <see cref="Pipeline"/> is; 0 where there are no versions (a trace, tests).</summary>
+    public long ConfigurationVersion { get; init; }
+
     /// <summary>The Kafka group, first part of the internal topics' names.</summary>
     public required string Group { get; init; }
     public required int ShardCount { get; init; }

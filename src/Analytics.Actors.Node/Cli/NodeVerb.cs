@@ -1,3 +1,5 @@
+using Analytics.Actors.Core.Modules;
+using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Kafka;
 using Analytics.Actors.Node.Configuration;
 using Analytics.Actors.Node.Hosting;
@@ -25,14 +27,20 @@ internal static class NodeVerb
         var logger = logging.CreateLogger("Analytics.Actors.Node");
         logger.LogInformation("effective configuration:\n{Configuration}", options.Describe());
         var kafka = options.ToKafkaClientOptions();
-        var catalog = ModuleCatalog.WithBuiltIns(pipeline.CodeTables);
+        IReadOnlyDictionary<string, IModule> ModulesOf(PipelineConfiguration configured)
+        {
+            var catalog = ModuleCatalog.WithBuiltIns(configured.CodeTables);
+            return catalog.Names.ToDictionary(name => name, name => catalog.Find(name)!, StringComparer.Ordinal);
+        }
+
         await using var store = options.Store.Connect();
         await using var node = new NodeHost(options, new NodeParts
         {
             Pipeline = pipeline,
             Kafka = kafka,
             Store = store,
-            Modules = catalog.Names.ToDictionary(name => name, name => catalog.Find(name)!, StringComparer.Ordinal),
+            Modules = ModulesOf(pipeline),
+            ModulesOf = ModulesOf,
             Logging = logging,
         });
         // First of all, so that a node that starts slowly can be seen starting.
@@ -58,9 +66,15 @@ internal static class NodeVerb
         }
 
         var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        await using (stop.Register(() => stopped.TrySetResult())) await Task.WhenAny(stopped.Task, node.Failure).ConfigureAwait(false);
+        await using (stop.Register(() => stopped.TrySetResult())) await Task.WhenAny(stopped.Task, node.Failure, node.Ending).ConfigureAwait(false);
         var unfinished = await node.StopAsync().ConfigureAwait(false);
         foreach (var line in unfinished) await output.WriteLineAsync($"not finished: {line}").ConfigureAwait(false);
+        if (node.Ending is { IsCompleted: true, Result: var end })
+        {
+            await (end.IsFailure ? error : output).WriteLineAsync(end.Reason).ConfigureAwait(false);
+            if (end.IsFailure) return Verbs.Failed;
+        }
+
         return node.Observer.Failure is null && !node.Failure.IsFaulted ? Verbs.Done : Verbs.Failed;
     }
 }

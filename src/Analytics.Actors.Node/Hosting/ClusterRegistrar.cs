@@ -251,7 +251,7 @@ public sealed class ClusterRegistrar : IAsyncDisposable
 
     private void Dismiss(string reason)
     {
-        logger.LogError(new EventId(30, "NodeDismissed"), "NodeDismissed: {Reason}", reason);
+        logger.LogError(new EventId(40, "NodeDismissed"), "NodeDismissed: {Reason}", reason);
         // Nothing more is told in the name of a node that is another one now.
         _ = Take();
         dismissed.TrySetResult(reason);
@@ -271,7 +271,7 @@ public sealed class ClusterRegistrar : IAsyncDisposable
             toldVanished.Add(row.Entry.Session);
             var last = events.LastOrDefault(happened => happened.Event.Node == row.Entry.Node && happened.Event.Kind is "joined" or "vanished" or "left" or "down");
             if (last?.Event.Kind == "vanished") continue;
-            logger.LogWarning(new EventId(31, "NodeVanished"), "NodeVanished: {NodeId}, last seen {Seconds:0} s ago", row.Entry.Node, row.AgeMs / 1000.0);
+            logger.LogWarning(new EventId(41, "NodeVanished"), "NodeVanished: {NodeId}, last seen {Seconds:0} s ago", row.Entry.Node, row.AgeMs / 1000.0);
             Enqueue([new ClusterEvent("vanished", row.Entry.Node, null, null, "", $"no sign of it for {row.AgeMs / 1000} s, noticed by {identity.Node}")], first: false);
         }
     }

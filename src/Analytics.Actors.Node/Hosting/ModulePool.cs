@@ -27,7 +27,7 @@ public sealed class ModulePool : IDisposable
 
     private readonly Dictionary<string, Pool> pools = new(StringComparer.Ordinal);
     private readonly IReadOnlyDictionary<string, int> limits;
-    private readonly IReadOnlyDictionary<string, IModule> modules;
+    private volatile IReadOnlyDictionary<string, IModule> modules;
     private readonly Action<NodeMessage> report;
     private readonly Action<string, TimeSpan, CallOutcomeKind>? finished;
     private readonly Timer watch;
@@ -46,6 +46,9 @@ public sealed class ModulePool : IDisposable
         this.finished = finished;
         watch = new Timer(_ => Watch(), null, StallAfter / 2, StallAfter / 2);
     }
+
+    /// <summary>Calls that begin from now on are of these modules.</summary>
+    public void Use(IReadOnlyDictionary<string, IModule> others) => modules = others;
 
     /// <summary>Calls running now.</summary>
     public int RunningCount => Pools().Sum(pool => pool.Read(state => state.Running.Count));

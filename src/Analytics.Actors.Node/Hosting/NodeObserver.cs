@@ -26,7 +26,8 @@ public sealed class NodeObserver : IDisposable
         Dead = new(8, "DeadLetter"), Missing = new(9, "RecordMissing"), Late = new(10, "AnswerLate"), Released = new(11, "ShardReleased"),
         Positioned = new(12, "SourcePositioned"), Stopped = new(13, "PartitionStopped"), Skipped = new(14, "Gap"), Ended = new(15, "LoopFailed"),
         Grown = new(16, "NewPartition"), Revised = new(20, "BatchRevised"), Forgotten = new(21, "BatchForgotten"),
-        TakenBack = new(22, "OutputTakenBack"), Closed = new(24, "DeadLetterClosed"), Steered = new(25, "StationSteered"),
+        TakenBack = new(22, "OutputTakenBack"), Closed = new(24, "DeadLetterClosed"), Steered = new(25, "StationSteered"), TookConfiguration = new(30, "ConfigurationTakenOver"),
+        AppliedConfiguration = new(31, "ConfigurationApplied"),
         Taken = new(32, "ShardTakenOver"), Fence = new(33, "ShardFenced");
 
     private readonly ILogger logger;
@@ -35,7 +36,7 @@ public sealed class NodeObserver : IDisposable
     private readonly ConcurrentDictionary<string, string> stopped = new(StringComparer.Ordinal);
 
     // By module: the modules that it depends on, and their output topics.
-    private readonly Dictionary<string, IReadOnlyList<(string Module, string Topic)>> dependencies;
+    private volatile Dictionary<string, IReadOnlyList<(string Module, string Topic)>> dependencies;
 
     public NodeObserver(ILogger logger, PipelineConfiguration pipeline, TimeProvider time, string node = "")
     {
@@ -44,14 +45,27 @@ public sealed class NodeObserver : IDisposable
         this.time = time;
         Sending = new SendProgress(time);
         Sources = new SourceMeter(time);
-        dependencies = pipeline.Modules.Values.ToDictionary(
-            module => module.Name,
-            IReadOnlyList<(string, string)> (module) => module.DependsOn.Select(name => (name, pipeline.Modules[name].OutputTopic)).ToList(),
-            StringComparer.Ordinal);
+        dependencies = DependenciesOf(pipeline);
     }
 
     /// <summary>Hears what the cluster should know of this node; set before the node starts.</summary>
     public Action<ClusterEvent>? ClusterListener { get; set; }
+
+    /// <summary>The node runs another pipeline from now on.</summary>
+    public void Use(PipelineConfiguration pipeline) => dependencies = DependenciesOf(pipeline);
+
+    /// <summary>Somebody applied a version through this node.</summary>
+    public void ConfigurationApplied(long version, string by, string comment) => logger.LogInformation(
+        AppliedConfiguration, "ConfigurationApplied: version {Version} by {By}{Comment}", version, by, comment.Length == 0 ? "" : $": {comment}");
+
+    /// <summary>The node takes a version of the configuration over.</summary>
+    public void ConfigurationTakenOver(ConfigurationVersion version) => logger.LogInformation(
+        TookConfiguration, "ConfigurationTakenOver: version {Version} by {By}{Comment}", version.Number, version.By, version.Comment.Length == 0 ? "" : $": {version.Comment}");
+
+    private static Dictionary<string, IReadOnlyList<(string Module, string Topic)>> DependenciesOf(PipelineConfiguration pipeline) => pipeline.Modules.Values.ToDictionary(
+        module => module.Name,
+        IReadOnlyList<(string, string)> (module) => module.DependsOn.Select(name => (name, pipeline.Modules[name].OutputTopic)).ToList(),
+        StringComparer.Ordinal);
 
     /// <summary>Counters since the start, for health, reports and the live view.</summary>
     public NodeCounters Counters { get; } = new();

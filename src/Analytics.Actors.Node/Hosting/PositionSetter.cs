@@ -14,13 +14,14 @@ public sealed class PositionRefusedException(string message) : Exception(message
 /// written to the store in a new incarnation; whoever reads the partition goes there when he next looks.
 /// </summary>
 public sealed class PositionSetter(
-    ShardSettings settings, IReadOnlyCollection<string> sources, ICheckpointStore store, PositionLookup lookup, PositionWatch watch, NodeLoop shards, TimeProvider time)
+    ShardSettings settings, Func<IReadOnlyCollection<string>> readTopics, ICheckpointStore store, PositionLookup lookup, PositionWatch watch, NodeLoop shards, TimeProvider time)
 {
     /// <param name="partition">Null: all of the topic.</param>
     /// <param name="words">The place as it was written, for the record.</param>
     /// <returns>The rows as they are stored now.</returns>
     public async Task<IReadOnlyList<SourceState>> SetAsync(string topic, int? partition, StartPosition to, string words, string by)
     {
+        var sources = readTopics();
         var isLog = topic == settings.PartsTopic || topic == settings.BatchTopic;
         if (!isLog && !sources.Contains(topic))
             throw new PositionRefusedException($"topic {topic} is not read: name one of {string.Join(", ", sources.Order(StringComparer.Ordinal).Append(settings.PartsTopic).Append(settings.BatchTopic))}");

@@ -1,6 +1,7 @@
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Nodes;
+using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Core.Positions;
 using Analytics.Actors.Core.Shards;
 using Analytics.Actors.Kafka;
@@ -13,7 +14,7 @@ namespace Analytics.Actors.Node.Hosting;
 /// follows is the loops' affair.
 /// </summary>
 public sealed class PositionWatch(
-    ShardSettings settings, ICheckpointStore store, PositionLookup lookup, RouterLoop router, NodeLoop shards, NodeObserver observer, TimeProvider time) : IAsyncDisposable
+    ShardSettings settings, ICheckpointStore store, PositionLookup lookup, Func<PipelineConfiguration> pipeline, RouterLoop router, NodeLoop shards, NodeObserver observer, TimeProvider time) : IAsyncDisposable
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
 
@@ -93,7 +94,7 @@ public sealed class PositionWatch(
             else observer.PartitionRead(first);
         }
 
-        foreach (var topic in settings.Pipeline.Topics.Keys)
+        foreach (var topic in pipeline().Topics.Keys)
         {
             if (!counts.TryGetValue(topic, out var count)) continue;
             var decision = TopicGrowth.Decide(TopicRole.Source, counted.GetValueOrDefault(topic), count);

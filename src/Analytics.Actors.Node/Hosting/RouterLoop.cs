@@ -52,7 +52,14 @@ public sealed class RouterLoop : IRouterListener
     /// <summary>The group has told at least once what this router reads, and all of it has a position.</summary>
     public bool IsPositioned => isPositioned;
 
-    public void Start(RouterSource reader)
+    /// <summary>Called with a version whose rules are needed; <see cref="Learn"/> gives them. Set before the start.</summary>
+    public Action<long>? RulesWanted { get; set; }
+
+    /// <summary>Rules of a version of the configuration, for whatever offsets the store gives to it.</summary>
+    public void Learn(ShardSettings version) => Post(() => router.Learn(version, effects));
+
+    /// <summary>Begins. A node that does not route has no source, and its loop only answers questions.</summary>
+    public void Start(RouterSource? reader)
     {
         source = reader;
         thread.Start();
@@ -209,6 +216,8 @@ public sealed class RouterLoop : IRouterListener
                 case CommitPositions commit: _ = CommitAsync(commit); break;
                 case StorePositions positions: _ = StoreAsync(positions.Positions); break;
                 case PauseSources pause: Pause(pause.Pause); break;
+                case RaiseGrants raise: _ = RaiseAsync(raise); break;
+                case ReadRules read: RulesWanted?.Invoke(read.Version); break;
                 default: throw new InvalidOperationException($"no way to carry out {effect}");
             }
         }
@@ -246,6 +255,20 @@ public sealed class RouterLoop : IRouterListener
     {
         await Task.Delay(SendAgainAfter, time).ConfigureAwait(false);
         Post(() => router.Failed(send.Destination, send.Number, effects));
+    }
+
+    private async Task RaiseAsync(RaiseGrants raise)
+    {
+        try
+        {
+            var grants = await store.RaiseGrantsAsync(raise.Requests, raise.Known, CancellationToken.None).ConfigureAwait(false);
+            Post(() => router.Granted(grants, effects));
+        }
+        catch (Exception failure)
+        {
+            observer.Warned($"no grants were raised, the router goes on up to those that it has: {failure.Message}");
+            Post(() => router.GrantsFailed(raise.Requests));
+        }
     }
 
     // A write that fails is made up for by the next one: what is stored lags, and is true all the same.

@@ -42,6 +42,7 @@ internal static class NodeApi
         ($"{Root}/marks", "highest offset seen and witness of what was applied, by shard and source partition; limit"),
         ($"{Root}/problems", "the latest problems, the newest first; limit (100, at most 500)"),
         .. DeadLetterApi.Contents,
+        .. ConfigurationApi.Contents,
     ];
 
     public static void Map(IEndpointRouteBuilder routes, NodeHost node, NodePeers peers)
@@ -63,6 +64,7 @@ internal static class NodeApi
         cluster.Get($"{Root}/problems", request => Task.FromResult<JsonNode>(WorkViews.Problems(node, ProblemLimit(request))), (picture, request) => ClusterMerge.Problems(picture, ProblemLimit(request)));
         DeadLetterApi.Map(routes, node, peers);
         new StationRoutes(cluster, node, peers).Map(routes);
+        ConfigurationApi.Map(routes, node);
     }
 
     private static async Task<IResult> HealthAsync(NodeHost node, NodePeers peers, HttpContext context)

@@ -94,7 +94,7 @@ public sealed class TraceRunner
     private void Route(TopicPartition partition, long offset, long timestampMs, ReadOnlyMemory<byte> value, string? origin)
     {
         List<RouterEffect> effects = [];
-        if (sources.Add(partition)) router.Assigned(partition, 0, offset);
+        if (sources.Add(partition)) router.Assigned(partition, 0, offset, SourceGrant.Everything(partition, 0, 0));
         nextOffsets[partition] = Math.Max(nextOffsets.GetValueOrDefault(partition), offset + 1);
         router.Receive(new SourceRecord(partition, offset, timestampMs, value, origin), effects);
         router.Flush(effects);

@@ -369,7 +369,7 @@ internal sealed class CoreNode
             if (!routed.TryGetValue(partition, out var offset))
             {
                 offset = node.committed.GetValueOrDefault(partition);
-                Router.Assigned(partition, 0, offset);
+                Router.Assigned(partition, 0, offset, SourceGrant.Everything(partition, 0, 0));
             }
 
             var log = node.LogOf(partition);

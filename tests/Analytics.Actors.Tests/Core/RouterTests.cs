@@ -161,7 +161,7 @@ public class RouterTests
     public void What_a_revoked_partition_still_waits_to_send_is_forgotten()
     {
         var router = Begin(Settings(1, OneModule("\"batch\": \"none\"")));
-        router.Assigned(Other, 0, 0);
+        router.Assigned(Other, 0, 0, SourceGrant.Everything(Other, 0, 0));
         Receive(router, 0, Values(1, "S1"));
         Receive(router, 1, Values(2, "S1"));
         Receive(router, 0, Values(3, "S2"), Other);
@@ -176,7 +176,7 @@ public class RouterTests
         router.IsIdle.ShouldBeTrue();
         router.Committable.ShouldBe([(Other, 1)]);
         // It comes back at its committed position: everything is sent again, and the marks recognise it.
-        router.Assigned(Source, 0, 0);
+        router.Assigned(Source, 0, 0, SourceGrant.Everything(Source, 0, 0));
         Receive(router, 0, Values(1, "S1"));
         Parts(Sent("core.station-events")).Records.Single().PreviousOffset.ShouldBe(-1);
     }
@@ -320,7 +320,7 @@ public class RouterTests
     private Router Begin(ShardSettings settings, long next = 0, RouterSettings? routerSettings = null)
     {
         var router = new Router(settings, routerSettings ?? new RouterSettings());
-        router.Assigned(Source, 0, next);
+        router.Assigned(Source, 0, next, SourceGrant.Everything(Source, 0, 0));
         return router;
     }
 

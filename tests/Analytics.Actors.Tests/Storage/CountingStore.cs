@@ -53,6 +53,16 @@ internal sealed class CountingStore(ICheckpointStore store, CountingStore.Counts
 
     public ValueTask<IReadOnlyList<ChangedRule>> PinRulesAsync(IReadOnlyList<RoutingRule> rules, CancellationToken cancellation) => store.PinRulesAsync(rules, cancellation);
 
+    public ValueTask<ConfigurationVersion?> ReadConfigurationAsync(long? number, CancellationToken cancellation) => store.ReadConfigurationAsync(number, cancellation);
+
+    public ValueTask<IReadOnlyList<ConfigurationVersion>> ListConfigurationsAsync(CancellationToken cancellation) => store.ListConfigurationsAsync(cancellation);
+
+    public ValueTask<ConfigurationOutcome> ApplyConfigurationAsync(ConfigurationChange change, CancellationToken cancellation) => store.ApplyConfigurationAsync(change, cancellation);
+
+    public ValueTask<IReadOnlyList<SourceGrant>> RaiseGrantsAsync(IReadOnlyList<GrantRequest> requests, long known, CancellationToken cancellation) => store.RaiseGrantsAsync(requests, known, cancellation);
+
+    public ValueTask<IReadOnlyList<SourceGrant>> ReadGrantsAsync(CancellationToken cancellation) => store.ReadGrantsAsync(cancellation);
+
     public ValueTask<IReadOnlyList<StoredDeadLetter>> ListDeadLettersAsync(DeadLetterFilter filter, DeadLetterId? after, int limit, CancellationToken cancellation) =>
         store.ListDeadLettersAsync(filter, after, limit, cancellation);
 

@@ -1,0 +1,31 @@
+using Analytics.Actors.Core.Checkpoints;
+
+namespace Analytics.Actors.Core.Routing;
+
+/// <summary>An order of the router to its host.</summary>
+public abstract record RouterEffect;
+
+/// <summary>Send this record; report with the same number. There is at most one outstanding per destination.</summary>
+public sealed record SendEnvelope(TopicPartition Destination, long Number, byte[] Value) : RouterEffect;
+
+/// <summary>Commit these positions (next offsets) to the router's group; report with <see cref="Router.CommitFinished"/>.</summary>
+public sealed record CommitPositions(IReadOnlyList<(TopicPartition Partition, long Next)> Positions) : RouterEffect;
+
+/// <summary>
+/// Write these committed positions, each with the record before it, to the store: they tell a topic that was made anew.
+/// Nothing is reported back; a write that fails is made up for by the next one.
+/// </summary>
+public sealed record StorePositions(IReadOnlyList<PartitionPosition> Positions) : RouterEffect;
+
+/// <summary>Stop or go on reading: as much is in hand as may be.</summary>
+public sealed record PauseSources(bool Pause) : RouterEffect;
+
+/// <summary>
+/// Raise these grants in the store; report with <see cref="Router.Granted"/> or <see cref="Router.GrantsFailed"/>. One is under way
+/// at a time.
+/// </summary>
+/// <param name="Known">The newest version that the router holds.</param>
+public sealed record RaiseGrants(IReadOnlyList<GrantRequest> Requests, long Known) : RouterEffect;
+
+/// <summary>Rules of this version are needed; report with <see cref="Router.Learn"/>, whenever it can be had. Ordered once a version.</summary>
+public sealed record ReadRules(long Version) : RouterEffect;
