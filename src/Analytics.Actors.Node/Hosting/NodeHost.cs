@@ -104,14 +104,14 @@ public sealed class NodeHost : IAsyncDisposable
     /// <summary>Null until the node has started.</summary>
     public DeadLetterDesk? DeadLetters { get; private set; }
 
+    /// <summary>Pauses, resumes and forgets stations for an operator; null before the start.</summary>
+    public StationDesk? Stations { get; private set; }
+
     /// <summary>The other nodes, and what happens in the cluster; null before the start, and where the store holds nothing of them.</summary>
     public ClusterRegistrar? Cluster { get; private set; }
 
     /// <summary>Where the API listens; null while it does not. The others are told what <see cref="NodeRoles.AddressOf"/> makes of it.</summary>
     public Uri? ListeningAt { get; set; }
-
-    /// <summary>Pauses, resumes and forgets stations for an operator; null before the start.</summary>
-    public StationDesk? Stations { get; private set; }
 
     /// <summary>Sets positions for an operator; null before the start.</summary>
     public PositionSetter? Positions { get; private set; }
@@ -357,6 +357,14 @@ public sealed class NodeHost : IAsyncDisposable
     /// <summary>Who took a shard over last.</summary>
     public async Task<ShardOwner> OwnerAsync(ShardId shard) => await parts.Store.OwnerAsync(shard, CancellationToken.None).ConfigureAwait(false);
 
+    /// <summary>The rows of these stations themselves, without their windows; one that owes nothing and waits for nothing has none.</summary>
+    public async Task<IReadOnlyList<EntityState>> ReadStationRowsAsync(ShardId shard, IReadOnlyList<string> stations) =>
+        await parts.Store.ReadEntitiesAsync(shard, EntityKind.Station, stations, CancellationToken.None).ConfigureAwait(false);
+
+    /// <summary>A page of the rows of a shard's windows, in order of their keys, of all its stations; for looking at, not for running it.</summary>
+    public async Task<IReadOnlyList<EntityState>> ReadWindowsAsync(ShardId shard, string? after, int limit) =>
+        await parts.Store.ReadPageAsync(shard, EntityKind.Window, after, limit, CancellationToken.None).ConfigureAwait(false);
+
     private void StartRegistrar()
     {
         if (parts.Store is not IClusterStore cluster) return;
@@ -386,14 +394,6 @@ public sealed class NodeHost : IAsyncDisposable
 
         return reading;
     }
-
-    /// <summary>The rows of these stations themselves, without their windows; one that owes nothing and waits for nothing has none.</summary>
-    public async Task<IReadOnlyList<EntityState>> ReadStationRowsAsync(ShardId shard, IReadOnlyList<string> stations) =>
-        await parts.Store.ReadEntitiesAsync(shard, EntityKind.Station, stations, CancellationToken.None).ConfigureAwait(false);
-
-    /// <summary>A page of the rows of a shard's windows, in order of their keys, of all its stations; for looking at, not for running it.</summary>
-    public async Task<IReadOnlyList<EntityState>> ReadWindowsAsync(ShardId shard, string? after, int limit) =>
-        await parts.Store.ReadPageAsync(shard, EntityKind.Window, after, limit, CancellationToken.None).ConfigureAwait(false);
 
     /// <summary>Output topics of modules are read only where an enabled module depends on them.</summary>
     public static IEnumerable<TopicConfiguration> SourceTopics(PipelineConfiguration pipeline)

@@ -312,11 +312,11 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
                 lanes.Abandon(abandon.Shard, abandon.Epoch);
                 break;
             case ReleaseShard release: Release(release); break;
-            case ShardFenced fenced: moves.Fenced(fenced); break;
             case StationOrderEnded ended:
                 if (orders.TryRemove(ended.Number, out var order)) order.TrySetResult(ended.Outcome);
                 break;
             case ReadConfiguration read: ConfigurationWanted?.Invoke(read.Version); break;
+            case ShardFenced fenced: moves.Fenced(fenced); break;
             case Warn warn: observer.Warned(warn.Text); break;
             default: throw new InvalidOperationException($"no way to carry out {effect}");
         }
