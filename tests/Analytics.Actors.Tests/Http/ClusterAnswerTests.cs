@@ -50,11 +50,11 @@ public sealed class ClusterAnswerTests : IDisposable
         LiveNode[] nodes = [first, second];
         await first.StartAsync();
         await second.StartAsync();
-        await first.WaitUntilAsync("shards and sources on both", async () =>
+        await first.WaitUntilAsync("shards on both, and sources read", async () =>
         {
             var owners = await PhasesAsync(first, "");
             var readers = (await first.ReadAsync("/api/v1/sources")).AsArray().Select(line => (string?)line!["node"]).ToList();
-            return readers.Count == LiveNode.Partitions && readers.Distinct().Count() == 2 && owners.Count == LiveNode.Shards && owners.All(shard => shard.Phase == "running") && owners.Select(shard => shard.Node).Distinct().Count() == 2;
+            return readers.Count == LiveNode.Partitions && readers.All(reader => reader is not null) && owners.Count == LiveNode.Shards && owners.All(shard => shard.Phase == "running") && owners.Select(shard => shard.Node).Distinct().Count() == 2;
         });
 
         await using var platform = new Platform(broker, pipeline);
