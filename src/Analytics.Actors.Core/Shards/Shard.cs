@@ -265,37 +265,6 @@ public sealed partial class Shard
         GoOn(nowMs);
     }
 
-    /// <summary>A module call ended.</summary>
-    /// <param name="releases">False for a call past its time whose code still runs: its slot stays taken.</param>
-    public void CallReturned(CallId call, CallOutcome outcome, bool releases, long nowMs)
-    {
-        if (call.Epoch != Epoch) return;
-        if (!running.Remove(call))
-        {
-            // Its station was paused or forgotten meanwhile: nobody wants the answer, but the place is free now.
-            if (releases) CallReleased(call, nowMs);
-            return;
-        }
-
-        if (!around.TryFind(call.Trigger, out var station, out var trigger)) return;
-        if (!releases) stuck[call] = (station, trigger.Module);
-
-        station.CallReturned(trigger, outcome, releases, nowMs);
-        AfterStation(station);
-    }
-
-    /// <summary>The code of a call past its time has returned.</summary>
-    public void CallReleased(CallId call, long nowMs)
-    {
-        if (!stuck.Remove(call, out var slot)) return;
-        slot.Station.CallReleased(slot.Module, nowMs);
-        AfterStation(slot.Station);
-    }
-
-    /// <summary>The first batch that a running call answers; empty where it answers none.</summary>
-    public string BatchOf(CallId call) =>
-        call.Epoch == Epoch && around.TryFind(call.Trigger, out _, out var trigger) && trigger.Debts.Count > 0 ? trigger.Debts[0].BatchId : "";
-
     /// <summary>
     /// Replays or discards dead letters that were read from the store under this owner's epoch, in order of their numbers.
     /// One that is closed already, by whoever was first, is passed over.
@@ -605,28 +574,6 @@ public sealed partial class Shard
     private void RejectEnvelope(in LogRecord record, string detail, long nowMs) =>
         Outputs.Reject(DeadLetter.Of(
             new SourcePartition(record.Partition.Topic, 0, record.Partition.Partition), record.Offset, 0, "", new Rejection("bad-envelope", detail), record.Value, nowMs));
-
-    private void StartCall(Station station, ModuleConfiguration module, Trigger trigger)
-    {
-        var id = new CallId(Id, Epoch, trigger.Id, trigger.Attempts);
-        running.Add(id);
-        var call = new ModuleCall(id, module, trigger.Captured!.ToModuleInput(station.Id));
-        if (isCareful) withheld.Add(call);
-        else Outputs.Calls.Add(call);
-    }
-
-    private void InterruptCalls()
-    {
-        foreach (var station in residents.Stations.Values)
-        {
-            if (station.TriggerCount == 0) continue;
-            station.Interrupt();
-            AfterStation(station);
-        }
-
-        running.Clear();
-        withheld.Clear();
-    }
 
     private void Sweep(long nowMs)
     {
