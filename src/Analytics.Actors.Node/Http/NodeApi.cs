@@ -43,6 +43,7 @@ internal static class NodeApi
         ($"{Root}/problems", "the latest problems, the newest first; limit (100, at most 500)"),
         .. DeadLetterApi.Contents,
         .. ConfigurationApi.Contents,
+        .. NodeOrders.Contents,
     ];
 
     public static void Map(IEndpointRouteBuilder routes, NodeHost node, NodePeers peers)
@@ -65,6 +66,7 @@ internal static class NodeApi
         DeadLetterApi.Map(routes, node, peers);
         new StationRoutes(cluster, node, peers).Map(routes);
         ConfigurationApi.Map(routes, node);
+        NodeOrders.Map(routes, cluster, node);
     }
 
     private static async Task<IResult> HealthAsync(NodeHost node, NodePeers peers, HttpContext context)

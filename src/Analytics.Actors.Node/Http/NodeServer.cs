@@ -134,7 +134,7 @@ public sealed class NodeServer(NodeHost node, ILoggerFactory logging) : IAsyncDi
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxConcurrentConnections = 256;
-            kestrel.Limits.MaxRequestBodySize = 64 * 1024;
+            kestrel.Limits.MaxRequestBodySize = 4 * 1024 * 1024;
             kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
             Listen(kestrel, endpoint);
         });
