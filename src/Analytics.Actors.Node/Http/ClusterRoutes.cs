@@ -51,23 +51,15 @@ internal sealed class ClusterRoutes(IEndpointRouteBuilder routes, NodeHost node,
     {
         if (IsForNode(request) || await NodeApi.AskAsync(node, core => core.Find(shard) is not null).ConfigureAwait(false)) return await own().ConfigureAwait(false);
         var owner = (await NodeApi.Answered(node, () => node.OwnerAsync(shard)).ConfigureAwait(false)).Name;
-        if (owner.Length == 0) return await own().ConfigureAwait(false);
-        return await AtNodeAsync(request, owner, own, $"shard {shard} is owned by {owner}, which does not answer; look again, and repeat the order when another node has taken the shard over").ConfigureAwait(false);
-    }
-
-    /// <summary>Has an order carried out by one node, which gets the body with the name of who gave the order.</summary>
-    /// <param name="silence">What is answered where that node does not.</param>
-    public async Task<IResult> AtNodeAsync(HttpRequest request, string name, Func<Task<IResult>> own, string silence)
-    {
-        if (IsForNode(request) || name == node.Options.NodeId) return await own().ConfigureAwait(false);
+        if (owner == node.Options.NodeId || owner.Length == 0) return await own().ConfigureAwait(false);
         request.Body.Position = 0;
         var body = await JsonNode.ParseAsync(request.Body).ConfigureAwait(false);
         if (body is JsonObject order) order["by"] = Caller.Of(request.HttpContext).Sign(order["by"]?.ToString() ?? "");
         // An order that has begun is carried out, whether or not somebody still waits for the answer.
-        if (await peers.SendAsync(name, HttpMethod.Post, PathOf(request), body, OrderLimit, CancellationToken.None).ConfigureAwait(false) is { } answer)
+        if (await peers.SendAsync(owner, HttpMethod.Post, PathOf(request), body, OrderLimit, CancellationToken.None).ConfigureAwait(false) is { } answer)
             return JsonResponses.Json(answer.Body, answer.Status);
-        TellUnreachable(request.HttpContext, [name]);
-        return JsonResponses.Error(StatusCodes.Status503ServiceUnavailable, silence);
+        TellUnreachable(request.HttpContext, [owner]);
+        return JsonResponses.Error(StatusCodes.Status503ServiceUnavailable, $"shard {shard} is owned by {owner}, which does not answer; look again, and repeat the order when another node has taken the shard over");
     }
 
     private static string PathOf(HttpRequest request) =>

@@ -34,6 +34,7 @@ internal static class NodeApi
         ($"{Root}/shards", "the shards of all nodes"),
         .. OverviewApi.Contents,
         .. StationApi.Contents,
+        .. NodeOrders.Contents,
         ($"{Root}/batches", "batches that are not over, the oldest first; limit"),
         ($"{Root}/modules", "modules with their calls and batches"),
         ($"{Root}/sources", "source partitions with position and lag"),
@@ -43,7 +44,6 @@ internal static class NodeApi
         ($"{Root}/problems", "the latest problems, the newest first; limit (100, at most 500)"),
         .. DeadLetterApi.Contents,
         .. ConfigurationApi.Contents,
-        .. NodeOrders.Contents,
     ];
 
     public static void Map(IEndpointRouteBuilder routes, NodeHost node, NodePeers peers)
@@ -65,8 +65,8 @@ internal static class NodeApi
         cluster.Get($"{Root}/problems", request => Task.FromResult<JsonNode>(WorkViews.Problems(node, ProblemLimit(request))), (picture, request) => ClusterMerge.Problems(picture, ProblemLimit(request)));
         DeadLetterApi.Map(routes, node, peers);
         new StationRoutes(cluster, node, peers).Map(routes);
+        new NodeOrders(node, peers).Map(routes);
         ConfigurationApi.Map(routes, node);
-        NodeOrders.Map(routes, cluster, node);
     }
 
     private static async Task<IResult> HealthAsync(NodeHost node, NodePeers peers, HttpContext context)

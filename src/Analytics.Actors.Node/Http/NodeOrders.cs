@@ -1,5 +1,6 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
+using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Cluster;
 using Analytics.Actors.Node.Configuration;
 using Analytics.Actors.Node.Hosting;
 using Analytics.Actors.Node.Http.Access;
@@ -9,64 +10,63 @@ using Microsoft.AspNetCore.Routing;
 
 namespace Analytics.Actors.Node.Http;
 
-/// <summary>Orders about nodes: one leaves by itself, so it is told; one is declared down by whoever is asked, since it may be dead.</summary>
-internal static class NodeOrders
+/// <summary>Orders about whole nodes: one leaves, told by the node itself; one is declared down, by whichever node is asked.</summary>
+internal sealed class NodeOrders(NodeHost node, NodePeers peers)
 {
     private const string Root = "/api/v1/cluster";
-    private const int WhoMost = 200;
+
+    // The node answers at once; what becomes of it takes longer, and is told by its events.
+    private static readonly TimeSpan LeaveLimit = TimeSpan.FromSeconds(5);
 
     public static readonly (string Path, string Says)[] Contents =
     [
         ($"POST {Root}/leave", "a node hands its shards over and ends: {\"node\", \"by\"}"),
-        ($"POST {Root}/down", "a dead or frozen node is fenced at once: the same"),
+        ($"POST {Root}/down", "a dead or frozen node can write nothing more: the same"),
     ];
 
-    public static void Map(IEndpointRouteBuilder routes, ClusterRoutes cluster, NodeHost node)
+    public void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapPost($"{Root}/leave", (HttpRequest request) => LeaveAsync(cluster, node, request)).Needs(Right.Steer);
-        routes.MapPost($"{Root}/down", (HttpRequest request) => DownAsync(node, request)).Needs(Right.Steer);
+        routes.MapPost($"{Root}/leave", (HttpRequest request) => LeaveAsync(request)).Needs(Right.Steer);
+        routes.MapPost($"{Root}/down", (HttpRequest request) => DownAsync(request)).Needs(Right.Steer);
     }
 
-    private static async Task<IResult> LeaveAsync(ClusterRoutes cluster, NodeHost node, HttpRequest request)
+    private async Task<IResult> LeaveAsync(HttpRequest request)
     {
-        var (name, by) = await ReadAsync(node, request);
-        return await cluster.AtNodeAsync(request, name, () =>
+        var (name, by) = await OrderBody.ReadAsync(request, "node");
+        if (name == node.Options.NodeId)
         {
             node.Leave(by);
-            return Task.FromResult(JsonResponses.Json(new JsonObject { ["node"] = node.Options.NodeId, ["state"] = "leaving", ["by"] = by }));
-        }, $"node {name} does not answer; if it is dead or frozen, declare it down (analytics cluster down {name})");
+            return JsonResponses.Json(new JsonObject { ["node"] = name, ["by"] = by });
+        }
+
+        var row = Rows().FirstOrDefault(row => row.Entry.Node == name);
+        if (row is null) return Unknown(name);
+        if (row.Entry.State is NodeState.Left or NodeState.Down) return JsonResponses.Error(StatusCodes.Status409Conflict, $"{name} is {row.Entry.State.ToString().ToLowerInvariant()} already");
+        var body = new JsonObject { ["node"] = name, ["by"] = by };
+        if (await peers.SendAsync(name, HttpMethod.Post, $"{Root}/leave", body, LeaveLimit, CancellationToken.None) is { } answer) return JsonResponses.Json(answer.Body, answer.Status);
+        ClusterRoutes.TellUnreachable(request.HttpContext, [name]);
+        return JsonResponses.Error(StatusCodes.Status503ServiceUnavailable, $"{name} does not answer; if it is dead or frozen: analytics cluster down {name}");
     }
 
-    private static async Task<IResult> DownAsync(NodeHost node, HttpRequest request)
+    private async Task<IResult> DownAsync(HttpRequest request)
     {
-        var (name, by) = await ReadAsync(node, request);
-        var fenced = await NodeApi.Answered(node, () => node.DownAsync(name, by, CancellationToken.None));
-        return JsonResponses.Json(new JsonObject { ["node"] = name, ["state"] = "down", ["by"] = by, ["shards"] = new JsonArray([.. fenced.Select(shard => (JsonNode)shard.Value)]) });
-    }
-
-    private static async Task<(string Node, string By)> ReadAsync(NodeHost node, HttpRequest request)
-    {
-        const string form = """{"node": ID, "by": WHO}""";
-        string name, by;
+        var (name, by) = await OrderBody.ReadAsync(request, "node");
         try
         {
-            var body = await JsonNode.ParseAsync(request.Body, cancellationToken: request.HttpContext.RequestAborted) as JsonObject;
-            if (body?["node"]?.GetValue<string>() is not { Length: > 0 } given || body["by"]?.GetValue<string>() is not { Length: > 0 and <= WhoMost } who || who.Any(char.IsControl))
-                throw new RequestRefusedException(StatusCodes.Status400BadRequest, $"the body must be {form}, by with 1 to {WhoMost} characters of one line");
-            (name, by) = (given, Caller.Of(request.HttpContext).Sign(who));
+            var isKnown = Rows().Any(row => row.Entry.Node == name) || (await node.Cluster!.Store.ReadOwnersAsync(CancellationToken.None)).Any(owner => owner.Owner == name);
+            if (!isKnown) return Unknown(name);
+            // An order that has begun is carried out, whether or not somebody still waits for the answer.
+            var fenced = await node.DownAsync(name, by, CancellationToken.None);
+            return JsonResponses.Json(new JsonObject { ["node"] = name, ["by"] = by, ["shards"] = new JsonArray([.. fenced.Select(shard => (JsonNode)shard.Value)]) });
         }
-        catch (Exception wrong) when (wrong is JsonException or InvalidOperationException)
+        catch (StoreUnavailableException away)
         {
-            throw new RequestRefusedException(StatusCodes.Status400BadRequest, $"the body must be {form}: {wrong.Message}");
+            throw new RequestRefusedException(StatusCodes.Status503ServiceUnavailable, $"the database does not answer: {away.Message}");
         }
-
-        var registrar = node.Cluster ?? throw new RequestRefusedException(StatusCodes.Status503ServiceUnavailable, "the node is starting");
-        var known = registrar.Rows.Select(row => row.Entry.Node).ToList();
-        if (known.Contains(name)) return (name, by);
-        // Its row may have been removed, and its shards still be its own.
-        var owners = await NodeApi.Answered(node, async () => await registrar.Store.ReadOwnersAsync(CancellationToken.None));
-        return owners.Any(row => row.Owner == name)
-            ? (name, by)
-            : throw new RequestRefusedException(StatusCodes.Status404NotFound, $"there is no node \"{name}\"; there are {string.Join(", ", known)}");
     }
+
+    private IReadOnlyList<NodeRow> Rows() =>
+        node.Cluster?.Rows ?? throw new RequestRefusedException(StatusCodes.Status503ServiceUnavailable, "the node is starting");
+
+    private static IResult Unknown(string name) => JsonResponses.Error(StatusCodes.Status404NotFound, $"there is no node \"{name}\"; analytics cluster show lists them");
 }
