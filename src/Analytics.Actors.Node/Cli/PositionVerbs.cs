@@ -17,7 +17,7 @@ internal static class PositionVerbs
     {
         var address = NodeClient.Address();
         var json = NodeClient.Json();
-        var command = new Command("show", "positions of source topics and of shards' logs, with their gaps; of this node as they are, of others as stored") { address, json };
+        var command = new Command("show", "positions of source topics and of shards' logs, with their gaps; those that no node reads as they are stored") { address, json };
         command.SetAction((parse, cancellation) => AskAsync(parse, node => node.GetAsync($"{Path}?limit=10000", cancellation), (lines, output) =>
         {
             if (parse.GetValue(json)) output.WriteLine(lines.ToJsonString());
@@ -79,7 +79,7 @@ internal static class PositionVerbs
         var gap = line["gap"] is { } found ? $"{found["at"]}: {found["from"] ?? "?"} to {found["to"] ?? "?"}, {found["reason"]}" : "";
         if (line["stopped"] is { } stopped) return $"STOPPED: {stopped}";
         if (line["wanted"]!.GetValue<bool>()) return $"to be taken up: {gap}";
-        return gap.Length > 0 ? $"gap {gap}" : line["here"]!.GetValue<bool>() ? "read here" : "";
+        return gap.Length > 0 ? $"gap {gap}" : line["here"]!.GetValue<bool>() ? $"read by {line["node"]}" : "as stored";
     }
 
     private static async Task<int> AskAsync(

@@ -20,8 +20,8 @@ internal static class ConfigurationApi
     public static readonly (string Path, string Says)[] Contents =
     [
         ("/api/v1/config", "the configuration's current version with its text (or that of version), its history, and which node runs which"),
-        ("/api/v1/config/plan", "POST: what a pipeline would do as the next version"),
-        ("/api/v1/config/apply", "POST: makes a pipeline the next version"),
+        ("POST /api/v1/config/plan", "what a pipeline would do as the next version"),
+        ("POST /api/v1/config/apply", "makes a pipeline the next version"),
     ];
 
     public static void Map(IEndpointRouteBuilder routes, NodeHost node)
@@ -111,8 +111,6 @@ internal static class ConfigurationApi
 
     private static async Task<(string Text, long? Expected, string By, string Comment)> ReadAsync(HttpRequest request)
     {
-        // A page of another site can send a form to a loopback address, but not this without being asked first.
-        if (!request.HasJsonContentType()) throw new RequestRefusedException(StatusCodes.Status415UnsupportedMediaType, "send application/json");
         try
         {
             var body = await JsonNode.ParseAsync(request.Body, cancellationToken: request.HttpContext.RequestAborted) as JsonObject ?? throw Refused($"must be {Form}");

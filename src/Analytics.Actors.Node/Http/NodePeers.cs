@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Mime;
 using System.Text;
@@ -6,6 +8,7 @@ using System.Text.Json.Nodes;
 using Analytics.Actors.Core.Cluster;
 using Analytics.Actors.Node.Configuration;
 using Analytics.Actors.Node.Http.Access;
+using Microsoft.Extensions.Logging;
 
 namespace Analytics.Actors.Node.Http;
 
@@ -37,14 +40,17 @@ internal sealed class NodePeers : IDisposable
 
     private readonly string own;
     private readonly Func<IReadOnlyList<NodeRow>> rows;
+    private readonly ILogger logger;
+    private readonly ConcurrentDictionary<string, bool> toldRefusals = new(StringComparer.Ordinal);
     private readonly HttpClient http;
 
     /// <param name="own">The id of this node, which is not asked.</param>
     /// <param name="rows">All nodes, as they were last read.</param>
     /// <exception cref="EndpointUnavailableException">The authority's file cannot be used.</exception>
-    public NodePeers(string own, AccessOptions access, Func<IReadOnlyList<NodeRow>> rows)
+    public NodePeers(string own, AccessOptions access, Func<IReadOnlyList<NodeRow>> rows, ILogger logger)
     {
         this.own = own;
+        this.logger = logger;
         this.rows = rows;
         var handler = new SocketsHttpHandler
         {
@@ -92,6 +98,9 @@ internal sealed class NodePeers : IDisposable
             if (body is not null) request.Content = new StringContent(body.ToJsonString(), Encoding.UTF8, MediaTypeNames.Application.Json);
             using var answer = await http.SendAsync(request, patience.Token).ConfigureAwait(false);
             var said = JsonNode.Parse(await answer.Content.ReadAsStringAsync(patience.Token).ConfigureAwait(false));
+            // Told once a node: it stays so until somebody changes a configuration.
+            if (answer.StatusCode is HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden && toldRefusals.TryAdd(row.Entry.Node, true))
+                logger.LogWarning(new EventId(4, "PeerRefused"), "PeerRefused: {Node} at {Address} does not know this node: cluster.token must be the same on all nodes", row.Entry.Node, row.Entry.Address);
             return said is null ? null : new NodeAnswer(row.Entry.Node, (int)answer.StatusCode, said);
         }
         catch (Exception silent) when (silent is HttpRequestException or JsonException or UriFormatException or IOException || (silent is OperationCanceledException && !cancellation.IsCancellationRequested))

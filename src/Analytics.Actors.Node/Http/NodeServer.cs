@@ -57,7 +57,7 @@ public sealed class NodeServer(NodeHost node, ILoggerFactory logging) : IAsyncDi
         if (access.WhyNotAt(node.Options.Http.Host, false) is { } notThere) throw new EndpointUnavailableException($"http.host: value \"{node.Options.Http.Host}\": {notThere}");
         if (access.WhyNotAt(node.Options.Metrics.Host, access.IsMetricsOpen) is { } notOpen) throw new EndpointUnavailableException($"metrics.host: value \"{node.Options.Metrics.Host}\": {notOpen}");
         if (access.Tls is { } certificates) tls = new ServerTls(certificates);
-        peers = new NodePeers(node.Options.NodeId, access, () => node.Cluster?.Rows ?? []);
+        peers = new NodePeers(node.Options.NodeId, access, () => node.Cluster?.Rows ?? [], logger);
         api = Build(node.Options.Http, new Gate(access, false, logger, TimeProvider.System));
         api.Use(new SteeringLog(steered => node.Cluster?.Tell(steered), node.Options.NodeId, logger).InvokeAsync);
         NodeApi.Map(api, node, peers);
@@ -134,7 +134,7 @@ public sealed class NodeServer(NodeHost node, ILoggerFactory logging) : IAsyncDi
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxConcurrentConnections = 256;
-            kestrel.Limits.MaxRequestBodySize = 64 * 1024;
+            kestrel.Limits.MaxRequestBodySize = 4 * 1024 * 1024;
             kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
             Listen(kestrel, endpoint);
         });

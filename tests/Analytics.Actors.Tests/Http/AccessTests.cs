@@ -2,7 +2,9 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json.Nodes;
+using Analytics.Actors.Core.Cluster;
 using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Node.Cli;
 using Analytics.Actors.Node.Configuration;
 using Analytics.Actors.Node.Http;
 using Analytics.Actors.Node.Http.Access;
@@ -23,6 +25,9 @@ public sealed class AccessTests : IDisposable
 
     // They tell a status, or are the same in every installation.
     private static readonly string[] OpenRoutes = ["/", "/dashboard.css", "/dashboard.js", "/health/live", "/health/ready"];
+
+    // They only look, at something that is too long for a query.
+    private static readonly string[] ReadByPost = ["/api/v1/config/plan"];
     private static readonly PipelineConfiguration Pipeline = PipelineFiles.Valid(SmallPipelines.Build(
         """ "METERS": { "envelope": "list", "window": 9, "fields": [{ "from": "value", "type": "number" }] } """, """ "m": { "topics": ["METERS"] } """));
 
@@ -71,7 +76,7 @@ public sealed class AccessTests : IDisposable
                 var path = route.RoutePattern.RawText!.Replace("{id}", "1-1", StringComparison.Ordinal).Replace("{**id}", "17", StringComparison.Ordinal);
                 var method = route.Metadata.GetMetadata<HttpMethodMetadata>().ShouldNotBeNull(path).HttpMethods.ShouldHaveSingleItem();
                 route.Metadata.GetMetadata<NeededRight>().ShouldNotBeNull($"{method} {path} says nothing of the right that it needs: add .Needs(Right.Read) or .Needs(Right.Steer)");
-                var needed = OpenRoutes.Contains(path) ? (Right?)null : method == "GET" ? Right.Read : Right.Steer;
+                var needed = OpenRoutes.Contains(path) ? (Right?)null : method == "GET" || ReadByPost.Contains(path) ? Right.Read : Right.Steer;
                 var what = $"{method} {path} by {name}";
                 var isAllowed = needed is null || right >= needed;
                 using var answer = await SendAsync(http, node.Server.Address!, method, path, "{}");
@@ -127,6 +132,45 @@ public sealed class AccessTests : IDisposable
         // Without TLS nothing is said at all.
         using var plain = new HttpClient();
         await Should.ThrowAsync<HttpRequestException>(() => plain.GetAsync(new Uri($"http://{node.Server.Address!.Authority}/health/live")));
+    }
+
+    [Fact]
+    public async Task Nodes_and_verbs_are_known_by_token_or_certificate_and_check_whom_they_ask()
+    {
+        await using var node = await StartAsync(Tls(Tokens()));
+        var log = new LogLines();
+        using var other = new TestAuthority(folder.FullName, "other");
+        async Task<int?> AskAsync(string? token, string ca)
+        {
+            var entry = new NodeEntry("node-9", "s", $"{node.Server.Address}", "1", ["api"], NodeState.Running, 0, 0, default, 0);
+            var access = new AccessOptions { ClusterToken = token is null ? null : new SecretText(token), ClusterCa = ca };
+            using var peers = new NodePeers("node-8", access, () => [new NodeRow(entry, 0)], log);
+            return (await peers.SendAsync("node-9", HttpMethod.Get, "/health", null, TimeSpan.FromSeconds(20), default))?.Status;
+        }
+
+        (await AskAsync(ClusterToken, authority.Pem)).ShouldBe(200);
+        (await AskAsync(ClusterToken, other.Pem)).ShouldBeNull("a server that is not of the cluster's authority");
+        log.All.ShouldBeEmpty();
+        (await AskAsync(WrongToken, authority.Pem)).ShouldBe(401);
+        (await AskAsync(null, authority.Pem)).ShouldBe(401);
+        log.Of("PeerRefused").Count.ShouldBe(2);
+        log.All.ShouldAllBe(line => !line.Contains(WrongToken));
+
+        var (certificate, key) = authority.ClientFiles("reader");
+        async Task<(bool IsAnswered, string Error)> VerbAsync(string? token, string ca, string? client)
+        {
+            using var error = new StringWriter();
+            using var http = NodeClient.Connect(node.Address, token, ca, client, client is null ? null : key, TimeSpan.FromSeconds(20));
+            return (await new NodeClient(http, error).GetAsync("/health", default) is not null, error.ToString());
+        }
+
+        (await VerbAsync(ReadToken, authority.Pem, null)).ShouldBe((true, ""));
+        (await VerbAsync(null, authority.Pem, certificate)).ShouldBe((true, ""));
+        (await VerbAsync(null, authority.Pem, null)).Error.ShouldContain("wants to know who asks");
+        (await VerbAsync(ReadToken, other.Pem, null)).Error.ShouldContain("no node answers");
+        Should.Throw<BadArgumentsException>(() => NodeClient.Connect(node.Address, "secret", null, null, null, TimeSpan.FromSeconds(1))).Message.ShouldNotContain("secret");
+        Should.Throw<BadArgumentsException>(() => NodeClient.Connect(node.Address, null, key, null, null, TimeSpan.FromSeconds(1))).Message.ShouldStartWith($"--ca {key}: ");
+        (await Verbs.RunAsync(["positions", "show", "--address", node.Address, "--key", key])).ShouldBe(Verbs.BadArguments);
     }
 
     [Fact]

@@ -56,8 +56,11 @@ public sealed class DeadLetterVerbTests : IDisposable
         error.ShouldMatch("it was discarded at .* by anna");
         error.ShouldContain("3-9999: there is no such letter");
 
-        // A second node, with the mended pipeline, gets some of the shards.
+        // The pipeline is mended, for all nodes; a second one gets some of the shards.
         var mended = Pipeline("any");
+        using var apply = new StringContent(new JsonObject { ["text"] = mended.Text, ["by"] = "anna" }.ToJsonString(), Encoding.UTF8, "application/json");
+        using var applied = await first.Http.PostAsync(new Uri(first.Server.Address!, "/api/v1/config/apply"), apply);
+        ((bool)JsonNode.Parse(await applied.Content.ReadAsStringAsync())!["applied"]!).ShouldBeTrue();
         await using var second = new LiveNode(LiveNode.Options(broker.BootstrapServers, folder.FullName) with { NodeId = "node-2" }, mended, module);
         await second.StartAsync();
         await second.WaitUntilAsync("shards on both", async () => await Running(second) is > 0 and < LiveNode.Shards && await Running(first) is > 0);

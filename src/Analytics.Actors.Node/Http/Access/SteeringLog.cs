@@ -16,6 +16,7 @@ namespace Analytics.Actors.Node.Http.Access;
 internal sealed class SteeringLog(Action<ClusterEvent> tell, string node, ILogger logger)
 {
     private const int ShownMost = 500;
+    private const int MemberMost = 200;
 
     public async Task InvokeAsync(HttpContext context, RequestDelegate next)
     {
@@ -60,6 +61,12 @@ internal sealed class SteeringLog(Action<ClusterEvent> tell, string node, ILogge
             {
                 if (body["by"] is JsonValue given && given.TryGetValue(out string? name)) by = name;
                 body.Remove("by");
+                // A whole pipeline, of which its versions tell more than its beginning would.
+                foreach (var (member, value) in body.ToList())
+                {
+                    if (value is JsonValue && value.GetValueKind() == JsonValueKind.String && value.GetValue<string>() is { Length: > MemberMost } words) body[member] = $"... ({words.Length} characters)";
+                }
+
                 text = body.ToJsonString();
             }
         }
