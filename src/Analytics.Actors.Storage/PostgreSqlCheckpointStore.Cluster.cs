@@ -4,7 +4,7 @@ using Analytics.Actors.Core.Cluster;
 namespace Analytics.Actors.Storage;
 
 // What nodes tell of themselves, on a connection of its own: long reads make no node look vanished.
-public sealed partial class PostgreSqlCheckpointStore
+partial class PostgreSqlCheckpointStore
 {
     public async ValueTask<IReadOnlyList<NodeRow>> RegisterAsync(NodeEntry entry, CancellationToken cancellation)
     {

@@ -4,7 +4,7 @@ using Analytics.Actors.Core.Cluster;
 namespace Analytics.Actors.Storage;
 
 // What nodes tell of themselves, on a connection of its own: a long checkpoint makes no node look vanished.
-public sealed partial class SqliteCheckpointStore
+partial class SqliteCheckpointStore
 {
     public async ValueTask<IReadOnlyList<NodeRow>> RegisterAsync(NodeEntry entry, CancellationToken cancellation)
     {

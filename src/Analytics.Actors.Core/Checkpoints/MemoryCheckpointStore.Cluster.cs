@@ -3,7 +3,7 @@ using Analytics.Actors.Core.Cluster;
 namespace Analytics.Actors.Core.Checkpoints;
 
 // What nodes tell of themselves.
-public sealed partial class MemoryCheckpointStore
+partial class MemoryCheckpointStore
 {
     private readonly SortedDictionary<string, StoredNode> nodes = new(StringComparer.Ordinal);
     private readonly Queue<NumberedEvent> events = [];

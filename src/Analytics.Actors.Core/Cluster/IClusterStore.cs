@@ -55,7 +55,7 @@ public enum NodeState
 
 /// <summary>One node as it registers itself.</summary>
 /// <param name="Session">Random, of one process: tells two processes with the same id apart.</param>
-/// <param name="Address">Where other nodes reach its API, such as http://10.0.0.1:8000; empty without the role api.</param>
+/// <param name="Address">Where other nodes reach its API, such as http://10.0.0.1:8000; empty while it is not known.</param>
 /// <param name="Roles">router, shard, api.</param>
 /// <param name="StartedMs">By its own clock, milliseconds since 1970 UTC.</param>
 /// <param name="ConfigurationVersion">The version of the cluster's configuration that it runs.</param>

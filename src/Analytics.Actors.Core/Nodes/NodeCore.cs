@@ -446,7 +446,7 @@ public sealed class NodeCore(NodeSettings settings)
 
     private void Fenced(Slot slot, long nowMs, List<NodeEffect> effects)
     {
-        effects.Add(new Warn($"shard {slot.Id} was fenced in epoch {slot.Shard!.Epoch}: another node has taken it over"));
+        effects.Add(new ShardFenced(slot.Id, slot.Shard!.Epoch));
         Lose(slot, nowMs, effects);
     }
 
@@ -470,11 +470,12 @@ public sealed class NodeCore(NodeSettings settings)
 
     private void Released(Slot slot, long nowMs, List<NodeEffect> effects)
     {
-        // What could not be sent in time is sent by the next owner.
+        // What could not be finished or sent in time is the next owner's.
+        var release = new ReleaseShard(slot.Id, true, slot.Shard!.RunningCalls, slot.Shard.Outputs.Outbox.Count);
         Stop(slot, effects);
         if (slot.IsWanted && !isStopping)
         {
-            effects.Add(new ReleaseShard(slot.Id, true));
+            effects.Add(release);
             if (slot.IsReloading)
             {
                 slot.Phase = ShardPhase.TakingOver;
@@ -487,7 +488,8 @@ public sealed class NodeCore(NodeSettings settings)
         }
         else
         {
-            Remove(slot, true, effects);
+            slots.Remove(slot.Id);
+            effects.Add(release);
         }
     }
 

@@ -133,7 +133,9 @@ public sealed record SendOutputs(ShardId Shard, Epoch Epoch, IReadOnlyList<Outbo
 
 /// <summary>The node has nothing to do with this shard any more: the revocation may go on.</summary>
 /// <param name="InOrder">Its last checkpoint committed; false: fenced, lost or out of time.</param>
-public sealed record ReleaseShard(ShardId Shard, bool InOrder) : NodeEffect;
+/// <param name="CallsUnfinished">Calls that still ran when its time was up; its next owner runs them again.</param>
+/// <param name="OutputsUnsent">Outputs that the brokers had not acknowledged then; its next owner sends them again.</param>
+public sealed record ReleaseShard(ShardId Shard, bool InOrder, int CallsUnfinished = 0, int OutputsUnsent = 0) : NodeEffect;
 
 /// <summary>Tell whoever gave this order what became of it.</summary>
 public sealed record StationOrderEnded(long Number, StationOrderOutcome Outcome) : NodeEffect;
@@ -142,4 +144,7 @@ public sealed record StationOrderEnded(long Number, StationOrderOutcome Outcome)
 public sealed record ReadConfiguration(long Version) : NodeEffect;
 
 /// <summary>Something an operator should read.</summary>
-public sealed record Warn(string Text) : NodeEffect;
+public record Warn(string Text) : NodeEffect;
+
+/// <summary>The store says that the shard has another owner, or that somebody declared this node down.</summary>
+public sealed record ShardFenced(ShardId Shard, Epoch Epoch) : Warn($"shard {Shard} was fenced in epoch {Epoch}: another node has taken it over");

@@ -66,9 +66,15 @@ internal static class NodeVerb
         }
 
         var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        await using (stop.Register(() => stopped.TrySetResult())) await Task.WhenAny(stopped.Task, node.Failure).ConfigureAwait(false);
+        await using (stop.Register(() => stopped.TrySetResult())) await Task.WhenAny(stopped.Task, node.Failure, node.Ending).ConfigureAwait(false);
         var unfinished = await node.StopAsync().ConfigureAwait(false);
         foreach (var line in unfinished) await output.WriteLineAsync($"not finished: {line}").ConfigureAwait(false);
+        if (node.Ending is { IsCompleted: true, Result: var end })
+        {
+            await (end.IsFailure ? error : output).WriteLineAsync(end.Reason).ConfigureAwait(false);
+            if (end.IsFailure) return Verbs.Failed;
+        }
+
         return node.Observer.Failure is null && !node.Failure.IsFaulted ? Verbs.Done : Verbs.Failed;
     }
 }

@@ -64,7 +64,14 @@ public static class Verbs
         }
     }
 
-    private static RootCommand Root(Desk desk) => new("Analytics.Actors: stations' records in, windows per station, module calls, batches of results out.")
+    private static RootCommand Root(Desk desk)
+    {
+        var root = Commands(desk);
+        NodeClient.AddAccessOptions(root);
+        return root;
+    }
+
+    private static RootCommand Commands(Desk desk) => new("Analytics.Actors: stations' records in, windows per station, module calls, batches of results out.")
     {
         Demo(), Node(), Broker(), Trace(), Replay(), Evaluate(),
         new ClusterVerbs(desk).Command(), new WorkVerbs(desk).Shards(), new StationVerbs(desk).Stations(), new StationVerbs(desk).Station(), new WorkVerbs(desk).Batches(), new WorkVerbs(desk).Sources(),

@@ -14,7 +14,10 @@ public static class KafkaClientOptionsExtensions
         RevokeLimit = options.StopDeadline,
         // client.id is the node's own name.
         Common = options.Kafka.Common.Where(option => option.Key != "client.id").ToDictionary(),
-        Consumer = options.Kafka.Consumer,
+        // Of a node's consumers two are members of a group, each of another one.
+        Consumer = options.Kafka.GroupInstanceId is { } instance
+            ? options.Kafka.Consumer.Append(new("group.instance.id", instance)).ToDictionary()
+            : options.Kafka.Consumer,
         Producer = options.Kafka.Producer,
     };
 }

@@ -29,7 +29,7 @@ public static class KafkaOptionRules
         new(["group.protocol"], ["classic"],
             "must stay \"classic\": ownership of shards rests on the cooperative-sticky assignor"),
         new(["group.id"], [], "is set by the system itself; use the option \"group\" of the node"),
-        new(["group.instance.id"], [], "is refused: the consumers of one node would fence each other"),
+        new(["group.instance.id"], [], "is set from \"kafka.groupInstanceId\""),
         new(["transactional.id"], [], "is refused: outputs are made single by their origin and sequence, not by Kafka transactions"),
         new(["isolation.level"], ["read_committed"],
             "must stay \"read_committed\": records of an aborted transaction were never sent"),

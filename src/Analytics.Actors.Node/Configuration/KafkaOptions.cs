@@ -15,6 +15,12 @@ public sealed record KafkaOptions
     public IReadOnlyDictionary<string, string> Consumer { get; init; } = new Dictionary<string, string>();
     public IReadOnlyDictionary<string, string> Producer { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>
+    /// Makes the node a static member of its groups under this name, different for each node: where it dies and is back before
+    /// its session ends, it finds its shards as they were. Null: every start is a new member.
+    /// </summary>
+    public string? GroupInstanceId { get; init; }
+
     internal static KafkaOptions Read(ConfigurationObject section)
     {
         var bootstrapServers = section.Find("bootstrapServers");
@@ -25,6 +31,7 @@ public sealed record KafkaOptions
             Common = ReadOptions(section.Section("common")),
             Consumer = ReadOptions(section.Section("consumer")),
             Producer = ReadOptions(section.Section("producer")),
+            GroupInstanceId = section.Find("groupInstanceId")?.Text("a name of this node in its consumer groups"),
         };
         section.Close();
         return options;
@@ -33,6 +40,7 @@ public sealed record KafkaOptions
     internal IEnumerable<(string Path, string Value)> Describe() =>
     [
         ("kafka.bootstrapServers", BootstrapServers),
+        .. GroupInstanceId is { } instance ? [("kafka.groupInstanceId", instance)] : Array.Empty<(string, string)>(),
         .. Common.Select(option => ($"kafka.common.{option.Key}", option.Value)),
         .. Consumer.Select(option => ($"kafka.consumer.{option.Key}", option.Value)),
         .. Producer.Select(option => ($"kafka.producer.{option.Key}", option.Value)),

@@ -1,5 +1,6 @@
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Cluster;
 using Analytics.Actors.Core.Modules;
 using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Core.Pipeline;
@@ -19,6 +20,8 @@ public sealed record NodeParts
     /// <summary>Version 1 of the configuration where the store has none yet; else the store's counts.</summary>
     public required PipelineConfiguration Pipeline { get; init; }
     public required KafkaClientOptions Kafka { get; init; }
+
+    /// <summary>One that is an <see cref="IClusterStore"/> too holds what nodes tell of themselves; with another one the node stands alone.</summary>
     public required ICheckpointStore Store { get; init; }
 
     /// <summary>Modules by name; an enabled module that is not here answers every call with an error.</summary>
@@ -52,7 +55,10 @@ public sealed class NodeHost : IAsyncDisposable
     private PositionLookup? lookup;
     private PositionWatch? watch;
     private ConfigurationWatch? configurations;
+    private readonly TaskCompletionSource<NodeEnd> ending = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private volatile bool hasStarted;
     private volatile bool isStopped;
+    private NodeReading reading;
 
     public NodeHost(NodeOptions options, NodeParts parts)
     {
@@ -61,7 +67,7 @@ public sealed class NodeHost : IAsyncDisposable
         Log = new RecentLog(parts.Time);
         parts.Logging.AddProvider(Log);
         logger = parts.Logging.CreateLogger("Analytics.Actors.Node");
-        Observer = new NodeObserver(logger, parts.Pipeline, parts.Time);
+        Observer = new NodeObserver(logger, parts.Pipeline, parts.Time, options.NodeId);
         var kafkaLogger = parts.Logging.CreateLogger("Analytics.Actors.Kafka");
         kafkaLog = entry => kafkaLogger.Log(
             entry.Level switch
@@ -98,6 +104,12 @@ public sealed class NodeHost : IAsyncDisposable
     /// <summary>Null until the node has started.</summary>
     public DeadLetterDesk? DeadLetters { get; private set; }
 
+    /// <summary>The other nodes, and what happens in the cluster; null before the start, and where the store holds nothing of them.</summary>
+    public ClusterRegistrar? Cluster { get; private set; }
+
+    /// <summary>Where the API listens; null while it does not. The others are told what <see cref="NodeRoles.AddressOf"/> makes of it.</summary>
+    public Uri? ListeningAt { get; set; }
+
     /// <summary>Pauses, resumes and forgets stations for an operator; null before the start.</summary>
     public StationDesk? Stations { get; private set; }
 
@@ -112,6 +124,9 @@ public sealed class NodeHost : IAsyncDisposable
 
     /// <summary>Looks for a newer version of the configuration now: one was applied through this node.</summary>
     public void LookForConfiguration() => configurations?.Look();
+
+    /// <summary>Ends where the process is to end though nothing in it failed and no signal came: it was told to leave, or may not be this node any more.</summary>
+    public Task<NodeEnd> Ending => ending.Task;
 
     /// <summary>Ends, faulted, where one of the node's threads ended by itself: then the process should end too.</summary>
     public Task Failure { get; private set; } = Task.CompletedTask;
@@ -128,10 +143,11 @@ public sealed class NodeHost : IAsyncDisposable
     /// <summary>The group has told what is ours, all of it runs, and every source has its position.</summary>
     public async Task<bool> IsReadyAsync()
     {
-        if (isStopped || FailureReason is not null || Shards is null || ownership is null || !ownership.Joined.IsCompleted || Router is not { IsPositioned: true }) return false;
+        if (isStopped || FailureReason is not null || !hasStarted) return false;
+        if (ownership is { Joined.IsCompleted: false } || (options.Roles.Router && !Router!.IsPositioned)) return false;
         try
         {
-            var phases = await Shards.Ask(node => node.Phases.Select(slot => slot.Phase).ToList()).WaitAsync(AnswerLimit, parts.Time).ConfigureAwait(false);
+            var phases = await Shards!.Ask(node => node.Phases.Select(slot => slot.Phase).ToList()).WaitAsync(AnswerLimit, parts.Time).ConfigureAwait(false);
             // A shard that waits for an operator is not on its way any more.
             WasReady |= phases.All(phase => phase is ShardPhase.Running or ShardPhase.Stopped);
             return phases.All(phase => phase == ShardPhase.Running);
@@ -148,6 +164,7 @@ public sealed class NodeHost : IAsyncDisposable
         StartedAt = parts.Time.GetUtcNow();
         var identity = await parts.Store.OpenAsync(options.Group, options.Shards, cancellation).ConfigureAwait(false);
         StoreId = identity.StoreId;
+        StartRegistrar();
         var versions = new ConfigurationVersions(parts.Store, options);
         var (version, pipeline) = await versions.BeginAsync(parts.Pipeline, StartedAt, logger, cancellation).ConfigureAwait(false);
         Observer.Use(pipeline);
@@ -185,8 +202,12 @@ public sealed class NodeHost : IAsyncDisposable
                 Seed = Random.Shared.Next(),
             },
             parts.Store, producer, Observer, options.NodeId, options.Limits.MailboxBytes, parts.Time);
-        pool = new ModulePool(ModulesOf(pipeline), options.Pools, Shards.Post, Observer.CallFinished);
-        data = new DataConsumer(parts.Kafka, $"{options.Group}.data", Shards, kafkaLog);
+        if (options.Roles.Shard)
+        {
+            pool = new ModulePool(ModulesOf(pipeline), options.Pools, Shards.Post, Observer.CallFinished);
+            data = new DataConsumer(parts.Kafka, $"{options.Group}.data", Shards, kafkaLog);
+        }
+
         lookup = new PositionLookup(parts.Kafka, $"{options.Group}.router", kafkaLog);
         Shards.Start(data, pool, new ShardPositioner(ShardSettings, options.InternalOutOfRange, parts.Store, lookup, Observer, parts.Time));
         Router = new RouterLoop(
@@ -199,8 +220,7 @@ public sealed class NodeHost : IAsyncDisposable
                 CommitRetryDelayMs = (long)options.Commit.RetryDelay.TotalMilliseconds,
             },
             parts.Store, producer, Observer, options.Limits.MailboxBytes, parts.Time);
-        source = new RouterSource(parts.Kafka, $"{options.Group}.router",
-            TopicsToRead(pipeline), parts.Store, Router, kafkaLog, parts.Time);
+        if (options.Roles.Router) source = new RouterSource(parts.Kafka, $"{options.Group}.router", TopicsToRead(pipeline), parts.Store, Router, kafkaLog, parts.Time);
         configurations = new ConfigurationWatch(ShardSettings, versions, parts.Store, Router, Shards, TakeUpAsync, Observer);
         Router.RulesWanted = Shards.ConfigurationWanted = configurations.Need;
         Router.Start(source);
@@ -209,46 +229,73 @@ public sealed class NodeHost : IAsyncDisposable
         watch = new PositionWatch(ShardSettings, parts.Store, lookup, () => Pipeline, Router, Shards, Observer, parts.Time);
         Positions = new PositionSetter(ShardSettings, () => SourceTopics(Pipeline).Select(topic => topic.Name).ToList(), parts.Store, lookup, watch, Shards, parts.Time);
         watch.Start();
-        ownership = new Ownership(parts.Kafka, options.Group, ShardSettings.PartsTopic, Shards, kafkaLog);
+        if (options.Roles.Shard) ownership = new Ownership(parts.Kafka, options.Group, ShardSettings.PartsTopic, Shards, kafkaLog);
         DeadLetters = new DeadLetterDesk(this, parts.Store, parts.Time, logger);
-        Stations = new StationDesk(this, parts.Store, parts.Time, logger);
-        Failure = Task.WhenAny(Shards.Completion, Router.Completion, data.Completion, source.Completion, ownership.Completion).Unwrap();
+        Stations = new StationDesk(this, parts.Store, parts.Time);
+        Failure = Task.WhenAny(new[] { Shards.Completion, Router.Completion, data?.Completion, source?.Completion, ownership?.Completion }.OfType<Task>()).Unwrap();
+        hasStarted = true;
+        Cluster?.Become(NodeState.Running);
         logger.LogInformation("NodeStarted: {NodeId} of {Group}, store {StoreId}, {Shards} shards", options.NodeId, options.Group, StoreId, options.Shards);
     }
 
     /// <summary>
-    /// Stops in order: no new records, what runs may finish within the limit, the last checkpoints, everything sent that
-    /// can be. Returns what was not finished, empty when all was.
+    /// The node is to leave: it takes no new shards, hands over those that it has, and its process ends with 0. Returns at once;
+    /// what becomes of it is told by its row and its events. Asked again, it changes nothing.
+    /// </summary>
+    /// <param name="by">Who ordered it.</param>
+    public void Leave(string by)
+    {
+        if (isStopped || !ending.TrySetResult(new NodeEnd(false, $"told to leave by {by}"))) return;
+        logger.LogInformation("NodeLeaving: told to leave by {By}", by);
+        Cluster?.Tell(new ClusterEvent("leaving", options.NodeId, null, null, by, ""));
+        Cluster?.Become(NodeState.Leaving);
+    }
+
+    /// <summary>
+    /// Declares a node down, this one or another, dead or alive: from now on its shards accept no checkpoint of it, and its process
+    /// ends with 1 as soon as it hears of it. Its shards go to others when Kafka's group has noticed that it is gone.
+    /// </summary>
+    /// <returns>The shards that were fenced.</returns>
+    /// <exception cref="StoreUnavailableException">The store cannot be reached, or holds nothing of nodes.</exception>
+    public async Task<IReadOnlyList<ShardId>> DownAsync(string node, string by, CancellationToken cancellation)
+    {
+        if (Cluster is not { } cluster) throw new StoreUnavailableException("the node is starting, or its store knows no nodes");
+        var fenced = await cluster.Store.FenceNodeAsync(node, by, cancellation).ConfigureAwait(false);
+        logger.LogWarning("NodeDown: {NodeId} was declared down by {By}, fenced shards: {Shards}", node, by, fenced.Count == 0 ? "none" : string.Join(", ", fenced));
+        cluster.Wake();
+        return fenced;
+    }
+
+    /// <summary>
+    /// Stops in order within <see cref="NodeOptions.StopDeadline"/>: no new records, what runs may finish within half of it, the
+    /// last checkpoints, everything sent that can be. Returns what was not finished, and why; empty when all was.
     /// </summary>
     public async Task<IReadOnlyList<string>> StopAsync()
     {
         if (isStopped) return [];
         isStopped = true;
+        var deadline = new StopDeadline(options.StopDeadline, parts.Time);
         List<string> unfinished = [];
-        var limit = options.StopDeadline;
-        if (watch is not null) await watch.DisposeAsync().ConfigureAwait(false);
-        if (configurations is not null) await configurations.DisposeAsync().ConfigureAwait(false);
-        if (Router is not null && source is not null)
-        {
-            await source.DisposeAsync().ConfigureAwait(false);
-            Router.End();
-        }
-
-        if (Shards is not null)
-        {
-            // Leaving the group revokes every shard, which releases it in order.
-            if (ownership is not null) await ownership.DisposeAsync().ConfigureAwait(false);
-            if (!await Shards.ReleaseAllAsync(limit).ConfigureAwait(false)) unfinished.Add($"shards were not released within {limit.TotalSeconds:0.#} s; their next owner goes on from the last checkpoint");
-            if (pool is { RunningCount: > 0 } busy) unfinished.Add($"{busy.RunningCount} module calls still ran; they are run again");
-        }
-
-        if (producer is not null && !producer.Flush(TimeSpan.FromSeconds(5))) unfinished.Add($"{producer.UnderWayCount} records were not acknowledged; they are sent again");
+        if (!ending.Task.IsCompleted) Cluster?.Tell(new ClusterEvent("leaving", options.NodeId, null, null, "", "its process was told to stop"));
+        Cluster?.Become(NodeState.Leaving);
+        // Nothing of what a node does that was declared down is taken any more.
+        if (Cluster is { Dismissed.IsCompleted: true } && Shards is not null) await Shards.LoseAllAsync(deadline.Share(0.1)).ConfigureAwait(false);
+        await deadline.WithinAsync(0.1, watch?.DisposeAsync().AsTask(), configurations?.DisposeAsync().AsTask()).ConfigureAwait(false);
+        // Leaving the groups revokes everything, which releases shards in order, and commits what has been routed.
+        if (!await deadline.WithinAsync(0.7, source?.DisposeAsync().AsTask(), ownership?.DisposeAsync().AsTask()).ConfigureAwait(false)) unfinished.Add("the brokers did not let the node leave its groups in time; its sessions have to end");
+        if (Shards is not null) unfinished.AddRange(await Shards.ReleaseAllAsync(deadline.Until(0.8)).ConfigureAwait(false));
+        Router?.End();
+        if (producer is not null && !producer.Flush(deadline.Until(0.9))) unfinished.Add($"{producer.UnderWayCount} records were not acknowledged; they are sent again");
         Shards?.End();
-        if (data is not null) await data.DisposeAsync().ConfigureAwait(false);
-        pool?.Dispose();
-        producer?.Dispose();
-        admin?.Dispose();
-        lookup?.Dispose();
+        if (await deadline.WithinAsync(0.95, data?.DisposeAsync().AsTask()).ConfigureAwait(false))
+        {
+            pool?.Dispose();
+            producer?.Dispose();
+            admin?.Dispose();
+            lookup?.Dispose();
+        }
+
+        if (Cluster is not null && !await Cluster.LeaveAsync(string.Join("; ", unfinished)).ConfigureAwait(false)) logger.LogWarning("the store could not be told that the node has left: it will look vanished");
         logger.LogInformation("NodeStopped: {NodeId}{Unfinished}", options.NodeId, unfinished.Count == 0 ? "" : "; " + string.Join("; ", unfinished));
         return unfinished;
     }
@@ -257,6 +304,7 @@ public sealed class NodeHost : IAsyncDisposable
     {
         await StopAsync().ConfigureAwait(false);
         DeadLetters?.Dispose();
+        if (Cluster is not null) await Cluster.DisposeAsync().ConfigureAwait(false);
         Observer.Dispose();
     }
 
@@ -297,6 +345,39 @@ public sealed class NodeHost : IAsyncDisposable
     public async Task<IReadOnlyList<EntityState>> ReadStationAsync(ShardId shard, string station) =>
         await parts.Store.ReadStationsAsync(shard, [station], StationRows.WindowKeys([station], Pipeline), CancellationToken.None).ConfigureAwait(false);
 
+    /// <summary>Who took a shard over last.</summary>
+    public async Task<ShardOwner> OwnerAsync(ShardId shard) => await parts.Store.OwnerAsync(shard, CancellationToken.None).ConfigureAwait(false);
+
+    private void StartRegistrar()
+    {
+        if (parts.Store is not IClusterStore cluster) return;
+        var identity = new NodeIdentity(
+            options.NodeId, typeof(NodeHost).Assembly.GetName().Version!.ToString(3), options.Roles.Names, StartedAt,
+            () => NodeRoles.AddressOf(options.Advertise, ListeningAt), ReadAsync);
+        Cluster = new ClusterRegistrar(cluster, identity, parts.Time, logger);
+        Observer.ClusterListener = Cluster.Tell;
+        Cluster.Start();
+        _ = Cluster.Dismissed.ContinueWith(
+            dismissed => ending.TrySetResult(new NodeEnd(true, dismissed.Result)), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
+    }
+
+    private async Task<NodeReading> ReadAsync()
+    {
+        if (Shards is not { } shards) return reading = reading with { ConfigurationVersion = ConfigurationVersion };
+        try
+        {
+            var (count, applied) = await shards.Ask(core => (core.Phases.Count(slot => slot.Phase == ShardPhase.Running), core.AppliedByTopic().Values.Sum()))
+                .WaitAsync(TimeSpan.FromSeconds(1), parts.Time).ConfigureAwait(false);
+            reading = new NodeReading(count, applied, pool?.RunningCount ?? 0, ConfigurationVersion);
+        }
+        catch (Exception unanswered) when (unanswered is TimeoutException or OperationCanceledException)
+        {
+            // Held up, or ended: then it applies nothing.
+        }
+
+        return reading;
+    }
+
     /// <summary>The rows of these stations themselves, without their windows; one that owes nothing and waits for nothing has none.</summary>
     public async Task<IReadOnlyList<EntityState>> ReadStationRowsAsync(ShardId shard, IReadOnlyList<string> stations) =>
         await parts.Store.ReadEntitiesAsync(shard, EntityKind.Station, stations, CancellationToken.None).ConfigureAwait(false);
@@ -324,9 +405,9 @@ public sealed class NodeHost : IAsyncDisposable
         await producer!.PrepareAsync([.. counts.Keys.Where(topic => IsWritten(topic, pipeline))], TimeSpan.FromSeconds(10)).ConfigureAwait(false);
         // Earlier ones stay: an answer of before may still have to leave.
         foreach (var (topic, count) in ShardSettings!.PartitionCounts) counts.TryAdd(topic, count);
-        pool!.Use(ModulesOf(pipeline));
+        pool?.Use(ModulesOf(pipeline));
         Observer.Use(pipeline);
-        await source!.Read(TopicsToRead(pipeline)).ConfigureAwait(false);
+        if (source is not null) await source.Read(TopicsToRead(pipeline)).ConfigureAwait(false);
         return ShardSettings = ShardSettings with { Pipeline = pipeline, ConfigurationVersion = version, PartitionCounts = counts };
     }
 

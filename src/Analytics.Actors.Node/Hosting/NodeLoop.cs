@@ -31,6 +31,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     private readonly List<NodeEffect> effects = [];
     private readonly List<ShardEvent> events = [];
     private readonly Dictionary<ShardId, TaskCompletionSource> releases = [];
+    private readonly ShardMoves moves;
     private readonly TaskCompletionSource finished = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Thread thread;
     private DataConsumer? data;
@@ -52,6 +53,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         this.time = time;
         core = new NodeCore(settings);
         mailbox = new Mailbox<object>(mailboxBytesMax);
+        moves = new ShardMoves(observer, time);
         lanes = new OutputLanes(producer, observer, message => mailbox.Post(message), time);
         thread = new Thread(Run) { IsBackground = true, Name = "shards" };
     }
@@ -61,10 +63,14 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
 
     public int MailboxCount => mailbox.Count;
 
+    /// <summary>What was not finished of the shards that were released so far, one line each.</summary>
+    public IReadOnlyList<string> Unfinished => moves.Unfinished;
+
     /// <summary>Called with a version of the configuration that a shard waits for. Set before the start.</summary>
     public Action<long>? ConfigurationWanted { get; set; }
 
-    public void Start(DataConsumer consumer, ModulePool modules, ShardPositioner positioner)
+    /// <summary>Begins. A node without shards has neither consumer nor pool, and its loop only answers questions.</summary>
+    public void Start(DataConsumer? consumer, ModulePool? modules, ShardPositioner positioner)
     {
         data = consumer;
         pool = modules;
@@ -92,17 +98,20 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         return ended.Task;
     }
 
-    /// <summary>Releases all shards in order; ends when they are, or when the limit has passed. True: all are.</summary>
-    public async Task<bool> ReleaseAllAsync(TimeSpan limit)
+    /// <summary>
+    /// Releases all shards in order; ends when they are, or when the limit has passed. Returns what was not finished, one line
+    /// for each shard; empty where all was.
+    /// </summary>
+    public async Task<IReadOnlyList<string>> ReleaseAllAsync(TimeSpan limit)
     {
-        if (!isStarted) return true;
+        if (!isStarted) return [];
         mailbox.Post(new StopRequested());
         var begun = time.GetTimestamp();
         try
         {
             while (time.GetElapsedTime(begun) is var elapsed && elapsed < limit)
             {
-                if (!await Ask(node => node.Phases.Any()).WaitAsync(limit - elapsed, time).ConfigureAwait(false)) return true;
+                if (!await Ask(node => node.Phases.Any()).WaitAsync(limit - elapsed, time).ConfigureAwait(false)) return moves.Unfinished;
                 await Task.Delay(10, CancellationToken.None).ConfigureAwait(false);
             }
         }
@@ -111,7 +120,37 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
             // The loop is held up, or has ended by a failure: nothing is released any more.
         }
 
-        return false;
+        return [.. moves.Unfinished, .. await HeldAsync().ConfigureAwait(false)];
+    }
+
+    /// <summary>Gives all shards up at once: somebody else decides about them now, and nothing of ours would be taken.</summary>
+    public async Task LoseAllAsync(TimeSpan limit)
+    {
+        try
+        {
+            var all = await Ask(node => node.Phases.Select(slot => slot.Shard).ToList()).WaitAsync(limit, time).ConfigureAwait(false);
+            mailbox.Post(new StopRequested());
+            mailbox.Post(new ShardsLost(all));
+        }
+        catch (Exception ended) when (ended is TimeoutException or OperationCanceledException)
+        {
+            // What the loop still does is fenced.
+        }
+    }
+
+    private async Task<IReadOnlyList<string>> HeldAsync()
+    {
+        const string Next = "its next owner goes on from the last checkpoint";
+        try
+        {
+            return await Ask(node => node.Phases.Select(slot => (IReadOnlyList<string>)(node.Find(slot.Shard) is { } shard
+                ? [$"shard {slot.Shard} was not released: {shard.RunningCalls} calls still run, {shard.Outputs.Outbox.Count} outputs wait; {Next}"]
+                : [$"shard {slot.Shard} was not released: its takeover was under way"])).SelectMany(line => line).ToList()).WaitAsync(TimeSpan.FromSeconds(1), time).ConfigureAwait(false);
+        }
+        catch (Exception ended) when (ended is TimeoutException or OperationCanceledException)
+        {
+            return [$"shards were not released, because their loop does not answer; {Next.Replace("its", "their", StringComparison.Ordinal)}"];
+        }
     }
 
     public void End()
@@ -148,13 +187,16 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
 
     Task IOwnershipListener.AssignedAsync(IReadOnlyList<int> partitions)
     {
-        mailbox.Post(new ShardsAssigned(partitions.Select(partition => new ShardId(partition)).ToList()));
+        var shards = partitions.Select(partition => new ShardId(partition)).ToList();
+        moves.Assigned(shards);
+        mailbox.Post(new ShardsAssigned(shards));
         return Task.CompletedTask;
     }
 
     Task IOwnershipListener.RevokedAsync(IReadOnlyList<int> partitions)
     {
         var shards = partitions.Select(partition => new ShardId(partition)).ToList();
+        moves.Revoked(shards);
         List<Task> released = [];
         lock (releases)
         {
@@ -244,9 +286,15 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
                 break;
             case SendOutputs send: lanes.Send(send); break;
             case Commit commit: _ = CommitAsync(commit.Checkpoints); break;
-            case TakeOver takeOver: _ = TakeOverAsync(takeOver.Shard); break;
+            case TakeOver takeOver:
+                moves.TakingOver(takeOver.Shard);
+                _ = TakeOverAsync(takeOver.Shard);
+                break;
             case ShardLoad load: _ = LoadAsync(load); break;
-            case StartReading start: _ = data!.Assign(start.Partition, start.Next); break;
+            case StartReading start:
+                _ = data!.Assign(start.Partition, start.Next);
+                moves.Reads(new ShardId(start.Partition.Partition));
+                break;
             case StopReading stop: _ = data!.Unassign(stop.Partition); break;
             case PauseReading pause: _ = pause.Pause ? data!.Pause(pause.Partition) : data!.Resume(pause.Partition); break;
             case AbandonShard abandon:
@@ -254,6 +302,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
                 lanes.Abandon(abandon.Shard, abandon.Epoch);
                 break;
             case ReleaseShard release: Release(release); break;
+            case ShardFenced fenced: moves.Fenced(fenced); break;
             case StationOrderEnded ended:
                 if (orders.TryRemove(ended.Number, out var order)) order.TrySetResult(ended.Outcome);
                 break;
@@ -347,7 +396,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     {
         if (release.InOrder) CrashPoint.Reached(CrashPoint.HandoverBeforeRelease);
         foreach (var log in positions!.LogsOf(release.Shard)) observer.PartitionRead(log);
-        observer.ShardReleased(release.Shard, release.InOrder);
+        moves.Released(release);
         lock (releases)
         {
             if (releases.Remove(release.Shard, out var waiting)) waiting.TrySetResult();

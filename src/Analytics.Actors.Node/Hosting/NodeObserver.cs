@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Cluster;
+using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Core.Positions;
 using Analytics.Actors.Core.Shards;
@@ -24,23 +26,29 @@ public sealed class NodeObserver : IDisposable
         Dead = new(8, "DeadLetter"), Missing = new(9, "RecordMissing"), Late = new(10, "AnswerLate"), Released = new(11, "ShardReleased"),
         Positioned = new(12, "SourcePositioned"), Stopped = new(13, "PartitionStopped"), Skipped = new(14, "Gap"), Ended = new(15, "LoopFailed"),
         Grown = new(16, "NewPartition"), Revised = new(20, "BatchRevised"), Forgotten = new(21, "BatchForgotten"),
-        TakenBack = new(22, "OutputTakenBack"), Closed = new(24, "DeadLetterClosed"), Steered = new(25, "StationSteered"), TookConfiguration = new(30, "ConfigurationTakenOver"), AppliedConfiguration = new(31, "ConfigurationApplied");
+        TakenBack = new(22, "OutputTakenBack"), Closed = new(24, "DeadLetterClosed"), Steered = new(25, "StationSteered"), TookConfiguration = new(30, "ConfigurationTakenOver"), AppliedConfiguration = new(31, "ConfigurationApplied"),
+        Taken = new(32, "ShardTakenOver"), Fence = new(33, "ShardFenced");
 
     private readonly ILogger logger;
+    private readonly string node;
     private readonly TimeProvider time;
     private readonly ConcurrentDictionary<string, string> stopped = new(StringComparer.Ordinal);
 
     // By module: the modules that it depends on, and their output topics.
     private volatile Dictionary<string, IReadOnlyList<(string Module, string Topic)>> dependencies;
 
-    public NodeObserver(ILogger logger, PipelineConfiguration pipeline, TimeProvider time)
+    public NodeObserver(ILogger logger, PipelineConfiguration pipeline, TimeProvider time, string node = "")
     {
+        this.node = node;
         this.logger = logger;
         this.time = time;
         Sending = new SendProgress(time);
         Sources = new SourceMeter(time);
         dependencies = DependenciesOf(pipeline);
     }
+
+    /// <summary>Hears what the cluster should know of this node; set before the node starts.</summary>
+    public Action<ClusterEvent>? ClusterListener { get; set; }
 
     /// <summary>The node runs another pipeline from now on.</summary>
     public void Use(PipelineConfiguration pipeline) => dependencies = DependenciesOf(pipeline);
@@ -245,7 +253,36 @@ public sealed class NodeObserver : IDisposable
         if (failure is not null) Tell("store", "", $"shard {shard} could not be taken over: {failure}");
     }
 
-    public void ShardReleased(ShardId shard, bool inOrder) => logger.LogInformation(Released, "ShardReleased: {Shard} {How}", shard, inOrder ? "in order" : "without a last checkpoint");
+    /// <summary>A shard is taken over and read, so long after its assignment.</summary>
+    public void ShardTakenOver(ShardId shard, TimeSpan took)
+    {
+        Metrics.ShardMoved("takeover", took.TotalSeconds);
+        logger.LogInformation(Taken, "ShardTakenOver: {Shard} {Milliseconds:0} ms after its assignment", shard, took.TotalMilliseconds);
+        TellCluster("takenOver", shard, took, "");
+    }
+
+    /// <param name="wasRunning">It had been taken over, and not only assigned.</param>
+    /// <param name="took">Since its revocation; null where it was not revoked.</param>
+    public void ShardReleased(ReleaseShard release, bool wasRunning, TimeSpan? took)
+    {
+        var (shard, inOrder) = (release.Shard, release.InOrder);
+        var isUnfinished = release.CallsUnfinished + release.OutputsUnsent > 0;
+        if (isUnfinished) Warned(ShardMoves.Explain(release));
+        logger.LogInformation(Released, "ShardReleased: {Shard} {How}", shard, inOrder ? "in order" : "without a last checkpoint");
+        if (!wasRunning) return;
+        if (inOrder && took is { } elapsed) Metrics.ShardMoved("release", elapsed.TotalSeconds);
+        TellCluster(inOrder ? "released" : "lost", shard, inOrder ? took : null, isUnfinished ? $"{release.CallsUnfinished} calls and {release.OutputsUnsent} outputs were not finished" : "");
+    }
+
+    public void ShardFenced(ShardId shard, Epoch epoch)
+    {
+        Tell("warning", "", $"shard {shard} was fenced in epoch {epoch}");
+        logger.LogWarning(Fence, "ShardFenced: {Shard} in epoch {Epoch}: another node has taken it over, or this one was declared down", shard, epoch);
+        TellCluster("fenced", shard, null, $"epoch {epoch}");
+    }
+
+    private void TellCluster(string kind, ShardId? shard, TimeSpan? took, string detail) =>
+        ClusterListener?.Invoke(new ClusterEvent(kind, node, shard, took is { } elapsed ? (long)elapsed.TotalMilliseconds : null, "", detail));
 
     /// <summary>A source partition is read from a place on, or stopped.</summary>
     public void SourcePositioned(SourcePlace place)
@@ -290,6 +327,7 @@ public sealed class NodeObserver : IDisposable
         // A recreated topic begins below the position: what is lost of the old one, nobody knows.
         Metrics.GapSkipped(partition.Topic, reason, from < 0 ? 0 : Math.Max(0, to - from));
         Tell("gap", "", $"{partition} goes on at {to} instead of {from}: {text}");
+        TellCluster("gap", null, null, $"{partition} goes on at {to} instead of {from}: {text}");
         logger.LogError(Skipped, "Gap: {Partition} goes on at {To} instead of {From}: {Reason}", partition, to, from, text);
     }
 

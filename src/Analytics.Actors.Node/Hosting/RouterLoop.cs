@@ -58,7 +58,8 @@ public sealed class RouterLoop : IRouterListener
     /// <summary>Rules of a version of the configuration, for whatever offsets the store gives to it.</summary>
     public void Learn(ShardSettings version) => Post(() => router.Learn(version, effects));
 
-    public void Start(RouterSource reader)
+    /// <summary>Begins. A node that does not route has no source, and its loop only answers questions.</summary>
+    public void Start(RouterSource? reader)
     {
         source = reader;
         thread.Start();

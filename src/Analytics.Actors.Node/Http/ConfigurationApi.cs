@@ -2,7 +2,9 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Node.Configuration;
 using Analytics.Actors.Node.Hosting;
+using Analytics.Actors.Node.Http.Access;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -24,17 +26,17 @@ internal static class ConfigurationApi
 
     public static void Map(IEndpointRouteBuilder routes, NodeHost node)
     {
-        routes.MapGet("/api/v1/config", (HttpRequest request) => Answer(() => ShowAsync(Desk(node), request)));
+        routes.MapGet("/api/v1/config", (HttpRequest request) => Answer(() => ShowAsync(Desk(node), request))).Needs(Right.Read);
         routes.MapPost("/api/v1/config/plan", (HttpRequest request) => Answer(async () =>
         {
             var order = await ReadAsync(request);
             return Plan(await Desk(node).PlanAsync(order.Text, request.HttpContext.RequestAborted));
-        }));
+        })).Needs(Right.Read);
         routes.MapPost("/api/v1/config/apply", (HttpRequest request) => Answer(async () =>
         {
             var order = await ReadAsync(request);
-            return Applied(await Desk(node).ApplyAsync(order.Text, order.Expected, order.By, order.Comment, request.HttpContext.RequestAborted));
-        }));
+            return Applied(await Desk(node).ApplyAsync(order.Text, order.Expected, Caller.Of(request.HttpContext).Sign(order.By), order.Comment, request.HttpContext.RequestAborted));
+        })).Needs(Right.Steer);
     }
 
     private static ConfigurationDesk Desk(NodeHost node) =>

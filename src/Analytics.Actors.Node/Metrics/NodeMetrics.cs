@@ -29,7 +29,7 @@ public sealed class NodeMetrics : IDisposable
     private readonly Meter meter = new("Analytics.Actors");
     private readonly Counter<long> processed, errors, batchSuccess, batchTimeout, batchEmpty, batchRevisions, batchForgotten, batchLateAnswers, fetched, records, results,
         deadLetters, gaps, gapRecords, missingRecords, misrouted, lateItems, dependencyInputs, checkpointFailures;
-    private readonly Histogram<double> processingSeconds, availabilityRatio, callSeconds, produceSeconds, checkpointSeconds;
+    private readonly Histogram<double> shardMoveSeconds, processingSeconds, availabilityRatio, callSeconds, produceSeconds, checkpointSeconds;
     private readonly Histogram<long> batchStations, checkpointBytes, checkpointShards;
     private readonly Gauge<long> missingTopics, failedTopics;
 
@@ -83,6 +83,7 @@ public sealed class NodeMetrics : IDisposable
         checkpointBytes = Numbers("data_analysis_checkpoint_bytes", "Size of a checkpoint.", ByteBuckets);
         checkpointShards = Numbers("data_analysis_checkpoint_shards", "Shards that one commit covered.", ShardBuckets);
         checkpointFailures = meter.CreateCounter<long>("data_analysis_checkpoint_failures_total", null, "Checkpoints that did not commit: fenced, unavailable, unknown.");
+        shardMoveSeconds = Seconds("data_analysis_shard_move_seconds", "Time of a shard's move: takeover from its assignment until it is read, release from its revocation until its last checkpoint.");
         meter.CreateObservableGauge("data_analysis_shard_owned", () => ownedShards.Select(shard => new Measurement<long>(1, Shard(shard.Key))), null, "1 for each shard that this node owns.");
         meter.CreateObservableGauge("data_analysis_shard_epoch", () => ownedShards.Select(shard => new Measurement<long>(shard.Value.Value, Shard(shard.Key))), null, "Epoch under which this node owns the shard.");
         meter.CreateObservableCounter("process_cpu_seconds_total", () => Environment.CpuUsage.TotalTime.TotalSeconds, null, "User and system CPU time of the process in seconds.");
@@ -213,6 +214,9 @@ public sealed class NodeMetrics : IDisposable
 
     /// <summary>This node reads the partition no more.</summary>
     public void PartitionLost(string topic, int partition) => lags.TryRemove(new TopicPartition(topic, partition), out _);
+
+    /// <param name="kind">takeover or release.</param>
+    public void ShardMoved(string kind, double seconds) => shardMoveSeconds.Record(seconds, new KeyValuePair<string, object?>("kind", kind));
 
     public void ShardOwned(ShardId shard, Epoch epoch) => ownedShards[shard] = epoch;
 
