@@ -35,7 +35,8 @@ public sealed class ConfigurationNodeTests : IDisposable
         var sent = 0;
         var feeding = Task.Run(async () =>
         {
-            for (; !ending.IsCancellationRequested; Interlocked.Increment(ref sent))
+            using var pace = new PeriodicTimer(TimeSpan.FromMilliseconds(5));
+            for (; !ending.IsCancellationRequested && await pace.WaitForNextTickAsync(); Interlocked.Increment(ref sent))
                 await platform.SendAsync("A", string.Create(CultureInfo.InvariantCulture, $$"""{"stationId": "S{{sent % 20}}", "otherId": "T{{sent % 20}}", "n": {{sent}}}"""), sent % LiveNode.Partitions);
         });
         async Task ComeToAsync(int more)
@@ -70,7 +71,7 @@ public sealed class ConfigurationNodeTests : IDisposable
         rerouted.ShouldContain("routing, from an offset on: topic A");
         var froms = Enumerable.Range(0, LiveNode.Partitions).Select(partition => long.Parse(
             rerouted.Split('\n').Single(line => line.StartsWith($"A[{partition}]: routed by version 3", StringComparison.Ordinal)).Split(' ')[^2], CultureInfo.InvariantCulture)).ToArray();
-        await one.WaitUntilAsync("records beyond the change", () => Task.FromResult(Volatile.Read(ref sent) / LiveNode.Partitions > froms.Max() + 50));
+        await one.WaitUntilAsync("records beyond the change", () => Task.FromResult(Volatile.Read(ref sent) / LiveNode.Partitions > froms.Max() + 20));
 
         // The module goes.
         (await ApplyAsync(one, Text("otherId", 5, hasExtra: false), two)).ShouldContain("module extra: removed");
