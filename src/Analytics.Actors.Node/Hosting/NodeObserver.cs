@@ -26,7 +26,8 @@ public sealed class NodeObserver : IDisposable
         Dead = new(8, "DeadLetter"), Missing = new(9, "RecordMissing"), Late = new(10, "AnswerLate"), Released = new(11, "ShardReleased"),
         Positioned = new(12, "SourcePositioned"), Stopped = new(13, "PartitionStopped"), Skipped = new(14, "Gap"), Ended = new(15, "LoopFailed"),
         Grown = new(16, "NewPartition"), Revised = new(20, "BatchRevised"), Forgotten = new(21, "BatchForgotten"),
-        TakenBack = new(22, "OutputTakenBack"), Closed = new(24, "DeadLetterClosed"), Steered = new(25, "StationSteered"), TookConfiguration = new(30, "ConfigurationTakenOver"), AppliedConfiguration = new(31, "ConfigurationApplied"),
+        TakenBack = new(22, "OutputTakenBack"), Closed = new(24, "DeadLetterClosed"), Steered = new(25, "StationSteered"), TookConfiguration = new(30, "ConfigurationTakenOver"),
+        AppliedConfiguration = new(31, "ConfigurationApplied"),
         Taken = new(32, "ShardTakenOver"), Fence = new(33, "ShardFenced");
 
     private readonly ILogger logger;

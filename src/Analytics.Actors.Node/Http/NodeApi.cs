@@ -62,8 +62,8 @@ internal static class NodeApi
         cluster.Get($"{Root}/counters", async _ => WorkViews.Counters(node, await AskAsync(node, core => core.AppliedByTopic())), (picture, _) => ClusterMerge.Counters(picture));
         cluster.Get($"{Root}/problems", request => Task.FromResult<JsonNode>(WorkViews.Problems(node, ProblemLimit(request))), (picture, request) => ClusterMerge.Problems(picture, ProblemLimit(request)));
         DeadLetterApi.Map(routes, node, peers);
-        ConfigurationApi.Map(routes, node);
         new StationRoutes(cluster, node, peers).Map(routes);
+        ConfigurationApi.Map(routes, node);
     }
 
     private static async Task<IResult> HealthAsync(NodeHost node, NodePeers peers, HttpContext context)
