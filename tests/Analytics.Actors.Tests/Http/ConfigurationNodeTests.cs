@@ -33,11 +33,11 @@ public sealed class ConfigurationNodeTests : IDisposable
         await using var platform = new Platform(broker, whole);
         using var ending = new CancellationTokenSource();
         var sent = 0;
-        var isHurried = 0;
+        var hurryTo = 0L;
         var feeding = Task.Run(async () =>
         {
             using var pace = new PeriodicTimer(TimeSpan.FromMilliseconds(5));
-            for (; !ending.IsCancellationRequested && (Volatile.Read(ref isHurried) == 1 || await pace.WaitForNextTickAsync()); Interlocked.Increment(ref sent))
+            for (; !ending.IsCancellationRequested && (sent < Volatile.Read(ref hurryTo) || await pace.WaitForNextTickAsync()); Interlocked.Increment(ref sent))
                 await platform.SendAsync("A", string.Create(CultureInfo.InvariantCulture, $$"""{"stationId": "S{{sent % 20}}", "otherId": "T{{sent % 20}}", "n": {{sent}}}"""), sent % LiveNode.Partitions);
         });
         async Task ComeToAsync(int more)
@@ -73,15 +73,15 @@ public sealed class ConfigurationNodeTests : IDisposable
         var froms = Enumerable.Range(0, LiveNode.Partitions).Select(partition => long.Parse(
             rerouted.Split('\n').Single(line => line.StartsWith($"A[{partition}]: routed by version 3", StringComparison.Ordinal)).Split(' ')[^2], CultureInfo.InvariantCulture)).ToArray();
         // What is granted is some seconds of the traffic that was measured, which a busy machine takes longer for.
-        Volatile.Write(ref isHurried, 1);
-        await one.WaitUntilAsync("records beyond the change", () => Task.FromResult(Volatile.Read(ref sent) / LiveNode.Partitions > froms.Max() + 20));
-        Volatile.Write(ref isHurried, 0);
+        Volatile.Write(ref hurryTo, LiveNode.Partitions * (froms.Max() + 25));
+        await one.WaitUntilAsync("records beyond the change", () => Task.FromResult(Volatile.Read(ref sent) >= Volatile.Read(ref hurryTo)));
 
         // The module goes.
         (await ApplyAsync(one, Text("otherId", 5, hasExtra: false), two)).ShouldContain("module extra: removed");
         await ComeToAsync(50);
         await ending.CancelAsync();
         await feeding;
+        await one.WaitUntilAsync($"{sent} records are applied, by one node or the other", async () => await AppliedAsync(one, "A") + await AppliedAsync(two, "A") >= sent);
 
         var uploads = await platform.ReadAsync("MODULE-OUTPUT-COUNT", sent);
         uploads.Count.ShouldBe(sent, "each record is a batch of its own, uploaded once");
@@ -155,7 +155,7 @@ public sealed class ConfigurationNodeTests : IDisposable
         }
         """;
 
-    private static async Task<long> AppliedAsync(LiveNode node, string topic) => (await node.ReadAsync("/api/v1/counters"))["parts_applied"]![topic]?.GetValue<long>() ?? 0;
+    private static async Task<long> AppliedAsync(LiveNode node, string topic) => (await node.ReadAsync("/api/v1/counters?scope=node"))["parts_applied"]![topic]?.GetValue<long>() ?? 0;
 
     private async Task<string> ApplyAsync(LiveNode node, string text, LiveNode other)
     {
