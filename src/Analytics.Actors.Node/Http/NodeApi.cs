@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Cluster;
 using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Node.Configuration;
 using Analytics.Actors.Node.Hosting;
@@ -33,6 +34,7 @@ internal static class NodeApi
         ($"{Root}/shards", "the shards of all nodes"),
         .. OverviewApi.Contents,
         .. StationApi.Contents,
+        .. NodeOrders.Contents,
         ($"{Root}/batches", "batches that are not over, the oldest first; limit"),
         ($"{Root}/modules", "modules with their calls and batches"),
         ($"{Root}/sources", "source partitions with position and lag"),
@@ -51,9 +53,9 @@ internal static class NodeApi
         routes.MapGet("/health/live", () => NodeHealth.Live(node)).NeedsNothing();
         routes.MapGet("/health/ready", () => NodeHealth.ReadyAsync(node)).NeedsNothing();
         routes.MapGet(Root, () => JsonResponses.Json(new JsonArray([.. Contents.Select(entry => (JsonNode)new JsonObject { ["path"] = entry.Path, ["says"] = entry.Says })]))).Needs(Right.Read);
-        cluster.Get($"{Root}/cluster", async _ => ClusterViews.Cluster(node, await AskAsync(node, core => core.Phases.ToList())), (picture, _) => ClusterViews.Merged(picture));
-        cluster.Get($"{Root}/shards", async _ => await ShardsAsync(node), (picture, _) => ClusterMerge.List(picture, "shard", "epoch"));
-        OverviewApi.Map(cluster, node);
+        cluster.Get($"{Root}/cluster", async _ => ClusterViews.Cluster(node, await AskAsync(node, core => core.Phases.ToList())), (picture, _) => ClusterViews.Merged(picture, peers.Rows));
+        cluster.Get($"{Root}/shards", async _ => await ShardsAsync(node), async (picture, _) => ClusterViews.WithOwners(node, picture, await OwnersAsync(node)));
+        OverviewApi.Map(routes, cluster, node);
         PositionApi.Map(routes, cluster, node, Root);
         cluster.Get($"{Root}/marks", request => ListAsync(node, request, ClusterViews.Marks), (picture, request) =>
             ClusterMerge.First(ClusterMerge.List(picture, "shard", "topic", "partition"), Limit(request)));
@@ -63,6 +65,7 @@ internal static class NodeApi
         cluster.Get($"{Root}/problems", request => Task.FromResult<JsonNode>(WorkViews.Problems(node, ProblemLimit(request))), (picture, request) => ClusterMerge.Problems(picture, ProblemLimit(request)));
         DeadLetterApi.Map(routes, node, peers);
         new StationRoutes(cluster, node, peers).Map(routes);
+        new NodeOrders(node, peers).Map(routes);
         ConfigurationApi.Map(routes, node);
     }
 
@@ -85,6 +88,10 @@ internal static class NodeApi
         var limit = Limit(request);
         return await AskAsync(node, core => view(core, limit));
     }
+
+    private static async Task<IReadOnlyList<ShardOwnerRow>> OwnersAsync(NodeHost node) => node.Cluster is { } registrar
+        ? await Answered(node, async () => await registrar.Store.ReadOwnersAsync(CancellationToken.None))
+        : [];
 
     private static async Task<JsonArray> ShardsAsync(NodeHost node)
     {
