@@ -2,7 +2,7 @@ using System.Collections.Concurrent;
 using System.Globalization;
 using System.Net;
 using System.Text;
-using System.Text.Json.Nodes;
+using System.Text.Json;
 using Analytics.Actors.Core.Modules;
 using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Kafka.Embedded;
@@ -131,7 +131,9 @@ public sealed class ConfigurationNodeTests : IDisposable
 
     private static TestModule Module(string name, Action<long>? called = null) => new(name, (input, _) =>
     {
-        var numbers = input.GetElement("n").EnumerateArray().Select(number => number.GetInt64()).ToList();
+        // One entry alone is no list.
+        var held = input.GetElement("n");
+        var numbers = (held.ValueKind == JsonValueKind.Array ? held.EnumerateArray().ToList() : [held]).ConvertAll(number => number.GetInt64());
         called?.Invoke(numbers[^1]);
         return ModuleResult.Write(writer =>
         {
