@@ -20,8 +20,8 @@ internal static class ConfigurationApi
     public static readonly (string Path, string Says)[] Contents =
     [
         ("/api/v1/config", "the configuration's current version with its text (or that of version), its history, and which node runs which"),
-        ("/api/v1/config/plan", "POST: what a pipeline would do as the next version"),
-        ("/api/v1/config/apply", "POST: makes a pipeline the next version"),
+        ("POST /api/v1/config/plan", "what a pipeline would do as the next version"),
+        ("POST /api/v1/config/apply", "makes a pipeline the next version"),
     ];
 
     public static void Map(IEndpointRouteBuilder routes, NodeHost node)
@@ -31,7 +31,7 @@ internal static class ConfigurationApi
         {
             var order = await ReadAsync(request);
             return Plan(await Desk(node).PlanAsync(order.Text, request.HttpContext.RequestAborted));
-        })).Needs(Right.Read);
+        })).Needs(Right.Steer);
         routes.MapPost("/api/v1/config/apply", (HttpRequest request) => Answer(async () =>
         {
             var order = await ReadAsync(request);
