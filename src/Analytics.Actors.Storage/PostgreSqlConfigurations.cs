@@ -75,18 +75,20 @@ internal static class PostgreSqlConfigurations
             ON CONFLICT (topic, partition, incarnation) DO UPDATE SET granted = greatest(source_grant.granted, excluded.granted)
             """, [.. keys, asked.Select(request => request.UpTo).ToArray(), known]).ConfigureAwait(false);
         var current = await CurrentAsync(connection).ConfigureAwait(false);
-        var read = (await ReadGrantsAsync(connection).ConfigureAwait(false)).ToDictionary(grant => (grant.Partition, grant.Incarnation));
+        var read = (await ReadAsync(connection, "WHERE (topic, partition, incarnation) IN (SELECT * FROM unnest($1, $2, $3))", keys).ConfigureAwait(false)).ToDictionary(grant => (grant.Partition, grant.Incarnation));
         return requests.Select(request => read.GetValueOrDefault((request.Partition, request.Incarnation))
             ?? new SourceGrant(request.Partition, request.Incarnation, 0, [new RulesFrom(current, 0)])).ToList();
     }
 
-    public static async Task<IReadOnlyList<SourceGrant>> ReadGrantsAsync(NpgsqlConnection connection)
+    public static Task<IReadOnlyList<SourceGrant>> ReadGrantsAsync(NpgsqlConnection connection) => ReadAsync(connection, "", []);
+
+    private static async Task<IReadOnlyList<SourceGrant>> ReadAsync(NpgsqlConnection connection, string which, object[] keys)
     {
-        var rules = (await connection.QueryAsync("SELECT topic, partition, incarnation, version, from_offset FROM rules_from ORDER BY version",
-            row => (Key: (new TopicPartition(row.GetString(0), row.GetInt32(1)), row.GetInt32(2)), Rules: new RulesFrom(row.GetInt64(3), row.GetInt64(4)))).ConfigureAwait(false))
+        var rules = (await connection.QueryAsync($"SELECT topic, partition, incarnation, version, from_offset FROM rules_from {which} ORDER BY version",
+            row => (Key: (new TopicPartition(row.GetString(0), row.GetInt32(1)), row.GetInt32(2)), Rules: new RulesFrom(row.GetInt64(3), row.GetInt64(4))), keys).ConfigureAwait(false))
             .ToLookup(row => row.Key, row => row.Rules);
-        return (await connection.QueryAsync("SELECT topic, partition, incarnation, granted FROM source_grant ORDER BY topic, partition, incarnation",
-            row => (Partition: new TopicPartition(row.GetString(0), row.GetInt32(1)), Incarnation: row.GetInt32(2), Granted: row.GetInt64(3))).ConfigureAwait(false))
+        return (await connection.QueryAsync($"SELECT topic, partition, incarnation, granted FROM source_grant {which} ORDER BY topic, partition, incarnation",
+            row => (Partition: new TopicPartition(row.GetString(0), row.GetInt32(1)), Incarnation: row.GetInt32(2), Granted: row.GetInt64(3)), keys).ConfigureAwait(false))
             .ConvertAll(row => new SourceGrant(row.Partition, row.Incarnation, row.Granted, [.. rules[(row.Partition, row.Incarnation)]]));
     }
 

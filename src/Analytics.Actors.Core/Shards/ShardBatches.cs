@@ -7,8 +7,7 @@ namespace Analytics.Actors.Core.Shards;
 /// <summary>How a shard takes what routers and shards say of its batches: manifests, and answers.</summary>
 public sealed partial class Shard
 {
-    /// <summary>False where the record was not taken.</summary>
-    private bool ReceiveBatches(in LogRecord record, long nowMs)
+    private void ReceiveBatches(in LogRecord record, long nowMs)
     {
         BatchEnvelope envelope;
         try
@@ -18,13 +17,14 @@ public sealed partial class Shard
         catch (InvalidProtocolBufferException failure)
         {
             RejectEnvelope(record, failure.Message, nowMs);
-            return true;
+            Advance(record);
+            return;
         }
 
-        if (envelope.Manifests.Count > 0 && !MayTake(envelope.Manifests.Max(manifest => manifest.Rules))) return false;
+        if (envelope.Manifests.Count > 0 && !MayTake(envelope.Manifests.Max(manifest => manifest.Rules))) return;
         foreach (var manifest in envelope.Manifests) ReceiveManifest(manifest, nowMs);
         if (envelope.Answers.Count > 0) ReceiveAnswers(envelope, record, nowMs);
-        return true;
+        Advance(record);
     }
 
     private void ReceiveAnswers(BatchEnvelope envelope, in LogRecord record, long nowMs)

@@ -33,6 +33,7 @@ internal static class NodeHealth
         var stuck = node.Pool?.Stuck ?? [];
         foreach (var call in stuck) slight.Add($"a call of {call.Module} for station {call.Station} has not returned for {call.Seconds:0} s");
         foreach (var slot in view.Shards.Where(slot => !isStarting && slot.Phase != ShardPhase.Running)) slight.Add($"shard {slot.Shard} is {Name(slot.Phase)}");
+        if (node.ConfigurationProblem is { } configuration) slight.Add(configuration);
         var status = grave.Count > 0 ? "unhealthy"
             : node.IsStopping ? "stopping"
             : isStarting ? "starting"
@@ -46,6 +47,7 @@ internal static class NodeHealth
             ["node"] = node.Options.NodeId,
             ["group"] = node.Options.Group,
             ["started"] = node.StartedAt == default ? null : node.StartedAt.ToString("O"),
+            ["configuration_version"] = node.ConfigurationVersion,
             ["main_loop"] = mainLoop,
             ["consumer"] = consumer,
             ["producer"] = producer,

@@ -31,6 +31,7 @@ public partial class TidyTests
         ("Checkpoints/IDeadLetterStore.cs", "async", "the one helper on that port"),
         ("Checkpoints/IDeadLetterStore.cs", "await", "the one helper on that port"),
         ("Cluster/IClusterStore.cs", "ValueTask", "the port that hosts implement: databases are waited for"),
+        ("Checkpoints/IConfigurationStore.cs", "ValueTask", "the port that hosts implement: databases are waited for"),
         ("Checkpoints/MemoryCheckpointStore.Cluster.cs", "ValueTask", "it implements the port, and never waits"),
         ("Checkpoints/MemoryCheckpointStore.Cluster.cs", "lock", "hosts with threads may share one in a demo"),
         ("Checkpoints/MemoryCheckpointStore.cs", "ValueTask", "it implements the port, and never waits"),
