@@ -83,6 +83,9 @@ public sealed class ClusterRegistrar : IAsyncDisposable
     /// <summary>How long ago the store last answered; null: never.</summary>
     public TimeSpan? Age => rowsAt is { } at ? time.GetElapsedTime(at) : null;
 
+    /// <summary>Somebody declared this process down: its shards are fenced.</summary>
+    public bool IsDown { get; private set; }
+
     /// <summary>Ends with the reason where this process may not be the node any more: it must end.</summary>
     public Task<string> Dismissed => dismissed.Task;
 
@@ -241,6 +244,7 @@ public sealed class ClusterRegistrar : IAsyncDisposable
         }
         else if (own.State == NodeState.Down)
         {
+            IsDown = true;
             var events = await Store.ReadEventsAsync(null, 1_000, cancellation).ConfigureAwait(false);
             var order = events.LastOrDefault(happened => happened.Event.Kind == "down" && happened.Event.Node == identity.Node);
             Dismiss(order is null

@@ -275,11 +275,12 @@ public sealed class NodeHost : IAsyncDisposable
         if (!ending.Task.IsCompleted) Cluster?.Tell(new ClusterEvent("leaving", options.NodeId, null, null, "", "its process was told to stop"));
         Cluster?.Become(NodeState.Leaving);
         // Nothing of what a node does that was declared down is taken any more.
-        if (Cluster is { Dismissed.IsCompleted: true } && Shards is not null) await Shards.LoseAllAsync(deadline.Share(0.1)).ConfigureAwait(false);
+        if (Cluster is { IsDown: true } && Shards is not null) await Shards.LoseAllAsync(deadline.Share(0.1)).ConfigureAwait(false);
         await deadline.WithinAsync(0.1, watch?.DisposeAsync().AsTask(), configurations?.DisposeAsync().AsTask()).ConfigureAwait(false);
         // Leaving the groups revokes everything, which releases shards in order, and commits what has been routed.
         if (!await deadline.WithinAsync(0.7, source?.DisposeAsync().AsTask(), ownership?.DisposeAsync().AsTask()).ConfigureAwait(false)) unfinished.Add("the brokers did not let the node leave its groups in time; its sessions have to end");
         if (Shards is not null) unfinished.AddRange(await Shards.ReleaseAllAsync(deadline.Until(0.8)).ConfigureAwait(false));
+        if (pool is { RunningCount: > 0 } busy) unfinished.Add($"the code of {busy.RunningCount} module calls has not returned");
         Router?.End();
         if (producer is not null && !producer.Flush(deadline.Until(0.9))) unfinished.Add($"{producer.UnderWayCount} records were not acknowledged; they are sent again");
         Shards?.End();

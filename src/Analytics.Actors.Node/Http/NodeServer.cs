@@ -44,8 +44,9 @@ public sealed class NodeServer(NodeHost node, ILoggerFactory logging) : IAsyncDi
     public async Task StartAsync(CancellationToken cancellation)
     {
         api = Build(node.Options.Http, JsonResponses.UseJsonErrors);
+        RoleGate.Use(api, node);
         NodeApi.Map(api, node);
-        DashboardPage.Map(api);
+        if (node.Options.Roles.Api) DashboardPage.Map(api);
         metrics = Build(node.Options.Metrics, JsonResponses.UseJsonErrors);
         metrics.MapGet("/metrics", WriteMetricsAsync);
         try

@@ -44,6 +44,25 @@ public class OwnershipTests
     }
 
     [Fact]
+    public async Task A_static_member_that_stops_in_order_hands_over_at_once_and_not_when_its_session_ends()
+    {
+        using var broker = EmbeddedBroker.Start(topics: new Dictionary<string, int> { [Anchor] = 4 });
+        var events = new EventLog<Event>();
+        // Its session outlasts the test's patience: without a word of its own nobody would get its partitions.
+        KafkaClientOptions Options(string instance) => KafkaClientOptions.ForEmbeddedBroker(broker.BootstrapServers) with
+        {
+            Consumer = new Dictionary<string, string> { ["group.instance.id"] = instance, ["session.timeout.ms"] = "120000", ["heartbeat.interval.ms"] = "500", ["fetch.wait.max.ms"] = "5" },
+        };
+        var one = new Ownership(Options("node-1"), "group", Anchor, new Listener("first", events));
+        await events.WaitUntil(seen => Owned(seen, "first").Count == 4);
+        await one.DisposeAsync();
+        events.All[^1].What.ShouldBe("released");
+
+        await using var two = new Ownership(Options("node-2"), "group", Anchor, new Listener("second", events));
+        await events.WaitUntil(seen => Owned(seen, "second").Count == 4);
+    }
+
+    [Fact]
     public async Task A_member_that_the_group_has_thrown_out_loses_its_partitions_and_joins_again()
     {
         using var broker = EmbeddedBroker.Start(topics: new Dictionary<string, int> { [Anchor] = 3 });
