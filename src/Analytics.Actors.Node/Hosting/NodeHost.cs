@@ -280,7 +280,6 @@ public sealed class NodeHost : IAsyncDisposable
         // Leaving the groups revokes everything, which releases shards in order, and commits what has been routed.
         if (!await deadline.WithinAsync(0.7, source?.DisposeAsync().AsTask(), ownership?.DisposeAsync().AsTask()).ConfigureAwait(false)) unfinished.Add("the brokers did not let the node leave its groups in time; its sessions have to end");
         if (Shards is not null) unfinished.AddRange(await Shards.ReleaseAllAsync(deadline.Until(0.8)).ConfigureAwait(false));
-        if (pool is { RunningCount: > 0 } busy) unfinished.Add($"the code of {busy.RunningCount} module calls has not returned");
         Router?.End();
         if (producer is not null && !producer.Flush(deadline.Until(0.9))) unfinished.Add($"{producer.UnderWayCount} records were not acknowledged; they are sent again");
         Shards?.End();
