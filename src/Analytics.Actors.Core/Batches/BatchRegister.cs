@@ -114,7 +114,15 @@ public sealed class BatchRegister(ShardSettings settings, ShardOutputs outputs, 
         if (!batch.Take(answer, nowMs)) return;
         dirty.Add(batch);
         outputs.Raise(new BatchAnswered(outputs.Shard, key.Module, key.BatchId, answer.Station));
-        if (!settings.Pipeline.Modules.TryGetValue(key.Module, out var module)) return;
+        if (!settings.Pipeline.Modules.TryGetValue(key.Module, out var module))
+        {
+            // No revision goes out for a module that is gone.
+            if (!batch.IsOver) return;
+            Remove(batch);
+            Late(answer, source, nowMs);
+            return;
+        }
+
         if (batch.IsOver) AfterLate(batch, module, nowMs);
         else if (IsComplete(batch, module)) End(batch, module, false, nowMs);
     }
@@ -319,11 +327,12 @@ public sealed class BatchRegister(ShardSettings settings, ShardOutputs outputs, 
         batch.Delete(gone);
     }
 
-    // Held answers whose record is passed by the manifests of its partition: their batch was no longer kept.
+    // Held answers whose record is passed by the manifests of its partition: their batch was no longer kept. Those of this very
+    // record that it has not opened are of a module that is gone.
     private void DropOrphans(SourcePartition source, long offset)
     {
         if (held.Count == 0) return;
-        foreach (var batch in held.Where(batch => batch.Opening.Source == source && batch.Opening.Offset < offset).ToList())
+        foreach (var batch in held.Where(batch => batch.Opening.Source == source && batch.Opening.Offset <= offset).ToList())
         {
             held.Remove(batch);
             LateAnswers += batch.AnsweredCount;

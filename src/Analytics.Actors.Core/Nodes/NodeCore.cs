@@ -408,6 +408,7 @@ public sealed class NodeCore(NodeSettings settings)
             if (slot.Shard is not { } shard) continue;
             var release = slot.Phase == ShardPhase.Releasing && ReleaseIsDue(slot, nowMs);
             if (release || shard.IsDirty) checkpoints.Add(shard.TakeCheckpoint(release, nowMs));
+            slot.IsEnding |= release;
         }
 
         lastCommitMs = nowMs;
@@ -437,7 +438,8 @@ public sealed class NodeCore(NodeSettings settings)
             else
             {
                 shard.Committed(checkpoint.Number);
-                if (checkpoint.Release) Released(slot, nowMs, effects);
+                // A careful owner hands its care on: its last checkpoint does not say that it released the shard in order.
+                if (slot.IsEnding) Released(slot, nowMs, effects);
             }
         }
     }
@@ -514,6 +516,7 @@ public sealed class NodeCore(NodeSettings settings)
         lastEvents.AddRange(shard.Outputs.Events);
         slot.Shard = null;
         slot.IsPaused = false;
+        slot.IsEnding = false;
         slot.FailedLoads.Clear();
         slot.LoadAgainMs = null;
     }
@@ -550,6 +553,9 @@ public sealed class NodeCore(NodeSettings settings)
         public Shard? Shard { get; set; }
         public long DueMs { get; set; }
         public bool IsPaused { get; set; }
+
+        /// <summary>Its last checkpoint has been taken.</summary>
+        public bool IsEnding { get; set; }
 
         /// <summary>Released to be taken over at once, with another version of the configuration.</summary>
         public bool IsReloading { get; set; }

@@ -188,17 +188,26 @@ public sealed class ConfigurationValue
         return null;
     }
 
-    /// <summary>The entries of a list; null (and a problem) where it is none.</summary>
+    /// <summary>The entries of a list; null (and a problem) where it is none. From outside the file it is written as JSON too.</summary>
     public IReadOnlyList<ConfigurationValue>? List(string what = "a list, [ ... ]")
     {
-        if (Kind == JsonValueKind.Array)
+        var list = text is null ? Element : ParseOverride(text.Text);
+        if (list.ValueKind == JsonValueKind.Array)
         {
-            return [.. Element.EnumerateArray().Select((entry, index) =>
+            return [.. list.EnumerateArray().Select((entry, index) =>
                 new ConfigurationValue(entry, string.Create(CultureInfo.InvariantCulture, $"{Path}[{index}]"), problems))];
         }
 
         Refuse($"must be {what}");
         return null;
+    }
+
+    // What is wrong with it is the caller's to say, in one sentence; the text may hold secrets.
+    private static JsonElement ParseOverride(string text)
+    {
+        var problems = new ConfigurationProblems("") { Mask = static shown => shown };
+        using var document = ConfigurationText.Parse(System.Text.Encoding.UTF8.GetBytes(text), problems);
+        return document?.RootElement.Clone() ?? default;
     }
 
     /// <summary>The entries of a list of different texts; wrong and repeated ones are reported and left out.</summary>

@@ -150,7 +150,7 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
             for (var index = 0; index < grant.Rules.Count; index++)
             {
                 var version = grant.Rules[index].Version;
-                var isPast = index + 1 < grant.Rules.Count && grant.Rules[index + 1].FromOffset <= next;
+                var isPast = index + 1 < grant.Rules.Count && grant.Rules[index + 1].FromOffset <= Math.Max(next, grant.Rules[index].FromOffset);
                 if (!isPast && !rules.ContainsKey(version) && askedFor.Add(version)) effects.Add(new ReadRules(version));
             }
 

@@ -3,7 +3,7 @@ using Analytics.Actors.Core.Stations;
 
 namespace Analytics.Actors.Core.Shards;
 
-// How a shard carries out an operator's orders for single stations.
+/// <summary>How a shard carries out an operator's orders for single stations.</summary>
 public sealed partial class Shard
 {
     /// <summary>An operator's order for one station; carried out when the station is in memory.</summary>

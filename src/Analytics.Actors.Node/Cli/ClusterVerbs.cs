@@ -35,11 +35,11 @@ internal sealed class ClusterVerbs(Desk desk)
     {
         try
         {
-            using var http = NodeClient.Connect("127.0.0.1:8000", CompletionLimit);
+            using var http = NodeClient.Connect("127.0.0.1:8000", Environment.GetEnvironmentVariable(NodeClient.TokenVariable), null, null, null, CompletionLimit);
             var nodes = JsonNode.Parse(http.GetStringAsync($"{Root}/nodes").GetAwaiter().GetResult()) as JsonArray ?? [];
             return nodes.Select(node => new CompletionItem(Text(node!["node"]))).ToList();
         }
-        catch (Exception away) when (away is HttpRequestException or OperationCanceledException or System.Text.Json.JsonException)
+        catch (Exception away) when (away is HttpRequestException or OperationCanceledException or System.Text.Json.JsonException or BadArgumentsException)
         {
             return [];
         }
@@ -113,7 +113,7 @@ internal sealed class ClusterVerbs(Desk desk)
         [
             IsTrue(status["healthy"]) ? "healthy" : $"NOT HEALTHY: {reasons.Count} {(reasons.Count == 1 ? "reason" : "reasons")}",
             "",
-            $"nodes     {string.Join(", ", status["nodes"]!.AsObject().Select(state => $"{state.Value} {state.Key}"))}",
+            $"nodes     {(status["nodes"]!.AsObject() is { Count: > 0 } states ? string.Join(", ", states.Select(state => $"{state.Value} {state.Key}")) : "none has registered")}",
             $"shards    {status["shards_owned"]} of {status["shard_count"]} run",
             $"stations  {Count(status["stations"])}",
             $"lag       {Count(status["source_lag"])} records of sources, {Count(status["shard_lag"])} of shards",

@@ -74,7 +74,7 @@ internal static class DeadLetterVerbs
     private static async Task<int> WithNodeAsync(ParseResult parse, Option<string> address, Option<bool> json, Func<DeadLettersVerb, Task<int>> run)
     {
         // An order waits for checkpoints, a hundred letters at a time.
-        using var http = NodeClient.Connect(parse.GetValue(address)!, TimeSpan.FromMinutes(5));
+        using var http = NodeClient.Connect(parse, TimeSpan.FromMinutes(5));
         return await run(new DeadLettersVerb(new NodeClient(http, Console.Error), parse.GetValue(json), Console.Out, Console.Error)).ConfigureAwait(false);
     }
 

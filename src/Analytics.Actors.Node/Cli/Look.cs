@@ -92,7 +92,7 @@ internal sealed class Look
 
     public async Task<int> WithNodeAsync(ParseResult parse, Func<NodeClient, Task<int>> run)
     {
-        using var http = NodeClient.Connect(parse.GetValue(address)!, AnswerLimit);
+        using var http = NodeClient.Connect(parse, AnswerLimit);
         return await run(new NodeClient(http, parse.InvocationConfiguration.Error)).ConfigureAwait(false);
     }
 

@@ -18,7 +18,7 @@ internal static class PositionVerbs
         var address = NodeClient.Address();
         var json = NodeClient.Json();
         var command = new Command("show", "positions of source topics and of shards' logs, with their gaps; of this node as they are, of others as stored") { address, json };
-        command.SetAction((parse, cancellation) => AskAsync(parse, parse.GetValue(address)!, node => node.GetAsync($"{Path}?limit=10000", cancellation), (lines, output) =>
+        command.SetAction((parse, cancellation) => AskAsync(parse, node => node.GetAsync($"{Path}?limit=10000", cancellation), (lines, output) =>
         {
             if (parse.GetValue(json)) output.WriteLine(lines.ToJsonString());
             else WriteTable(lines, output);
@@ -47,7 +47,7 @@ internal static class PositionVerbs
             if (!PositionText.TryRead(parse.GetValue(to)!, TimeSpan.Zero, out _)) throw new BadArgumentsException($"--to {parse.GetValue(to)}: must be {PositionText.Form}");
             var body = new JsonObject { ["topic"] = parse.GetValue(topic), ["to"] = parse.GetValue(to), ["by"] = parse.GetValue(by) };
             if (parse.GetValue(partition) is { } one) body["partition"] = one;
-            return AskAsync(parse, parse.GetValue(address)!, node => node.PostAsync(Path, body, cancellation), (lines, output) =>
+            return AskAsync(parse, node => node.PostAsync(Path, body, cancellation), (lines, output) =>
             {
                 if (parse.GetValue(json)) output.WriteLine(lines.ToJsonString());
                 else foreach (var line in lines) output.WriteLine($"{line!["topic"]}[{line["partition"]}] goes on at {line["next"]}{(line["from"] is { } from ? $" instead of {from}" : "")}, incarnation {line["incarnation"]}");
@@ -83,10 +83,10 @@ internal static class PositionVerbs
     }
 
     private static async Task<int> AskAsync(
-        ParseResult parse, string address, Func<NodeClient, Task<JsonNode?>> request, Action<JsonArray, TextWriter> show)
+        ParseResult parse, Func<NodeClient, Task<JsonNode?>> request, Action<JsonArray, TextWriter> show)
     {
         var error = parse.InvocationConfiguration.Error;
-        using var http = NodeClient.Connect(address, AnswerLimit);
+        using var http = NodeClient.Connect(parse, AnswerLimit);
         var body = await request(new NodeClient(http, error)).ConfigureAwait(false);
         if (body is JsonArray lines)
         {

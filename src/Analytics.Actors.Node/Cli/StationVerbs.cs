@@ -95,7 +95,7 @@ internal sealed class StationVerbs(Desk desk)
                 ])));
         }
 
-        if (answer["next"] is { } next) text.Add($"more: --after {Visible(Text(next))}");
+        if ((answer as JsonObject)?["next"] is { } next) text.Add($"more: --after {Visible(Text(next))}");
         return string.Join('\n', text);
     }
 
@@ -152,13 +152,22 @@ internal sealed class StationVerbs(Desk desk)
             if (value is not JsonArray list) singles.Add($"{name} {Short(value)}");
             else
             {
-                var series = list.Count > 0 && list.All(inner => inner is JsonArray) ? list.Select((inner, index) => ($"{name}[{index}]", (JsonArray)inner!)).ToList() : [(name, list)];
+                var series = list.Count > 0 && list.All(inner => inner is JsonArray) ? SeriesOf(name, [.. list.Select(inner => (JsonArray)inner!)]) : [(name, list)];
                 foreach (var (title, values) in series.Take(SeriesMost)) yield return $"    {Visible(title),-32} {Series(values)}";
                 if (series.Count > SeriesMost) yield return $"    {Visible(name)}: {series.Count - SeriesMost} more (--json has them)";
             }
         }
 
         if (singles.Count > 0) yield return "    " + Visible(string.Join("  ", singles));
+    }
+
+    // A grid has a row per period and a value per gun, aligned lists the other way round: a series runs along the longer side.
+    private static List<(string Title, JsonArray Values)> SeriesOf(string name, IReadOnlyList<JsonArray> rows)
+    {
+        var width = rows.Max(row => row.Count);
+        return rows.Count <= width
+            ? rows.Select((row, index) => ($"{name}[{index}]", row)).ToList()
+            : Enumerable.Range(0, width).Select(index => ($"{name}[{index}]", new JsonArray([.. rows.Select(row => index < row.Count ? row[index]?.DeepClone() : null)]))).ToList();
     }
 
     private static string Series(JsonArray values)

@@ -23,7 +23,7 @@ internal static class Tables
         foreach (var column in columns)
         {
             var isNumber = column.StartsWith('>');
-            table.AddColumn(new TableColumn(new Text(isNumber ? column[1..] : column)) { NoWrap = true, Alignment = isNumber ? Justify.Right : Justify.Left });
+            table.AddColumn(new TableColumn(new Text(isNumber ? column[1..] : column)) { NoWrap = true, Alignment = isNumber ? Justify.Right : Justify.Left, Padding = new Padding(0, 0, 2, 0) });
         }
 
         foreach (var row in rows) table.AddRow(row.Select(cell => new Text(Visible(cell))));

@@ -64,11 +64,18 @@ public static class Verbs
         }
     }
 
-    private static RootCommand Root(Desk desk) => new("Analytics.Actors: stations' records in, windows per station, module calls, batches of results out.")
+    private static RootCommand Root(Desk desk)
+    {
+        var root = Commands(desk);
+        NodeClient.AddAccessOptions(root);
+        return root;
+    }
+
+    private static RootCommand Commands(Desk desk) => new("Analytics.Actors: stations' records in, windows per station, module calls, batches of results out.")
     {
         Demo(), Node(), Broker(), Trace(), Replay(), Evaluate(),
         new ClusterVerbs(desk).Command(), new WorkVerbs(desk).Shards(), new StationVerbs(desk).Stations(), new StationVerbs(desk).Station(), new WorkVerbs(desk).Batches(), new WorkVerbs(desk).Sources(),
-        PositionVerbs.Command(), DeadLetterVerbs.Command(), new LogVerb(desk).Command(), Config(), Store(), CompletionVerb.Command(),
+        PositionVerbs.Command(), DeadLetterVerbs.Command(), new LogVerb(desk).Command(), Config(desk), Store(), CompletionVerb.Command(),
     };
 
     private static Command Demo()
@@ -181,7 +188,7 @@ public static class Verbs
         return command;
     }
 
-    private static Command Config()
+    private static Command Config(Desk desk)
     {
         var pipeline = PipelineOption();
         var config = ConfigOption();
@@ -189,7 +196,8 @@ public static class Verbs
         var check = new Command("check", "says whether a pipeline (and a node's configuration) is right, and what is wrong") { pipeline, config, json };
         check.SetAction(parse => ConfigCheck.Run(
             parse.GetValue(pipeline) ?? Files.DefaultPipeline, parse.GetValue(config), parse.GetValue(json), Console.Out, Console.Error));
-        return new Command("config", "configuration of the pipeline and of nodes") { check };
+        var running = new ConfigurationVerbs(desk);
+        return new Command("config", "configuration of the pipeline and of nodes") { check, running.Plan(), running.Apply(), running.Show() };
     }
 
     private static Command Store()

@@ -3,11 +3,12 @@ using Analytics.Actors.Core.Pipeline;
 
 namespace Analytics.Actors.Node.Configuration;
 
-/// <summary>Where the node listens. Loopback unless somebody decides otherwise: nothing here asks for a password.</summary>
+/// <summary>Where the node listens: loopback, unless somebody decides otherwise and says who may ask (<see cref="AccessOptions"/>).</summary>
 /// <param name="Host">An address of this machine; 0.0.0.0 or :: for all of them.</param>
 /// <param name="Port">0: any free port.</param>
 public sealed record EndpointOptions(string Host, int Port)
 {
+    /// <summary>Leaves the section open: who may ask stands in it too.</summary>
     internal static EndpointOptions Read(ConfigurationObject section, int defaultPort)
     {
         var host = section.Find("host");
@@ -18,7 +19,6 @@ public sealed record EndpointOptions(string Host, int Port)
         }
 
         var port = section.Find("port")?.Integer(0, 65_535) ?? defaultPort;
-        section.Close();
         return new EndpointOptions(address, (int)port);
     }
 

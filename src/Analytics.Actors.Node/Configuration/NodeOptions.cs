@@ -43,6 +43,9 @@ public sealed record NodeOptions
     public string? Advertise { get; init; }
     public EndpointOptions Http { get; init; } = new("127.0.0.1", 8000);
     public EndpointOptions Metrics { get; init; } = new("127.0.0.1", 8001);
+
+    /// <summary>Who may ask, and order, what.</summary>
+    public AccessOptions Access { get; init; } = AccessOptions.None;
     public LogOptions Log { get; init; } = new();
 
     /// <summary>How long a stop may take before what still runs is abandoned.</summary>
@@ -60,7 +63,7 @@ public sealed record NodeOptions
             .. Store.Describe(), .. Checkpoint.Describe(), .. Commit.Describe(), .. Limits.Describe(), .. DeadLetters.Describe(),
             .. Pools.Select(pool => ($"pools.{pool.Key}", Text(pool.Value))),
             ("roles", string.Join(',', Roles.Names)), ("advertise", Advertise ?? ""),
-            .. Http.Describe("http"), .. Metrics.Describe("metrics"), .. Log.Describe(),
+            .. Http.Describe("http"), .. Metrics.Describe("metrics"), .. Access.Describe(), .. Log.Describe(),
             ("stopDeadlineSeconds", Text(StopDeadline.TotalSeconds)),
         ];
         var text = new StringBuilder();
@@ -72,8 +75,12 @@ public sealed record NodeOptions
     internal static NodeOptions Read(ConfigurationObject root, string directory)
     {
         var recordBytesMax = (int)(root.Find("maxRecordBytes")?.Integer(1024 * 1024, 1_000_000_000) ?? 16 * 1024 * 1024);
-        var http = EndpointOptions.Read(root.Section("http"), 8000);
-        var metrics = EndpointOptions.Read(root.Section("metrics"), 8001);
+        var (httpSection, metricsSection) = (root.Section("http"), root.Section("metrics"));
+        var http = EndpointOptions.Read(httpSection, 8000);
+        var metrics = EndpointOptions.Read(metricsSection, 8001);
+        var access = AccessOptions.Read(httpSection, metricsSection, root.Section("cluster"));
+        httpSection.Close();
+        metricsSection.Close();
         if (http == metrics && http.Port != 0) root.Section("metrics").Forbid("port", true, "must differ from \"http.port\" on the same host");
         var options = new NodeOptions
         {
@@ -95,6 +102,7 @@ public sealed record NodeOptions
             Advertise = NodeRoles.ReadAddress(root.Find("advertise")),
             Http = http,
             Metrics = metrics,
+            Access = access,
             Log = LogOptions.Read(root.Section("log")),
             StopDeadline = TimeSpan.FromSeconds(root.Find("stopDeadlineSeconds")?.Number(0.1, 3_600) ?? 30),
         };

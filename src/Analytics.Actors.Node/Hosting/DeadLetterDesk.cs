@@ -18,9 +18,12 @@ public sealed record DeadLetterOrder(DeadLetterState State, IReadOnlyList<DeadLe
 /// <param name="More">By filter: there were more than the limit.</param>
 public sealed record DeadLetterReceipt(IReadOnlyList<DeadLetterId> Done, IReadOnlyList<(string Letter, string Why)> Refused, bool More);
 
+/// <summary>Has another node carry out an order about letters of its shards; null where it does not answer.</summary>
+public delegate Task<DeadLetterReceipt?> DeadLetterForward(string node, DeadLetterOrder order);
+
 /// <summary>
 /// Where people look at dead letters and decide about them. What is read comes from the store, of all shards; an order goes
-/// to the shard that wrote the letter, if this node owns it, and is done when the store says so.
+/// to the shard that wrote the letter, through the node that owns it, and is done when the store says so.
 /// </summary>
 public sealed class DeadLetterDesk : IDisposable
 {
@@ -55,7 +58,8 @@ public sealed class DeadLetterDesk : IDisposable
     /// <summary>Why a letter cannot be replayed; null where it can.</summary>
     public string? WhyNotReplayed(DeadLetter letter) => DeadLetterReplay.WhyNot(letter, node.Pipeline);
 
-    public async Task<DeadLetterReceipt> OrderAsync(DeadLetterOrder order, CancellationToken cancellation)
+    /// <param name="forward">How letters of other nodes' shards reach their owners; null: they are refused.</param>
+    public async Task<DeadLetterReceipt> OrderAsync(DeadLetterOrder order, DeadLetterForward? forward, CancellationToken cancellation)
     {
         logger.LogInformation(
             "DeadLettersOrdered: {By} orders {State} of {What}", order.By, order.State,
@@ -63,7 +67,7 @@ public sealed class DeadLetterDesk : IDisposable
         await ordering.WaitAsync(cancellation).ConfigureAwait(false);
         try
         {
-            var run = new Run(this, order);
+            var run = new Run(this, order, forward);
             if (order.Ids is not null) await run.ByIdAsync(cancellation).ConfigureAwait(false);
             else await run.ByFilterAsync(cancellation).ConfigureAwait(false);
             return run.Receipt;
@@ -77,7 +81,7 @@ public sealed class DeadLetterDesk : IDisposable
     public void Dispose() => ordering.Dispose();
 
     /// <summary>One order being carried out.</summary>
-    private sealed class Run(DeadLetterDesk desk, DeadLetterOrder order)
+    private sealed class Run(DeadLetterDesk desk, DeadLetterOrder order, DeadLetterForward? forward)
     {
         private readonly List<DeadLetterId> done = [];
         private readonly List<(string, string)> refused = [];
@@ -99,8 +103,7 @@ public sealed class DeadLetterDesk : IDisposable
                 {
                     if (await EpochAsync(shard.Key).ConfigureAwait(false) is not { } epoch)
                     {
-                        var why = await ElsewhereAsync(shard.Key, cancellation).ConfigureAwait(false);
-                        foreach (var id in some) refused.Add(($"{id}", why));
+                        await PassOnAsync(shard.Key, some, cancellation).ConfigureAwait(false);
                         continue;
                     }
 
@@ -136,13 +139,13 @@ public sealed class DeadLetterDesk : IDisposable
                         return;
                     }
 
+                    above = letters[^1].Id.Number;
                     if (epoch is null)
                     {
-                        refused.Add(($"letters of shard {shard}", await ElsewhereAsync(shard, cancellation).ConfigureAwait(false)));
+                        if (await PassOnAsync(shard, letters.Select(letter => letter.Id).ToList(), cancellation).ConfigureAwait(false)) continue;
                         break;
                     }
 
-                    above = letters[^1].Id.Number;
                     if (!await CloseAsync(shard, epoch.Value, letters, cancellation).ConfigureAwait(false)) break;
                 }
             }
@@ -203,12 +206,28 @@ public sealed class DeadLetterDesk : IDisposable
             }
         }
 
-        private async Task<string> ElsewhereAsync(ShardId shard, CancellationToken cancellation)
+        /// <summary>Letters of a shard that this node does not run: its owner closes them, or they are refused, which is false.</summary>
+        private async Task<bool> PassOnAsync(ShardId shard, IReadOnlyList<DeadLetterId> ids, CancellationToken cancellation)
         {
-            var owner = await desk.store.OwnerAsync(shard, cancellation).ConfigureAwait(false);
-            return owner.Name == desk.node.Options.NodeId
-                ? $"shard {shard} is on its way to this node, or has as much in hand as it may; try again"
-                : $"shard {shard} is owned by {(owner.Name.Length == 0 ? "no node" : owner.Name)}, not by {desk.node.Options.NodeId}; order it there (--address)";
+            var owner = (await desk.store.OwnerAsync(shard, cancellation).ConfigureAwait(false)).Name;
+            var own = desk.node.Options.NodeId;
+            var why = owner == own ? $"shard {shard} is on its way to this node, or has as much in hand as it may; try again"
+                : owner.Length == 0 ? $"shard {shard} is owned by no node; try again when it is"
+                : $"shard {shard} is owned by {owner}, not by {own}";
+            if (forward is not null && owner != own && owner.Length > 0)
+            {
+                if (await forward(owner, order with { Ids = ids, Filter = new DeadLetterFilter(State: DeadLetterState.Open) }).ConfigureAwait(false) is { } receipt)
+                {
+                    done.AddRange(receipt.Done);
+                    refused.AddRange(receipt.Refused);
+                    return true;
+                }
+
+                why = $"shard {shard} is owned by {owner}, which does not answer; look again, and repeat the order if it is still open";
+            }
+
+            foreach (var id in ids) refused.Add(($"{id}", why));
+            return false;
         }
     }
 }

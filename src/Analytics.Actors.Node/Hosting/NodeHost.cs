@@ -119,6 +119,9 @@ public sealed class NodeHost : IAsyncDisposable
     /// <summary>This node has the module's code; calls of an enabled one that it lacks are answered with an error.</summary>
     public bool IsInstalled(string module) => parts.Modules.ContainsKey(module);
 
+    /// <summary>Plans and applies versions of the configuration; null before the start.</summary>
+    public ConfigurationDesk? Configurations { get; private set; }
+
     /// <summary>Looks for a newer version of the configuration now: one was applied through this node.</summary>
     public void LookForConfiguration() => configurations?.Look();
 
@@ -222,12 +225,13 @@ public sealed class NodeHost : IAsyncDisposable
         Router.RulesWanted = Shards.ConfigurationWanted = configurations.Need;
         Router.Start(source);
         configurations.Start();
+        Configurations = new ConfigurationDesk(this, versions, parts.Store, parts.Time);
         watch = new PositionWatch(ShardSettings, parts.Store, lookup, () => Pipeline, Router, Shards, Observer, parts.Time);
         Positions = new PositionSetter(ShardSettings, () => SourceTopics(Pipeline).Select(topic => topic.Name).ToList(), parts.Store, lookup, watch, Shards, parts.Time);
         watch.Start();
         if (options.Roles.Shard) ownership = new Ownership(parts.Kafka, options.Group, ShardSettings.PartsTopic, Shards, kafkaLog);
         DeadLetters = new DeadLetterDesk(this, parts.Store, parts.Time, logger);
-        Stations = new StationDesk(this, parts.Store, parts.Time, logger);
+        Stations = new StationDesk(this, parts.Store, parts.Time);
         Failure = Task.WhenAny(new[] { Shards.Completion, Router.Completion, data?.Completion, source?.Completion, ownership?.Completion }.OfType<Task>()).Unwrap();
         hasStarted = true;
         Cluster?.Become(NodeState.Running);
@@ -340,6 +344,9 @@ public sealed class NodeHost : IAsyncDisposable
     /// <summary>The rows of one station and of its windows, as the last checkpoint left them.</summary>
     public async Task<IReadOnlyList<EntityState>> ReadStationAsync(ShardId shard, string station) =>
         await parts.Store.ReadStationsAsync(shard, [station], StationRows.WindowKeys([station], Pipeline), CancellationToken.None).ConfigureAwait(false);
+
+    /// <summary>Who took a shard over last.</summary>
+    public async Task<ShardOwner> OwnerAsync(ShardId shard) => await parts.Store.OwnerAsync(shard, CancellationToken.None).ConfigureAwait(false);
 
     private void StartRegistrar()
     {

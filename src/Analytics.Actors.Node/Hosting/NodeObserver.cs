@@ -27,6 +27,7 @@ public sealed class NodeObserver : IDisposable
         Positioned = new(12, "SourcePositioned"), Stopped = new(13, "PartitionStopped"), Skipped = new(14, "Gap"), Ended = new(15, "LoopFailed"),
         Grown = new(16, "NewPartition"), Revised = new(20, "BatchRevised"), Forgotten = new(21, "BatchForgotten"),
         TakenBack = new(22, "OutputTakenBack"), Closed = new(24, "DeadLetterClosed"), Steered = new(25, "StationSteered"), TookConfiguration = new(30, "ConfigurationTakenOver"),
+        AppliedConfiguration = new(31, "ConfigurationApplied"),
         Taken = new(32, "ShardTakenOver"), Fence = new(33, "ShardFenced");
 
     private readonly ILogger logger;
@@ -52,6 +53,10 @@ public sealed class NodeObserver : IDisposable
 
     /// <summary>The node runs another pipeline from now on.</summary>
     public void Use(PipelineConfiguration pipeline) => dependencies = DependenciesOf(pipeline);
+
+    /// <summary>Somebody applied a version through this node.</summary>
+    public void ConfigurationApplied(long version, string by, string comment) => logger.LogInformation(
+        AppliedConfiguration, "ConfigurationApplied: version {Version} by {By}{Comment}", version, by, comment.Length == 0 ? "" : $": {comment}");
 
     /// <summary>The node takes a version of the configuration over.</summary>
     public void ConfigurationTakenOver(ConfigurationVersion version) => logger.LogInformation(

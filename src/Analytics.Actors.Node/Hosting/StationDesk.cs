@@ -3,7 +3,6 @@ using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Core.Records;
 using Analytics.Actors.Core.Shards;
-using Microsoft.Extensions.Logging;
 
 namespace Analytics.Actors.Node.Hosting;
 
@@ -11,7 +10,7 @@ namespace Analytics.Actors.Node.Hosting;
 public readonly record struct StationReceipt(ShardId Shard, StationOrderOutcome Outcome, string Why);
 
 /// <summary>Where people pause, resume and forget stations: an order goes to the station's shard, if this node owns it.</summary>
-public sealed class StationDesk(NodeHost node, ICheckpointStore store, TimeProvider time, ILogger logger)
+public sealed class StationDesk(NodeHost node, ICheckpointStore store, TimeProvider time)
 {
     // A checkpoint may have to wait for a database that is away; the order stands, only nobody waits for its end.
     private static readonly TimeSpan CommitLimit = TimeSpan.FromSeconds(10);
@@ -20,7 +19,6 @@ public sealed class StationDesk(NodeHost node, ICheckpointStore store, TimeProvi
 
     public async Task<StationReceipt> OrderAsync(string station, StationOrder order, string by)
     {
-        logger.LogInformation("StationOrdered: {By} orders to {Order} station {StationId}", by, order, station);
         var shard = ShardOf(station);
         var epoch = await node.Shards!.Ask(core => core.Phases.Any(slot => slot.Shard == shard && slot.Phase == ShardPhase.Running) ? core.Find(shard)!.Epoch : (Epoch?)null).ConfigureAwait(false);
         if (epoch is not { } owned) return new StationReceipt(shard, StationOrderOutcome.NotCarriedOut, await ElsewhereAsync(shard).ConfigureAwait(false));

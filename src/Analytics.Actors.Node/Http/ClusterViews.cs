@@ -23,6 +23,19 @@ internal static class ClusterViews
         }),
     };
 
+    /// <summary>All nodes that answered, and those that did not.</summary>
+    public static JsonObject Merged(Picture picture)
+    {
+        var cluster = picture.Answers[0].Body.AsObject();
+        var nodes = cluster["nodes"]!.AsArray();
+        foreach (var answer in picture.Answers.Skip(1))
+        {
+            foreach (var entry in answer.Body["nodes"] as JsonArray ?? []) nodes.Add(entry?.DeepClone());
+        }
+
+        return cluster;
+    }
+
     /// <param name="lags">Records that wait in the logs of each shard.</param>
     public static JsonArray Shards(NodeCore core, IReadOnlyDictionary<ShardId, long> lags)
     {

@@ -1,11 +1,15 @@
 using System.Reflection;
+using Analytics.Actors.Node.Http.Access;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 
 namespace Analytics.Actors.Node.Http;
 
-/// <summary>The dashboard: one page of ours, its style and its script, from the executable itself. Nothing comes from elsewhere.</summary>
+/// <summary>
+/// The dashboard: one page of ours, its style and its script, from the executable itself. Nothing comes
+/// from elsewhere, and nothing of the node is in it: its script reads the API, and asks for a token where that wants one.
+/// </summary>
 internal static class DashboardPage
 {
     // Only our own files, only our own API, nobody's frame.
@@ -25,7 +29,7 @@ internal static class DashboardPage
         {
             context.Response.Headers.ContentSecurityPolicy = Policy;
             return Results.Bytes(bytes, contentType);
-        });
+        }).NeedsNothing();
     }
 
     private static byte[] Read(string file)

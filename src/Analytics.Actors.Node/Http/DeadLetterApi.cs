@@ -5,14 +5,16 @@ using System.Text.Json.Nodes;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Node.Configuration;
 using Analytics.Actors.Node.Hosting;
+using Analytics.Actors.Node.Http.Access;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 
 namespace Analytics.Actors.Node.Http;
 
-/// <summary>Dead letters: lists and single ones of the whole cluster, orders for the shards of this node.</summary>
+/// <summary>Dead letters of the whole cluster: shown from the store; orders go to the nodes that own their shards.</summary>
 internal static class DeadLetterApi
 {
     private const string Root = "/api/v1/dead-letters";
@@ -27,12 +29,12 @@ internal static class DeadLetterApi
         ($"POST {Root}/discard", "closes letters without doing anything: the same"),
     ];
 
-    public static void Map(IEndpointRouteBuilder routes, NodeHost node)
+    public static void Map(IEndpointRouteBuilder routes, NodeHost node, NodePeers peers)
     {
-        routes.MapGet(Root, (HttpRequest request) => AnswerAsync(async () => JsonResponses.Json(await ListAsync(node, request))));
-        routes.MapGet($"{Root}/{{id}}", (string id, HttpRequest request) => AnswerAsync(() => ShowAsync(node, id, request)));
-        routes.MapPost($"{Root}/replay", (HttpRequest request) => AnswerAsync(async () => JsonResponses.Json(await OrderAsync(node, request, DeadLetterState.Replayed))));
-        routes.MapPost($"{Root}/discard", (HttpRequest request) => AnswerAsync(async () => JsonResponses.Json(await OrderAsync(node, request, DeadLetterState.Discarded))));
+        routes.MapGet(Root, (HttpRequest request) => AnswerAsync(async () => JsonResponses.Json(await ListAsync(node, request)))).Needs(Right.Read);
+        routes.MapGet($"{Root}/{{id}}", (string id, HttpRequest request) => AnswerAsync(() => ShowAsync(node, id, request))).Needs(Right.Read);
+        routes.MapPost($"{Root}/replay", (HttpRequest request) => AnswerAsync(async () => JsonResponses.Json(await OrderAsync(node, peers, request, DeadLetterState.Replayed)))).Needs(Right.Steer);
+        routes.MapPost($"{Root}/discard", (HttpRequest request) => AnswerAsync(async () => JsonResponses.Json(await OrderAsync(node, peers, request, DeadLetterState.Discarded)))).Needs(Right.Steer);
     }
 
     private static async Task<IResult> AnswerAsync(Func<Task<IResult>> answer)
@@ -76,10 +78,8 @@ internal static class DeadLetterApi
         return JsonResponses.Json(view);
     }
 
-    private static async Task<JsonNode> OrderAsync(NodeHost node, HttpRequest request, DeadLetterState state)
+    private static async Task<JsonNode> OrderAsync(NodeHost node, NodePeers peers, HttpRequest request, DeadLetterState state)
     {
-        // A page of another site can send a form to a node on loopback, but not this type.
-        if (!request.HasJsonContentType()) throw new RequestRefusedException(StatusCodes.Status415UnsupportedMediaType, "send application/json");
         JsonObject body;
         try
         {
@@ -110,7 +110,9 @@ internal static class DeadLetterApi
 
         if (body["limit"] is { } most && !(most is JsonValue number && number.TryGetValue(out limit) && limit is >= 1 and <= ListMost)) throw Wrong($"limit: must be a number from 1 to {ListMost}");
         // An order that has begun is carried out, whether or not somebody still waits for the answer.
-        var receipt = await Desk(node).OrderAsync(new DeadLetterOrder(state, ids, filter, limit, by), CancellationToken.None);
+        by = Caller.Of(request.HttpContext).Sign(by);
+        DeadLetterForward? forward = ClusterRoutes.IsForNode(request) ? null : (owner, order) => ForwardAsync(peers, request.Path, owner, order);
+        var receipt = await Desk(node).OrderAsync(new DeadLetterOrder(state, ids, filter, limit, by), forward, CancellationToken.None);
         return new JsonObject
         {
             ["state"] = Name(state),
@@ -118,6 +120,17 @@ internal static class DeadLetterApi
             ["refused"] = new JsonArray([.. receipt.Refused.Select(refusal => (JsonNode)new JsonObject { ["letter"] = refusal.Letter, ["why"] = refusal.Why })]),
             ["more"] = receipt.More,
         };
+    }
+
+    private static async Task<DeadLetterReceipt?> ForwardAsync(NodePeers peers, string path, string owner, DeadLetterOrder order)
+    {
+        var ids = order.Ids!.Select(id => (JsonNode)id.ToString()).ToArray();
+        var body = new JsonObject { ["ids"] = new JsonArray(ids), ["by"] = order.By };
+        if (await peers.SendAsync(owner, HttpMethod.Post, path, body, ClusterRoutes.OrderLimit, CancellationToken.None) is not { } answer) return null;
+        if (answer.Status != StatusCodes.Status200OK) return new DeadLetterReceipt([], [.. order.Ids!.Select(id => ($"{id}", $"{owner} answers: {answer.Body["error"]}"))], false);
+        return new DeadLetterReceipt(
+            [.. (answer.Body["done"] as JsonArray ?? []).Select(id => Id($"{id}", "done"))],
+            [.. (answer.Body["refused"] as JsonArray ?? []).Select(refusal => ($"{refusal?["letter"]}", $"{refusal?["why"]}"))], false);
     }
 
     private static DeadLetterDesk Desk(NodeHost node) =>

@@ -54,6 +54,11 @@ internal static class JsonResponses
                 await Error(refused.Status, refused.Message).ExecuteAsync(context).ConfigureAwait(false);
                 return;
             }
+            catch (BadHttpRequestException wrong) when (!context.Response.HasStarted)
+            {
+                await Error(wrong.StatusCode, wrong.Message).ExecuteAsync(context).ConfigureAwait(false);
+                return;
+            }
             catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
             {
                 return;

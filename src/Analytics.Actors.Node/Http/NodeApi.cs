@@ -1,21 +1,20 @@
-using System.Text;
 using System.Text.Json.Nodes;
-using Analytics.Actors.Core;
+using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Nodes;
-using Analytics.Actors.Core.Shards;
+using Analytics.Actors.Node.Configuration;
 using Analytics.Actors.Node.Hosting;
+using Analytics.Actors.Node.Http.Access;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Routing;
 
 namespace Analytics.Actors.Node.Http;
 
 /// <summary>
-/// The API: health, what the inspecting verbs show, and orders about dead letters. The loops' own threads answer, one small
-/// question at a time. README.md in this folder shows every answer.
+/// The API: health, what the inspecting verbs show, and orders. The loops' own threads answer, one small question at a time, and
+/// what concerns all nodes is gathered from them (<see cref="ClusterRoutes"/>). README.md in this folder shows every answer.
 /// </summary>
-public static class NodeApi
+internal static class NodeApi
 {
     internal static readonly string Version = typeof(NodeApi).Assembly.GetName().Version!.ToString(3);
 
@@ -29,62 +28,62 @@ public static class NodeApi
         ("/health", "status, components, shards, stuck calls; 503 when unhealthy"),
         ("/health/live", "200 while the process is worth keeping"),
         ("/health/ready", "200 while everything that is this node's runs"),
-        (Root, "this list"),
+        (Root, "this list; everything under it answers for the whole cluster, with scope=node for this node alone"),
         ($"{Root}/cluster", "the group, the store and its nodes"),
-        ($"{Root}/shards", "the shards of this node"),
+        ($"{Root}/shards", "the shards of all nodes"),
         .. OverviewApi.Contents,
         .. StationApi.Contents,
         ($"{Root}/batches", "batches that are not over, the oldest first; limit"),
         ($"{Root}/modules", "modules with their calls and batches"),
         ($"{Root}/sources", "source partitions with position and lag"),
-        ($"{Root}/counters", "what this node has counted since its start"),
+        ($"{Root}/counters", "what the nodes have counted since their start"),
         ($"{Root}/positions", "how far everything is read, and its gaps; limit. POST sets a position"),
         ($"{Root}/marks", "highest offset seen and witness of what was applied, by shard and source partition; limit"),
         ($"{Root}/problems", "the latest problems, the newest first; limit (100, at most 500)"),
         .. DeadLetterApi.Contents,
+        .. ConfigurationApi.Contents,
     ];
 
-    public static void Map(IEndpointRouteBuilder routes, NodeHost node)
+    public static void Map(IEndpointRouteBuilder routes, NodeHost node, NodePeers peers)
     {
-        routes.MapGet("/health", () => NodeHealth.HealthAsync(node));
-        routes.MapGet("/health/live", () => NodeHealth.Live(node));
-        routes.MapGet("/health/ready", () => NodeHealth.ReadyAsync(node));
-        routes.MapGet(Root, () => JsonResponses.Json(new JsonArray([.. Contents.Select(entry => (JsonNode)new JsonObject { ["path"] = entry.Path, ["says"] = entry.Says })])));
-        routes.MapGet($"{Root}/cluster", async () => JsonResponses.Json(ClusterViews.Cluster(node, await AskAsync(node, core => core.Phases.ToList()))));
-        routes.MapGet($"{Root}/shards", async () => JsonResponses.Json(await ShardsAsync(node)));
-        routes.MapGet($"{Root}/status", async () => JsonResponses.Json(await OverviewApi.StatusAsync(node)));
-        routes.MapGet($"{Root}/log", (HttpRequest request) => JsonResponses.Json(OverviewApi.Log(node, request)));
-        PositionApi.Map(routes, node, Root);
-        routes.MapGet($"{Root}/marks", async (HttpRequest request) => JsonResponses.Json(await ListAsync(node, request, ClusterViews.Marks)));
-        routes.MapGet($"{Root}/batches", async (HttpRequest request) => JsonResponses.Json(await ListAsync(node, request, WorkViews.Batches)));
-        routes.MapGet($"{Root}/modules", async () => JsonResponses.Json(WorkViews.Modules(node, await AskAsync(node, WorkViews.OpenBatches))));
-        routes.MapGet($"{Root}/counters", async () => JsonResponses.Json(WorkViews.Counters(node, await AskAsync(node, core => core.AppliedByTopic()))));
-        routes.MapGet($"{Root}/problems", (HttpRequest request) => JsonResponses.Json(WorkViews.Problems(node, JsonResponses.Limit(request, 100, RecentProblems.Kept))));
-        DeadLetterApi.Map(routes, node);
-        routes.MapGet($"{Root}/stations", async (HttpRequest request) => JsonResponses.Json(await StationApi.ListAsync(node, request)));
-        routes.MapGet($"{Root}/stale-stations", async (HttpRequest request) => JsonResponses.Json(await StationApi.StaleAsync(node, request)));
-        routes.MapGet($"{Root}/stations/{{**id}}", (HttpRequest request) => StationApi.ShowAsync(node, IdOf(request)));
-        routes.MapGet($"{Root}/station", (HttpRequest request) => StationApi.ShowAsync(node, request.Query["id"].ToString()));
-        foreach (var order in Enum.GetValues<StationOrder>()) routes.MapPost($"{Root}/station/{StationApi.Name(order)}", (HttpRequest request) => StationApi.OrderAsync(node, request, order));
+        var cluster = new ClusterRoutes(routes, node, peers);
+        routes.MapGet("/health", (HttpRequest request) => HealthAsync(node, peers, request.HttpContext)).Needs(Right.Read);
+        routes.MapGet("/health/live", () => NodeHealth.Live(node)).NeedsNothing();
+        routes.MapGet("/health/ready", () => NodeHealth.ReadyAsync(node)).NeedsNothing();
+        routes.MapGet(Root, () => JsonResponses.Json(new JsonArray([.. Contents.Select(entry => (JsonNode)new JsonObject { ["path"] = entry.Path, ["says"] = entry.Says })]))).Needs(Right.Read);
+        cluster.Get($"{Root}/cluster", async _ => ClusterViews.Cluster(node, await AskAsync(node, core => core.Phases.ToList())), (picture, _) => ClusterViews.Merged(picture));
+        cluster.Get($"{Root}/shards", async _ => await ShardsAsync(node), (picture, _) => ClusterMerge.List(picture, "shard", "epoch"));
+        OverviewApi.Map(cluster, node);
+        PositionApi.Map(routes, cluster, node, Root);
+        cluster.Get($"{Root}/marks", request => ListAsync(node, request, ClusterViews.Marks), (picture, request) =>
+            ClusterMerge.First(ClusterMerge.List(picture, "shard", "topic", "partition"), Limit(request)));
+        cluster.Get($"{Root}/batches", request => ListAsync(node, request, WorkViews.Batches), (picture, request) => ClusterMerge.Batches(picture, Limit(request)));
+        cluster.Get($"{Root}/modules", async _ => WorkViews.Modules(node, await AskAsync(node, WorkViews.OpenBatches)), (picture, _) => ClusterMerge.Modules(picture));
+        cluster.Get($"{Root}/counters", async _ => WorkViews.Counters(node, await AskAsync(node, core => core.AppliedByTopic())), (picture, _) => ClusterMerge.Counters(picture));
+        cluster.Get($"{Root}/problems", request => Task.FromResult<JsonNode>(WorkViews.Problems(node, ProblemLimit(request))), (picture, request) => ClusterMerge.Problems(picture, ProblemLimit(request)));
+        DeadLetterApi.Map(routes, node, peers);
+        new StationRoutes(cluster, node, peers).Map(routes);
+        ConfigurationApi.Map(routes, node);
     }
 
-    /// <summary>
-    /// The id as it was written in the path: the framework's own decoding leaves %2F as it is, so that an id with a slash
-    /// and one with these three characters would look the same.
-    /// </summary>
-    private static string IdOf(HttpRequest request)
+    private static async Task<IResult> HealthAsync(NodeHost node, NodePeers peers, HttpContext context)
     {
-        const string Before = $"{Root}/stations/";
-        var target = request.HttpContext.Features.Get<IHttpRequestFeature>()?.RawTarget ?? "";
-        var path = target.Split('?', 2)[0];
-        var begin = path.IndexOf(Before, StringComparison.OrdinalIgnoreCase);
-        return begin < 0 ? "" : Uri.UnescapeDataString(path[(begin + Before.Length)..]);
+        var own = await NodeHealth.DescribeAsync(node);
+        if (ClusterRoutes.IsForNode(context.Request)) return NodeHealth.Answer(own);
+        // Also one that is unhealthy has answered.
+        var (answers, silent) = await peers.AskAllAsync("/health", answer => answer.Body["status"] is not null, context.RequestAborted);
+        ClusterRoutes.TellUnreachable(context, silent.Select(row => row.Entry.Node));
+        return NodeHealth.Answer(NodeHealth.Merged(new Picture([new NodeAnswer(node.Options.NodeId, StatusCodes.Status200OK, own), .. answers], silent)));
     }
 
-    private static Task<JsonArray> ListAsync(NodeHost node, HttpRequest request, Func<NodeCore, int, JsonArray> view)
+    private static int Limit(HttpRequest request) => JsonResponses.Limit(request, 1_000, ListMost);
+
+    private static int ProblemLimit(HttpRequest request) => JsonResponses.Limit(request, 100, RecentProblems.Kept);
+
+    private static async Task<JsonNode> ListAsync(NodeHost node, HttpRequest request, Func<NodeCore, int, JsonArray> view)
     {
-        var limit = JsonResponses.Limit(request, 1_000, ListMost);
-        return AskAsync(node, core => view(core, limit));
+        var limit = Limit(request);
+        return await AskAsync(node, core => view(core, limit));
     }
 
     private static async Task<JsonArray> ShardsAsync(NodeHost node)
@@ -105,6 +104,10 @@ public static class NodeApi
         catch (TimeoutException)
         {
             throw new RequestRefusedException(StatusCodes.Status503ServiceUnavailable, $"the node did not answer within {AnswerLimit.TotalSeconds:0} s");
+        }
+        catch (StoreUnavailableException away)
+        {
+            throw new RequestRefusedException(StatusCodes.Status503ServiceUnavailable, $"the database does not answer: {away.Message}");
         }
         catch (Exception ended) when (ended is OperationCanceledException or ObjectDisposedException)
         {

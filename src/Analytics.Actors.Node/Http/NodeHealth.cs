@@ -20,13 +20,7 @@ internal static class NodeHealth
     /// <summary>What the shards' loop knows.</summary>
     private sealed record LoopView(IReadOnlyList<(ShardId Shard, ShardPhase Phase, Epoch? Epoch)> Shards, int Stations);
 
-    public static async Task<IResult> HealthAsync(NodeHost node)
-    {
-        var health = await DescribeAsync(node).ConfigureAwait(false);
-        return JsonResponses.Json(health, health["status"]!.GetValue<string>() is "unhealthy" or "stopping" ? StatusCodes.Status503ServiceUnavailable : StatusCodes.Status200OK);
-    }
-
-    /// <summary>What <c>/health</c> says.</summary>
+    /// <summary>What this node says of itself; <c>nodes</c> holds it alone.</summary>
     public static async Task<JsonObject> DescribeAsync(NodeHost node)
     {
         List<string> grave = [], slight = [];
@@ -59,6 +53,7 @@ internal static class NodeHealth
             ["nodes"] = new JsonArray(new JsonObject
             {
                 ["node"] = node.Options.NodeId,
+                ["status"] = status,
                 ["shards"] = new JsonArray([.. view.Shards.Select(slot => (JsonNode)new JsonObject
                 {
                     ["shard"] = slot.Shard.Value,
@@ -76,6 +71,38 @@ internal static class NodeHealth
             ["problems"] = new JsonArray([.. grave.Concat(slight).Select(text => (JsonNode)text)]),
         };
     }
+
+    /// <summary>
+    /// This node's health with the other nodes in it: their shards, stations, stuck calls and problems. The status stays this
+    /// node's own, but for one that does not answer: that is for a person to look at.
+    /// </summary>
+    public static JsonObject Merged(Picture picture)
+    {
+        var health = picture.Answers[0].Body.AsObject();
+        var (nodes, stuck, problems) = (health["nodes"]!.AsArray(), health["stuck_calls"]!.AsArray(), health["problems"]!.AsArray());
+        var stations = ClusterMerge.Number(health["station_count"]);
+        foreach (var answer in picture.Answers.Skip(1))
+        {
+            stations += ClusterMerge.Number(answer.Body["station_count"]);
+            foreach (var entry in answer.Body["nodes"] as JsonArray ?? []) nodes.Add(entry?.DeepClone());
+            foreach (var call in answer.Body["stuck_calls"] as JsonArray ?? []) stuck.Add(call?.DeepClone());
+            foreach (var problem in answer.Body["problems"] as JsonArray ?? []) problems.Add($"{answer.Node}: {problem}");
+        }
+
+        foreach (var silent in picture.Silent)
+        {
+            nodes.Add(ClusterMerge.Stale(new JsonObject { ["status"] = "unreachable", ["shards"] = new JsonArray() }, silent.Entry.Node, silent.AgeMs / 1000.0));
+            problems.Add($"node {silent.Entry.Node} does not answer; its last sign was {silent.AgeMs / 1000.0:0.#} s ago");
+        }
+
+        health["station_count"] = stations;
+        if (picture.Silent.Count > 0 && health["status"]!.ToString() == "healthy") health["status"] = "degraded";
+        return health;
+    }
+
+    /// <summary>503 where the node cannot work.</summary>
+    public static IResult Answer(JsonObject health) =>
+        JsonResponses.Json(health, health["status"]!.ToString() is "unhealthy" or "stopping" ? StatusCodes.Status503ServiceUnavailable : StatusCodes.Status200OK);
 
     /// <summary>The process is worth keeping: none of its threads has ended by itself.</summary>
     public static IResult Live(NodeHost node) => Status(node.FailureReason is null, "live");

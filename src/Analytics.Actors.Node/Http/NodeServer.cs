@@ -2,12 +2,14 @@ using System.Net;
 using System.Net.Sockets;
 using Analytics.Actors.Node.Configuration;
 using Analytics.Actors.Node.Hosting;
+using Analytics.Actors.Node.Http.Access;
 using Analytics.Actors.Node.Metrics;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -16,7 +18,7 @@ using Microsoft.Extensions.Logging;
 namespace Analytics.Actors.Node.Http;
 
 /// <summary>A node cannot listen where it is told to; the message names the key, its value, and what would be right.</summary>
-public sealed class EndpointUnavailableException(string message, Exception inner) : Exception(message, inner);
+public sealed class EndpointUnavailableException(string message, Exception? inner = null) : Exception(message, inner);
 
 /// <summary>
 /// The HTTP faces of one node: API, health and dashboard on <c>http</c>, and <c>/metrics</c> alone on <c>metrics</c>, each a
@@ -31,6 +33,9 @@ public sealed class NodeServer(NodeHost node, ILoggerFactory logging) : IAsyncDi
     private static readonly TimeSpan SampleLimit = TimeSpan.FromSeconds(2);
 
     private readonly MetricsSampler sampler = new(node);
+    private readonly ILogger logger = logging.CreateLogger("Analytics.Actors.Http");
+    private ServerTls? tls;
+    private NodePeers? peers;
     private WebApplication? api;
     private WebApplication? metrics;
 
@@ -40,15 +45,26 @@ public sealed class NodeServer(NodeHost node, ILoggerFactory logging) : IAsyncDi
     /// <summary>Where /metrics is; null before the start.</summary>
     public Uri? MetricsAddress { get; private set; }
 
-    /// <exception cref="EndpointUnavailableException">One of the ports is taken, or the address is not this machine's.</exception>
+    /// <summary>What the API answers, route by route; empty before the start.</summary>
+    internal IReadOnlyList<Endpoint> Routes => api is null ? [] : [.. ((IEndpointRouteBuilder)api).DataSources.SelectMany(source => source.Endpoints)];
+
+    /// <exception cref="EndpointUnavailableException">
+    /// One of the ports is taken, the address is not this machine's or reaches beyond it unprotected, or a certificate cannot be used.
+    /// </exception>
     public async Task StartAsync(CancellationToken cancellation)
     {
-        api = Build(node.Options.Http, JsonResponses.UseJsonErrors);
+        var access = node.Options.Access;
+        if (access.WhyNotAt(node.Options.Http.Host, false) is { } notThere) throw new EndpointUnavailableException($"http.host: value \"{node.Options.Http.Host}\": {notThere}");
+        if (access.WhyNotAt(node.Options.Metrics.Host, access.IsMetricsOpen) is { } notOpen) throw new EndpointUnavailableException($"metrics.host: value \"{node.Options.Metrics.Host}\": {notOpen}");
+        if (access.Tls is { } certificates) tls = new ServerTls(certificates);
+        peers = new NodePeers(node.Options.NodeId, access, () => []);
+        api = Build(node.Options.Http, new Gate(access, false, logger, TimeProvider.System));
+        api.Use(new SteeringLog(() => null, node.Options.NodeId, logger).InvokeAsync);
         RoleGate.Use(api, node);
-        NodeApi.Map(api, node);
+        NodeApi.Map(api, node, peers);
         if (node.Options.Roles.Api) DashboardPage.Map(api);
-        metrics = Build(node.Options.Metrics, JsonResponses.UseJsonErrors);
-        metrics.MapGet("/metrics", WriteMetricsAsync);
+        metrics = Build(node.Options.Metrics, new Gate(access, access.IsMetricsOpen, logger, TimeProvider.System));
+        metrics.MapGet("/metrics", WriteMetricsAsync).Needs(Right.Read);
         try
         {
             node.ListeningAt = Address = await StartAsync(api, "http", node.Options.Http, cancellation).ConfigureAwait(false);
@@ -60,7 +76,9 @@ public sealed class NodeServer(NodeHost node, ILoggerFactory logging) : IAsyncDi
             throw;
         }
 
-        logging.CreateLogger<NodeServer>().LogInformation(new EventId(1, "HttpStarted"), "HttpStarted: API and dashboard on {Address}, metrics on {MetricsAddress}metrics", Address, MetricsAddress);
+        logger.LogInformation(new EventId(1, "HttpStarted"), "HttpStarted: API and dashboard on {Address}, metrics on {MetricsAddress}metrics; {Access}", Address, MetricsAddress, Describe(access));
+        if (access.Tokens.Count > 0 && tls is null && !AccessOptions.IsLoopback(node.Options.Http.Host))
+            logger.LogWarning("tokens cross the network in the clear: set http.tls, or let a proxy with TLS stand before {Address}", Address);
     }
 
     /// <summary>Stops listening; what is being answered gets a moment to end.</summary>
@@ -75,6 +93,9 @@ public sealed class NodeServer(NodeHost node, ILoggerFactory logging) : IAsyncDi
         }
 
         api = metrics = null;
+        peers?.Dispose();
+        tls?.Dispose();
+        (peers, tls) = (null, null);
     }
 
     public async ValueTask DisposeAsync()
@@ -90,7 +111,16 @@ public sealed class NodeServer(NodeHost node, ILoggerFactory logging) : IAsyncDi
         await context.Response.WriteAsync(node.Observer.Metrics.Text.Render(), context.RequestAborted).ConfigureAwait(false);
     }
 
-    private WebApplication Build(EndpointOptions endpoint, Action<WebApplication> middleware)
+    private static string Describe(AccessOptions access) => access.IsOpen
+        ? "everybody on this machine may read and steer"
+        : string.Join(", ",
+        [
+            .. access.Tokens.Select(token => $"{token.Name} may {AccessOptions.Name(token.Right)}"),
+            .. access.Tls?.Clients.Select(client => $"certificate {client.Key} may {AccessOptions.Name(client.Value)}") ?? [],
+            .. access.ClusterToken is null ? (string[])[] : ["the cluster's nodes ask each other"],
+        ]);
+
+    private WebApplication Build(EndpointOptions endpoint, Gate gate)
     {
         // Empty, not slim: nothing of this is configured by files, environment or arguments of ASP.NET, and a signal is the
         // node's affair alone.
@@ -100,6 +130,7 @@ public sealed class NodeServer(NodeHost node, ILoggerFactory logging) : IAsyncDi
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = StopLimit);
         builder.Services.AddRoutingCore();
         builder.WebHost.UseKestrelCore();
+        if (tls is not null) builder.WebHost.UseKestrelHttpsConfiguration();
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
@@ -109,16 +140,22 @@ public sealed class NodeServer(NodeHost node, ILoggerFactory logging) : IAsyncDi
             Listen(kestrel, endpoint);
         });
         var application = builder.Build();
-        middleware(application);
+        JsonResponses.UseJsonErrors(application);
+        application.Use(gate.InvokeAsync);
         return application;
     }
 
-    private static void Listen(KestrelServerOptions kestrel, EndpointOptions endpoint)
+    private void Listen(KestrelServerOptions kestrel, EndpointOptions endpoint)
     {
         // "localhost" means both loopback addresses, which cannot agree on a free port: then it is the first of them.
-        if (endpoint.Host != "localhost") kestrel.Listen(IPAddress.Parse(endpoint.Host), endpoint.Port);
-        else if (endpoint.Port == 0) kestrel.Listen(IPAddress.Loopback, 0);
-        else kestrel.ListenLocalhost(endpoint.Port);
+        if (endpoint.Host != "localhost") kestrel.Listen(IPAddress.Parse(endpoint.Host), endpoint.Port, Secure);
+        else if (endpoint.Port == 0) kestrel.Listen(IPAddress.Loopback, 0, Secure);
+        else kestrel.ListenLocalhost(endpoint.Port, Secure);
+    }
+
+    private void Secure(ListenOptions listen)
+    {
+        if (tls is not null) listen.UseHttps(tls.Configure);
     }
 
     private static async Task<Uri> StartAsync(WebApplication application, string key, EndpointOptions endpoint, CancellationToken cancellation)

@@ -18,8 +18,17 @@ internal static class OverviewApi
         ("/api/v1/status", "one line a node: how it is and why, shards, stations, lag, stuck calls"),
         ("/api/v1/nodes", "all nodes as they registered: address, version, roles, state, load, age"),
         ("/api/v1/events", "what happened in the cluster; after (a number), limit (100)"),
-        ("/api/v1/log", "the newest log lines; after (a number), level, station, limit (200)"),
+        ("/api/v1/log", "the newest log lines of all nodes; after (a number), level, station, limit (200)"),
     ];
+
+    public static void Map(ClusterRoutes cluster, NodeHost node)
+    {
+        cluster.Get("/api/v1/status", async _ => await StatusAsync(node), (picture, _) => ClusterMerge.Order(
+            picture.Answers.SelectMany(ClusterMerge.Take).Concat(picture.Silent.Select(row =>
+                ClusterMerge.Stale(new JsonObject { ["status"] = "unreachable", ["version"] = row.Entry.Version }, row.Entry.Node, row.AgeMs / 1000.0))), "node"));
+        cluster.Get("/api/v1/log", request => Task.FromResult<JsonNode>(Log(node, request)), (picture, request) =>
+            ClusterMerge.Last(ClusterMerge.List(picture, "number", "node"), JsonResponses.Limit(request, 200, ListMost)));
+    }
 
     /// <summary>One line: this node.</summary>
     public static async Task<JsonArray> StatusAsync(NodeHost node)

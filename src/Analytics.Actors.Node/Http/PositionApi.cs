@@ -3,7 +3,9 @@ using System.Text.Json.Nodes;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Kafka;
+using Analytics.Actors.Node.Configuration;
 using Analytics.Actors.Node.Hosting;
+using Analytics.Actors.Node.Http.Access;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -16,29 +18,28 @@ internal static class PositionApi
     private const int ListMost = 10_000;
     private const int WhoMost = 200;
 
-    public static void Map(IEndpointRouteBuilder routes, NodeHost node, string root)
+    public static void Map(IEndpointRouteBuilder routes, ClusterRoutes cluster, NodeHost node, string root)
     {
-        routes.MapGet($"{root}/sources", async () => JsonResponses.Json(await NodeApi.Answered(node, async () =>
-            PositionViews.Sources(node, await node.SourcePositionsAsync(), await node.StoredPositionsAsync()))));
-        routes.MapGet($"{root}/positions", async (HttpRequest request) =>
+        cluster.Get($"{root}/sources", async _ => await NodeApi.Answered(node, async () =>
+            PositionViews.Sources(node, await node.SourcePositionsAsync(), await node.StoredPositionsAsync())),
+            async (picture, _) => PositionViews.WithStored(node, picture, await NodeApi.Answered(node, node.StoredPositionsAsync)));
+        cluster.Get($"{root}/positions", async request =>
         {
             var limit = JsonResponses.Limit(request, 1_000, ListMost);
-            return JsonResponses.Json(await NodeApi.Answered(node, async () => PositionViews.Positions(
-                node, await node.SourcePositionsAsync(), await node.ShardPositionsAsync(), await node.StoredPositionsAsync(), limit)));
-        });
-        routes.MapPost($"{root}/positions", async (HttpRequest request) => JsonResponses.Json(await SetAsync(node, request)));
+            return await NodeApi.Answered(node, async () => PositionViews.Positions(
+                node, await node.SourcePositionsAsync(), await node.ShardPositionsAsync(), await node.StoredPositionsAsync(), limit));
+        }, (picture, request) => PositionViews.Merged(picture, JsonResponses.Limit(request, 1_000, ListMost)));
+        routes.MapPost($"{root}/positions", async (HttpRequest request) => JsonResponses.Json(await SetAsync(node, request))).Needs(Right.Steer);
     }
 
     private static async Task<JsonNode> SetAsync(NodeHost node, HttpRequest request)
     {
-        // A page of another site can send a form to a loopback address, but not this without being asked first.
-        if (!request.HasJsonContentType()) throw new RequestRefusedException(StatusCodes.Status415UnsupportedMediaType, "send application/json");
         var (topic, partition, to, by) = await ReadAsync(request);
         if (!PositionText.TryRead(to, node.Pipeline.TimeZone, out var place)) throw Refused($"to: value \"{to}\": must be {PositionText.Form}");
         if (node.Positions is not { } positions) throw new RequestRefusedException(StatusCodes.Status503ServiceUnavailable, "the node is starting");
         try
         {
-            return PositionViews.Set(await positions.SetAsync(topic, partition, place, to, by));
+            return PositionViews.Set(await positions.SetAsync(topic, partition, place, to, Caller.Of(request.HttpContext).Sign(by)));
         }
         catch (PositionRefusedException wrong)
         {

@@ -63,6 +63,38 @@ internal static class PositionViews
         }
     }
 
+    /// <summary>The source partitions of all nodes; those that no node told of as the store has them.</summary>
+    public static JsonArray WithStored(NodeHost node, Picture picture, IReadOnlyDictionary<TopicPartition, SourceState> rows)
+    {
+        var told = ClusterMerge.List(picture);
+        var known = told.Select(line => (line!["topic"]?.ToString(), (int)ClusterMerge.Number(line["partition"]))).ToHashSet();
+        var stored = rows.Values.Where(row => row.Next >= 0 && node.Pipeline.Topics.ContainsKey(row.Partition.Topic) && !known.Contains((row.Partition.Topic, row.Partition.Partition)));
+        var lines = told.Select(line => line!.AsObject()).Concat(stored.Select(row => ClusterMerge.Stale(
+            new JsonObject
+            {
+                ["topic"] = row.Partition.Topic,
+                ["partition"] = row.Partition.Partition,
+                ["position"] = row.Next,
+                ["end"] = null,
+                ["lag"] = null,
+                ["incarnation"] = row.Incarnation,
+                ["gap"] = Gap(row),
+                ["stopped"] = row.IsStopped ? row.GapReason : null,
+            }, null, picture.LongestSilence))).ToList();
+        told.Clear();
+        return ClusterMerge.Order(lines, "topic", "partition");
+    }
+
+    /// <summary>Each partition once: from the node that reads it, else as the store has it.</summary>
+    public static JsonArray Merged(Picture picture, int limit)
+    {
+        var told = ClusterMerge.List(picture);
+        var lines = told.Select(line => line!.AsObject()).GroupBy(line => (line["topic"]?.ToString(), (int)ClusterMerge.Number(line["partition"])))
+            .Select(group => group.FirstOrDefault(line => ClusterMerge.IsTrue(line["here"])) ?? ClusterMerge.Stale(group.First(), null, picture.LongestSilence)).ToList();
+        told.Clear();
+        return ClusterMerge.First(ClusterMerge.Order(lines, "topic", "partition"), limit);
+    }
+
     /// <summary>What a set of positions did.</summary>
     public static JsonArray Set(IReadOnlyList<SourceState> rows) => new(
     [

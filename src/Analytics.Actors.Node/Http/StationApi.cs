@@ -5,6 +5,7 @@ using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Shards;
 using Analytics.Actors.Node.Hosting;
+using Analytics.Actors.Node.Http.Access;
 using Microsoft.AspNetCore.Http;
 
 namespace Analytics.Actors.Node.Http;
@@ -27,6 +28,28 @@ internal static class StationApi
         ("POST /api/v1/station/resume", "they call modules again: the same"),
         ("POST /api/v1/station/forget", "its state is deleted: the same"),
     ];
+
+    /// <summary>The station that an order concerns; the order's body is read again by <see cref="OrderAsync"/>.</summary>
+    public static async Task<string> StationOfAsync(HttpRequest request)
+    {
+        var (id, _) = await ReadAsync(request);
+        request.Body.Position = 0;
+        return id;
+    }
+
+    /// <summary>Stations of a shard whose node does not answer, as the store has them; those that a page may need.</summary>
+    public static async Task<IReadOnlyList<StationLine>> StoredLinesAsync(NodeHost node, ShardId shard, HttpRequest request, int limit)
+    {
+        var filter = Filter.Of(node, request, limit);
+        if (filter.Shard is { } one && one != shard.Value) return [];
+        List<StationLine> lines = [];
+        await ReadStoredAsync(node, shard, filter, line =>
+        {
+            if (line.Topics > 0 && filter.Takes(line.Id)) lines.Add(line);
+            return lines.Count <= filter.Limit;
+        });
+        return lines;
+    }
 
     /// <summary>Stations in order of their ids' characters; <c>next</c> is what to ask for after the last one.</summary>
     public static async Task<JsonNode> ListAsync(NodeHost node, HttpRequest request)
@@ -79,21 +102,20 @@ internal static class StationApi
         return await WriteAsync(node, longest.UnorderedItems.Select(item => item.Element).OrderBy(line => line.NewestMs ?? 0).ThenBy(line => line.Id, StringComparer.Ordinal));
     }
 
-    public static async Task<IResult> ShowAsync(NodeHost node, string id)
+    /// <summary>One station of this node's shards, in memory or not; null where it is none.</summary>
+    public static async Task<JsonObject?> FindAsync(NodeHost node, string id)
     {
-        if (id.Length == 0) throw new RequestRefusedException(StatusCodes.Status400BadRequest, "id: name a station, as /api/v1/stations/ID or /api/v1/station?id=ID");
         var station = await NodeApi.AskAsync(node, core => StationViews.Capture(core, id)) ?? await NodeApi.Answered(node, () => StoredAsync(node, id));
-        if (station is not { } found) return JsonResponses.Error(StatusCodes.Status404NotFound, $"no station '{id}' on this node");
+        if (station is not { } found) return null;
         var lags = await NodeApi.Answered(node, node.ShardLagsAsync);
-        return JsonResponses.Json(StationViews.Station(node, found, lags.TryGetValue(found.Shard, out var lag) ? lag : null));
+        return StationViews.Station(node, found, lags.TryGetValue(found.Shard, out var lag) ? lag : null);
     }
 
     /// <summary>Answers when the order's effect has been committed; 404: no such station, 409: another node's, or not known whether it was done.</summary>
     public static async Task<IResult> OrderAsync(NodeHost node, HttpRequest request, StationOrder order)
     {
-        // A page of another site can send a form to a loopback address, but not this without being asked first.
-        if (!request.HasJsonContentType()) throw new RequestRefusedException(StatusCodes.Status415UnsupportedMediaType, "send application/json");
         var (id, by) = await ReadAsync(request);
+        by = Caller.Of(request.HttpContext).Sign(by);
         if (node.Stations is not { } desk) throw new RequestRefusedException(StatusCodes.Status503ServiceUnavailable, "the node is starting");
         StationReceipt receipt;
         try
@@ -147,6 +169,12 @@ internal static class StationApi
     {
         if (await NodeApi.AskAsync(node, core => core.Find(shard) is not { } found || found.StationCount <= found.Stations.Count)) return;
         var known = inMemory.ToHashSet(StringComparer.Ordinal);
+        await ReadStoredAsync(node, shard, filter, line => !(line.Topics > 0 && filter.Takes(line.Id) && !known.Contains(line.Id)) || take(line));
+    }
+
+    // In order of their ids, from where the filter begins, until the taker has enough.
+    private static async Task ReadStoredAsync(NodeHost node, ShardId shard, Filter filter, Func<StationLine, bool> take)
+    {
         await Looking.WaitAsync();
         try
         {
@@ -162,7 +190,7 @@ internal static class StationApi
                 foreach (var line in StationViews.Lines(node.Pipeline, shard, rows.Where(row => StationRows.StationOf(row.Key) != last)))
                 {
                     if (filter.Prefix.Length > 0 && !line.Id.StartsWith(filter.Prefix, StringComparison.Ordinal)) return;
-                    if (line.Topics > 0 && filter.Takes(line.Id) && !known.Contains(line.Id) && !take(line)) return;
+                    if (!take(line)) return;
                 }
 
                 if (last is null) return;

@@ -25,7 +25,9 @@ public sealed class RecentLog(TimeProvider time) : ILoggerProvider
     private readonly Queue<LogLine> lines = new();
     private long number;
 
-    public ILogger CreateLogger(string categoryName) => new Writer(this, categoryName);
+    // Of the web server only what is wrong, as the console has it.
+    public ILogger CreateLogger(string categoryName) =>
+        new Writer(this, categoryName, categoryName.StartsWith("Microsoft.", StringComparison.Ordinal) ? LogLevel.Warning : LogLevel.Trace);
 
     /// <summary>The oldest first: those after a number, or where null the newest ones, that are wanted; at most so many.</summary>
     public IReadOnlyList<LogLine> Take(long? after, int limit, LogLevel lowest, string? station)
@@ -61,14 +63,15 @@ public sealed class RecentLog(TimeProvider time) : ILoggerProvider
         _ => "CRITICAL",
     };
 
-    private sealed class Writer(RecentLog log, string name) : ILogger
+    private sealed class Writer(RecentLog log, string name, LogLevel lowest) : ILogger
     {
         public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
 
-        public bool IsEnabled(LogLevel logLevel) => logLevel != LogLevel.None;
+        public bool IsEnabled(LogLevel logLevel) => logLevel >= lowest && logLevel != LogLevel.None;
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
+            if (!IsEnabled(logLevel)) return;
             var station = state is IEnumerable<KeyValuePair<string, object?>> values
                 ? Convert.ToString(values.FirstOrDefault(pair => pair.Key == "StationId").Value, CultureInfo.InvariantCulture)
                 : null;

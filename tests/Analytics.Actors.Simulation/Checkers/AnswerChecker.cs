@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Analytics.Actors.Core;
 using Analytics.Actors.Core.Protocol;
 using Analytics.Actors.Core.Shards;
 
@@ -58,6 +59,8 @@ public sealed class AnswerChecker(Cluster cluster, Workload workload, IReadOnlyL
 
     private string? WhatIsWrong(in Debt debt, Answer answer)
     {
+        // The module went with a later version.
+        if (debt.Module == Workload.Extra && answer.Reason.StartsWith("the module is gone", StringComparison.Ordinal) && IsOutdated(debt.BatchId)) return null;
         // Whether it was paused or forgotten then is the steering checker's affair.
         if (answer.Outcome == Outcome.Nothing) return answer.Reason == "the module returned nothing" || SteeringChecker.IsReason(answer.Reason) ? null : $"nothing was answered: {answer.Reason}";
         if (answer.Outcome == Outcome.Error)
@@ -75,6 +78,12 @@ public sealed class AnswerChecker(Cluster cluster, Workload workload, IReadOnlyL
         if (debt.Gone.FirstOrDefault(order => saw.Contains($"\"order\":\"{order}\"", StringComparison.Ordinal)) is { } gone) return $"the call saw order {gone}, which was forgotten before its record came";
         var isOrder = debt.BatchId.StartsWith(Workload.Orders, StringComparison.Ordinal);
         return isOrder && cluster.HasTrueClocks && NewestOrder(saw) < Number(debt.Saw) ? $"the call saw {saw}, older than order {debt.Saw}" : null;
+    }
+
+    private bool IsOutdated(string batchId)
+    {
+        var words = batchId.Split(':');
+        return cluster.Store.VersionAt(new TopicPartition(words[0], Number("v" + words[1])), Number("v" + words[2])) < cluster.Store.Version;
     }
 
     private void CollectUploads(Action<Finding> report)
@@ -100,7 +109,8 @@ public sealed class AnswerChecker(Cluster cluster, Workload workload, IReadOnlyL
         var complete = new HashSet<(string, string)>();
         foreach (var (happened, fromMs, toMs) in folds.SelectMany(fold => fold.Events))
         {
-            if (happened is BatchOpened { Module: Workload.Span } or BatchCompleted { Module: Workload.Span } or BatchTimedOut { Module: Workload.Span }) continue;
+            // Those of windows are looked at elsewhere; what becomes of a module's batches when it goes is told by its answers.
+            if (happened is BatchOpened { Module: Workload.Span or Workload.Extra } or BatchCompleted { Module: Workload.Span or Workload.Extra } or BatchTimedOut { Module: Workload.Span or Workload.Extra }) continue;
             switch (happened)
             {
                 case BatchOpened opened:
@@ -124,7 +134,7 @@ public sealed class AnswerChecker(Cluster cluster, Workload workload, IReadOnlyL
 
         foreach (var key in ended.Keys) CheckUploads(key, complete.Contains(key), isAtRest, report);
         if (!isAtRest) return;
-        foreach (var (module, batch) in folds.SelectMany(fold => fold.Opened.Keys).Where(key => !ended.ContainsKey(key)))
+        foreach (var (module, batch) in folds.SelectMany(fold => fold.Opened.Keys).Where(key => key.Module != Workload.Extra && !ended.ContainsKey(key)))
             report(new Finding($"batch {module} {batch} never ended", batch));
         foreach (var record in workload.Expected.Where(record => record.Parts.Count > 0 && !cluster.Checkers.IsSkipped(record.Partition, record.Offset)))
         {

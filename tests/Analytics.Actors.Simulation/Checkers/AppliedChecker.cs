@@ -12,6 +12,10 @@ namespace Analytics.Actors.Simulation;
 /// </summary>
 public sealed class AppliedChecker(Cluster cluster, Workload workload, IReadOnlyList<ShardFold> folds)
 {
+    // What each record must have come to, under the version that routes its offset.
+    private IReadOnlyList<ExpectedRecord> Expected { get; } =
+        [.. workload.Expected.Select(record => Workload.Under(cluster.Store.VersionAt(record.Partition, record.Offset), record))];
+
     public void Judge(Action<Finding> report)
     {
         var shards = folds.Select((_, shard) => cluster.Store.Peek(new ShardId(shard))).ToList();
@@ -33,7 +37,7 @@ public sealed class AppliedChecker(Cluster cluster, Workload workload, IReadOnly
         var outputs = Outputs.Distinct(cluster.Log, Workload.FirstOutput)
             .Where(found => !(Origin.TryParse(found.Record.Origin, out var origin) && cluster.Settings.Earlier.TookBack(origin, Workload.FirstOutput)))
             .Select(found => workload.RecordAt(cluster.Log, found.Partition, found.Record.Offset));
-        foreach (var record in workload.Expected.Concat(outputs))
+        foreach (var record in Expected.Concat(outputs))
         {
             for (var shard = 0; record.IsGlobal && shard < shards.Count; shard++) Expect(shard, record.Partition, new Place(record.Offset, 0, 0));
             foreach (var (station, index) in record.Parts) Expect(Murmur2.Partition(station, shards.Count), record.Partition, new Place(record.Offset, index, 0));
@@ -72,7 +76,7 @@ public sealed class AppliedChecker(Cluster cluster, Workload workload, IReadOnly
     private void CheckLastValues(Action<Finding> report)
     {
         var last = new Dictionary<string, string>();
-        foreach (var record in workload.Expected.Where(record => record.Partition.Topic == Workload.Meters && !cluster.Checkers.IsSkipped(record.Partition, record.Offset)))
+        foreach (var record in Expected.Where(record => record.Partition.Topic == Workload.Meters && !cluster.Checkers.IsSkipped(record.Partition, record.Offset)))
         {
             foreach (var (station, _) in record.Parts) last[station] = record.Value;
         }
@@ -91,7 +95,7 @@ public sealed class AppliedChecker(Cluster cluster, Workload workload, IReadOnly
     }
 
     // A record that was skipped may have been applied all the same, by a router that had read it before.
-    private bool Skipped(string station) => workload.Expected.Any(record =>
+    private bool Skipped(string station) => Expected.Any(record =>
         record.Partition.Topic == Workload.Meters && cluster.Checkers.IsSkipped(record.Partition, record.Offset) && record.Parts.Any(part => part.Station == station));
 
     private void CheckWindows(RecoveredShard shard, ShardFold fold, Action<Finding> report)

@@ -114,6 +114,7 @@ public sealed class Checkers(Cluster cluster)
         new AnswerChecker(cluster, workload, folds).Judge(isAtRest, Report);
         new WindowChecker(cluster, folds).Judge(isAtRest, Report);
         new TimerChecker(cluster).Judge(Report);
+        new RulesChecker(cluster).Judge(Report);
         steering.Judge(Report);
         if (!isAtRest) return;
         Outboxes.Judge(Report);

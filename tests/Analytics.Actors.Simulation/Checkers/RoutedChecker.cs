@@ -35,7 +35,7 @@ public sealed class RoutedChecker(Cluster cluster, Workload workload)
         for (var offset = from; offset < next; offset++)
         {
             if (cluster.Checkers.IsSkipped(partition, offset)) continue;
-            var record = workload.RecordAt(cluster.Log, partition, offset);
+            var record = Workload.Under(cluster.Store.VersionAt(partition, offset), workload.RecordAt(cluster.Log, partition, offset));
             var missing = record.IsGlobal
                 ? Enumerable.Range(0, cluster.Settings.ShardCount).Any(shard => !parts.Contains((partition.Topic, partition.Partition, new Place(offset, 0, 0), shard)))
                 : record.Parts.Any(part => !parts.Contains((partition.Topic, partition.Partition, new Place(offset, part.Index, 0), Murmur2.Partition(part.Station, cluster.Settings.ShardCount))))

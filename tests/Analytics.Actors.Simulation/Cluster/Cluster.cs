@@ -1,8 +1,6 @@
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Nodes;
-using Analytics.Actors.Core.Pipeline;
-using Analytics.Actors.Core.Routing;
 using Analytics.Actors.Core.Shards;
 
 namespace Analytics.Actors.Simulation;
@@ -41,6 +39,9 @@ public sealed class Cluster
     public World World { get; }
     public Scenario Scenario { get; }
     public ShardSettings Settings { get; private set; }
+
+    /// <summary>What a node runs with this version of the configuration.</summary>
+    public ShardSettings SettingsOf(long version) => Bug.OnSettings(Settings with { Pipeline = Workload.Version(Settings.Pipeline, version), ConfigurationVersion = version });
     public Faults Faults { get; set; }
     public PlantedBug Bug { get; }
     public Network Network { get; }
@@ -190,16 +191,7 @@ public sealed class Cluster
             return;
         }
 
-        var pipeline = World.Chance(Faults.RestartWithOtherRules) ? Workload.OtherRules : Settings.Pipeline;
-        var changed = Bug.PinsNoRules ? [] : Store.PinRules(RoutingRules.Of(pipeline, Settings.RecordBytesMax));
-        if (changed.Count > 0)
-        {
-            World.Note($"node {node} is refused: {RoutingRules.Explain(changed)}");
-            PlanStart(node);
-            return;
-        }
-
-        var process = processes[node] = new SimulatedProcess(this, node, ++started, Bug.OnSettings(Settings with { Pipeline = pipeline }));
+        var process = processes[node] = new SimulatedProcess(this, node, ++started, SettingsOf(Store.Version));
         World.Note($"{process.Name} starts");
         Rebalance();
     }

@@ -17,6 +17,7 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
     });
 
     private readonly Dictionary<TopicPartition, Reading> sources = [];
+    private readonly Dictionary<(TopicPartition, int), IReadOnlyList<RulesFrom>> cached = [];
     private bool isPaused;
     private bool isTickPlanned;
 
@@ -31,7 +32,7 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
     {
         get
         {
-            if (!router.IsIdle) yield return $"{process.Name}: the router waits for acknowledgements";
+            if (!router.IsIdle) yield return $"{process.Name}: the router waits for acknowledgements, or for grants of {string.Join(" ", router.Waiting)}";
             foreach (var (source, reading) in sources)
             {
                 if (reading.Next < 0 || reading.Life != cluster.Log.Life(source)) yield return $"{process.Name}: {source} is being positioned";
@@ -62,6 +63,18 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
     }
 
     public void Close() => sources.Clear();
+
+    /// <summary>Rules of a version; what waited for them is routed.</summary>
+    public void Learn(ShardSettings version) => Do(effects => router.Learn(version, effects));
+
+    private void Do(Action<List<RouterEffect>> step)
+    {
+        List<RouterEffect> effects = [];
+        step(effects);
+        router.Flush(effects);
+        CarryOut(effects);
+        PlanTick();
+    }
 
     // Before a partition is read its position is checked, by the production code, against the log and what the store knows.
     private void Position(TopicPartition partition, (long Next, int Incarnation)? running)
@@ -189,6 +202,12 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
                 case StorePositions store:
                     Store(store);
                     break;
+                case RaiseGrants raise:
+                    Raise(raise);
+                    break;
+                case ReadRules read:
+                    ReadRules(read.Version);
+                    break;
                 case PauseSources pause:
                     isPaused = pause.Pause;
                     if (isPaused) break;
@@ -199,6 +218,51 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
             }
         }
     }
+
+    // The store may be away, slow, and its answer lost; a process that is frozen meanwhile hears it late.
+    private void Raise(RaiseGrants order)
+    {
+        var generation = cluster.Store.Generation;
+        var early = cluster.Bug.ReadsRulesBeforeGrant ? cluster.Store.Grants().ToDictionary(grant => (grant.Partition, grant.Incarnation)) : null;
+        if (cluster.Bug.GrantsItself) process.ReachSoon(() => Do(effects => router.Granted(order.Requests.Select(OfItself).ToList(), effects)));
+        World.After(World.Chance(cluster.Faults.GrantSlow) ? World.Between(50, 2_000) : World.Between(1, 20), () =>
+        {
+            var link = cluster.Network.ToStore(process.Node);
+            if (cluster.Store.Generation != generation) return;
+            if (!link.To || cluster.Store.IsDown || World.Chance(cluster.Faults.CommitFails))
+            {
+                Fail(order);
+                return;
+            }
+
+            var grants = cluster.Store.Raise(order.Requests, early is null ? order.Known : long.MaxValue);
+            if (early is not null) grants = grants.Select(grant => early.TryGetValue((grant.Partition, grant.Incarnation), out var read) ? grant with { Rules = read.Rules } : grant).ToList();
+            if (cluster.Bug.GrantsNeverEnd) grants = grants.Select(grant => grant with { Granted = long.MaxValue }).ToList();
+            World.Tell(() => $"{process.Name} is granted {string.Join(", ", grants.Select(grant => $"{grant.Partition} up to {grant.Granted} by {string.Join(" ", grant.Rules.Select(rules => $"{rules.Version} from {rules.FromOffset}"))}"))}");
+            if (!link.From || World.Chance(cluster.Faults.CommitAnswerLost)) Fail(order);
+            else World.After(World.Between(1, 20), () => process.Reach(() =>
+            {
+                foreach (var grant in grants) cached[(grant.Partition, grant.Incarnation)] = grant.Rules;
+                Do(effects => router.Granted(cluster.Bug.OnGrants(grants), effects));
+            }));
+        });
+    }
+
+    private void Fail(RaiseGrants order) => World.After(World.Between(1, 300), () => process.Reach(() =>
+    {
+        router.GrantsFailed(order.Requests);
+        PlanTick();
+    }));
+
+    // The planted bug: what was asked for counts as granted, by the rules that were read last.
+    private SourceGrant OfItself(GrantRequest request) => new(request.Partition, request.Incarnation, request.UpTo,
+        cached.GetValueOrDefault((request.Partition, request.Incarnation)) ?? [new RulesFrom(router.Known, 0)]);
+
+    private void ReadRules(long version) => World.After(World.Between(1, 50), () => process.Reach(() =>
+    {
+        if (cluster.Network.ToStore(process.Node).IsUp && !cluster.Store.IsDown && version <= cluster.Store.Version) Learn(cluster.SettingsOf(version));
+        else World.After(World.Between(50, 300), () => process.Reach(() => ReadRules(version)));
+    }));
 
     private void Send(SendEnvelope send)
     {

@@ -15,7 +15,7 @@ public sealed class SimulatedProcess
 {
     private readonly Cluster cluster;
     private readonly NodeCore core;
-    private readonly ShardSettings settings;
+    private ShardSettings settings;
     private readonly Dictionary<TopicPartition, Reading> readings = [];
     private readonly Dictionary<(ShardId Shard, Epoch Epoch), OutputSender> senders = [];
     private readonly Dictionary<(ShardId Shard, Epoch Epoch), List<ShardEvent>> told = [];
@@ -43,6 +43,7 @@ public sealed class SimulatedProcess
             ReleaseLimitMs = scenario.ReleaseLimitMs,
         });
         Router = new RouterHost(cluster, this, settings);
+        PlanLook();
     }
 
     public int Node { get; }
@@ -68,11 +69,36 @@ public sealed class SimulatedProcess
 
     private World World => cluster.World;
 
+    /// <summary>Looks at the store for another version of the configuration, a moment from now.</summary>
+    public void LookSoon() => World.After(World.Between(1, 50), () => Reach(() =>
+    {
+        if (!Look()) World.After(World.Between(50, 300), () => Reach(LookSoon));
+    }));
+
+    // A host looks now and then, and when its router or a shard has met another version.
+    private void PlanLook() => World.After(World.Between(100, 2_000), () => Reach(() =>
+    {
+        Look();
+        PlanLook();
+    }));
+
+    private bool Look()
+    {
+        if (!cluster.Network.ToStore(Node).IsUp || cluster.Store.IsDown) return false;
+        if (cluster.Store.Version <= settings.ConfigurationVersion) return true;
+        settings = cluster.SettingsOf(cluster.Store.Version);
+        World.Note($"{Name} takes over configuration version {settings.ConfigurationVersion}");
+        Router.Learn(settings);
+        Tell(new ConfigurationChanged(settings));
+        return true;
+    }
+
     /// <summary>What still waits in this process. Interval calls come for ever and do not count.</summary>
     public IEnumerable<string> Restless
     {
         get
         {
+            if (core.ConfigurationVersion < cluster.Store.Version) yield return $"{Name} runs configuration version {core.ConfigurationVersion} of {cluster.Store.Version}";
             if (IsFrozen || IsExpelled) yield return $"{Name} is frozen or expelled";
             foreach (var waits in Router.Restless) yield return waits;
             foreach (var (log, reading) in readings)
@@ -262,6 +288,9 @@ public sealed class SimulatedProcess
                 break;
             case AbandonShard abandon:
                 senders.Remove((abandon.Shard, abandon.Epoch));
+                break;
+            case ReadConfiguration:
+                LookSoon();
                 break;
             case StationOrderEnded ended:
                 cluster.Checkers.OrderEnded(this, ended);

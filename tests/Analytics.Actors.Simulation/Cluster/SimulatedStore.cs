@@ -2,7 +2,6 @@ using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Core.Protocol;
-using Analytics.Actors.Core.Routing;
 using Analytics.Actors.Core.Shards;
 
 namespace Analytics.Actors.Simulation;
@@ -31,6 +30,8 @@ public sealed class SimulatedStore
     private MemoryCheckpointStore store;
     private int? backup;
     private IReadOnlyList<SourceState> backupSources = [];
+    private IReadOnlyList<SourceGrant> backupGrants = [];
+    private readonly Dictionary<(TopicPartition Partition, long Version), long> positionsAtApply = [];
 
     public SimulatedStore(Cluster cluster, string storeId)
     {
@@ -51,7 +52,7 @@ public sealed class SimulatedStore
     /// <summary>The epoch in which a shard can be committed now.</summary>
     public Epoch EpochOf(ShardId shard) => fences.TryGetValue(shard, out var fence) ? fence.Epoch : default;
 
-    public void Backup() => (backup, backupSources) = (timeline.Count, Sources([]));
+    public void Backup() => (backup, backupSources, backupGrants) = (timeline.Count, Sources([]), Grants());
 
     /// <summary>The backup comes back, under a new store id.</summary>
     public void Restore(string storeId)
@@ -62,6 +63,7 @@ public sealed class SimulatedStore
         fences.Clear();
         foreach (var entry in timeline) Replay(store, entry);
         Sources(backupSources);
+        Raise(backupGrants.Select(grant => new GrantRequest(grant.Partition, grant.Incarnation, grant.Granted)).ToList(), Version);
     }
 
     /// <summary>How far the outputs go that the restored store remembers, as <c>analytics store renew</c> writes it down.</summary>
@@ -77,7 +79,32 @@ public sealed class SimulatedStore
         return ends;
     }
 
-    public IReadOnlyList<ChangedRule> PinRules(IReadOnlyList<RoutingRule> rules) => Now(store.PinRulesAsync(rules, default));
+    /// <summary>The number of the configuration's newest version.</summary>
+    public long Version { get; private set; } = 1;
+
+    /// <summary>Somebody applies the next version. All of them change the rules of routing.</summary>
+    public void Apply()
+    {
+        var next = Version + 1;
+        foreach (var (partition, position) in cluster.Log.RouterOffsets) positionsAtApply[(partition, next)] = position;
+        Version = Now(store.ApplyConfigurationAsync(new ConfigurationChange(Version, $"version {next}", "simulation", cluster.World.NowMs, "", true), default)).Current;
+        if (Version > 1) cluster.World.Note($"configuration version {Version} is applied: {string.Join(", ", Grants().Select(grant => $"{grant.Partition} from {grant.Rules[^1].FromOffset}"))}");
+    }
+
+    public IReadOnlyList<SourceGrant> Raise(IReadOnlyList<GrantRequest> requests, long known) => AsTold(Now(store.RaiseGrantsAsync(requests, known, default)));
+
+    /// <summary>What is granted, and from where on which version routes.</summary>
+    public IReadOnlyList<SourceGrant> Grants() => AsTold(Now(store.ReadGrantsAsync(default)));
+
+    /// <summary>The version that routes an offset of a partition, in its newest life.</summary>
+    public long VersionAt(TopicPartition partition, long offset) =>
+        Grants().LastOrDefault(grant => grant.Partition == partition)?.VersionAt(offset) ?? 1;
+
+    // The planted bug: a version begins at the router's committed position instead of at what is granted.
+    private IReadOnlyList<SourceGrant> AsTold(IReadOnlyList<SourceGrant> grants) => !cluster.Bug.RulesBeginAtPositions ? grants : grants.Select(grant => grant with
+    {
+        Rules = [.. grant.Rules.Select(rules => rules with { FromOffset = rules.FromOffset > 0 && positionsAtApply.TryGetValue((grant.Partition, rules.Version), out var at) ? at : rules.FromOffset })],
+    }).ToList();
 
     /// <summary>What is known of source partitions.</summary>
     public IReadOnlyList<SourceState> Sources(IReadOnlyList<SourceState> changed) => Now(store.UpdateSourcesAsync(changed, default));
@@ -134,7 +161,7 @@ public sealed class SimulatedStore
     {
         var opened = new MemoryCheckpointStore(storeId);
         Now(opened.OpenAsync(cluster.Settings.Group, cluster.Settings.ShardCount, default));
-        Now(opened.PinRulesAsync(RoutingRules.Of(cluster.Settings.Pipeline, cluster.Settings.RecordBytesMax), default));
+        Now(opened.ApplyConfigurationAsync(new ConfigurationChange(0, "version 1", "simulation", 0, "", false), default));
         return opened;
     }
 

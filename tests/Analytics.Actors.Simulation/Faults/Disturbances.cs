@@ -20,6 +20,10 @@ public sealed class Disturbances(Cluster cluster)
         Repeat(faults.StoreDownEveryMs, StopStore);
         Repeat(faults.TrimEveryMs, Trim);
         Repeat(faults.RecreateEveryMs, Recreate);
+        Repeat(faults.ApplyEveryMs, () =>
+        {
+            if (!cluster.Store.IsDown) cluster.Store.Apply();
+        });
         Repeat(faults.SteerEveryMs, Steer);
         Repeat(faults.ProducerRestartEveryMs, () =>
         {

@@ -8,7 +8,6 @@ public sealed record Faults
     public int FreezeEveryMs { get; init; }
     public int ClockJumpEveryMs { get; init; }
     public int ClockSkewMs { get; init; }
-    public double RestartWithOtherRules { get; init; }
 
     // The way to the log and what it does with a message.
     public int CutLogEveryMs { get; init; }
@@ -33,6 +32,10 @@ public sealed record Faults
     public double CommitLandsLate { get; init; }
     public double CommitSlow { get; init; }
     public double TakeOverFails { get; init; }
+    public double GrantSlow { get; init; }
+
+    /// <summary>Another version of the configuration is applied.</summary>
+    public int ApplyEveryMs { get; init; }
     public double LoadSlow { get; init; }
 
     // Modules.
@@ -61,7 +64,6 @@ public sealed record Faults
             FreezeEveryMs = Every(3, 2_000, 10_000),
             ClockJumpEveryMs = Every(4, 2_000, 10_000),
             ClockSkewMs = random.Next(3) == 0 ? random.Next(1, 3_000) : 0,
-            RestartWithOtherRules = random.Next(3) == 0 ? 0.3 : 0,
             CutLogEveryMs = Every(3, 2_000, 10_000),
             SendTwice = Rate(0.1),
             SendAnswerLost = Rate(0.1),
@@ -87,9 +89,13 @@ public sealed record Faults
             SteerEveryMs = Every(2, 300, 3_000),
             RebalanceEveryMs = random.Next(2) == 0 ? 0 : random.Next(500, 4_000),
             LoseWithoutNotice = random.NextDouble(),
+            GrantSlow = Rate(0.1),
+            ApplyEveryMs = Every(2, 1_000, 10_000),
         };
         // A topic that is made again between a backup and its restoration may get an incarnation that the lost future has
         // used: that is a limit of the design.
-        return drawn.RestoresBackup ? drawn with { RecreateEveryMs = 0 } : drawn;
+        // So it is with a version of the configuration that was applied in between: records of it are in the logs, and the store
+        // has lost it.
+        return drawn.RestoresBackup ? drawn with { RecreateEveryMs = 0, ApplyEveryMs = 0 } : drawn;
     }
 }

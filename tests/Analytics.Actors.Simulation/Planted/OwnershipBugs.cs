@@ -23,7 +23,6 @@ public static class OwnershipBugs
             OnMessage = (_, message) => message is CommitFailed ? [] : [message],
         },
         FencedNeverReturns,
-        () => new("rules-not-pinned", "3: a record is routed twice by the same rules") { PinsNoRules = true },
         () => new("store-id-not-renewed", "4: a restored backup gets a store id of its own") { KeepsStoreId = true },
         () => new("pause-ignored", "7: a shard that is full is given no more")
         {

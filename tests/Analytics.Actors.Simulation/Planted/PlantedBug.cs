@@ -1,3 +1,4 @@
+using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Core.Routing;
 using Analytics.Actors.Core.Shards;
@@ -24,6 +25,9 @@ public record PlantedBug(string Name, string Breaks)
     /// <summary>What a host hears instead of an order of its router.</summary>
     public Func<SimulatedProcess, RouterEffect, IEnumerable<RouterEffect>> OnRouterEffect { get; init; } = (_, effect) => [effect];
 
+    /// <summary>What a router hears instead of what the store grants.</summary>
+    public Func<IReadOnlyList<SourceGrant>, IReadOnlyList<SourceGrant>> OnGrants { get; init; } = grants => grants;
+
     /// <summary>The store takes a checkpoint of any epoch.</summary>
     public bool StoreWithoutFence { get; init; }
 
@@ -42,8 +46,17 @@ public record PlantedBug(string Name, string Breaks)
     /// <summary>Settings of the nodes other than the checkers know.</summary>
     public Func<ShardSettings, ShardSettings> OnSettings { get; init; } = settings => settings;
 
-    /// <summary>The store does not hold the rules of routing.</summary>
-    public bool PinsNoRules { get; init; }
+    /// <summary>A new version routes from the router's committed position on, and not from what is granted.</summary>
+    public bool RulesBeginAtPositions { get; init; }
+
+    /// <summary>A router goes on before the store has answered, by the rules that it had read before.</summary>
+    public bool GrantsItself { get; init; }
+
+    /// <summary>A grant is raised in the store, and the rules that count for it are those read before that.</summary>
+    public bool ReadsRulesBeforeGrant { get; init; }
+
+    /// <summary>A router's grant has no end: it goes on by the rules that it once read.</summary>
+    public bool GrantsNeverEnd { get; init; }
 
     /// <summary>Outputs are sent without waiting for the one before.</summary>
     public bool SendsWithoutWaiting { get; init; }

@@ -14,13 +14,13 @@ public sealed record ExpectedRecord(
 /// <summary>A small pipeline that uses every kind of path, and numbered records for it.</summary>
 public sealed class Workload
 {
-    public const string Meters = "METERS", Orders = "ORDERS", Calendar = "CALENDAR", First = "first", Second = "second", Watch = "watch", Span = "span";
+    public const string Meters = "METERS", Orders = "ORDERS", Calendar = "CALENDAR", First = "first", Second = "second", Watch = "watch", Span = "span", Extra = "extra";
     public const string FirstOutput = "MODULE-OUTPUT-FIRST", SecondOutput = "MODULE-OUTPUT-SECOND", WatchOutput = "MODULE-OUTPUT-WATCH", SpanOutput = "MODULE-OUTPUT-SPAN";
 
     private const string PipelineText = """
         {
           "topics": {
-            "METERS": { "start": "earliest", "outOfRange": "earliest", "envelope": "list", "mode": "append", "window": 1, "shape": "fields", "fields": ["value"] },
+            "METERS": { "station": "STATION", "start": "earliest", "outOfRange": "earliest", "envelope": "list", "mode": "append", "window": 1, "shape": "fields", "fields": ["value"] },
             "ORDERS": { "start": "earliest", "outOfRange": "earliest", "envelope": ["object", "list"], "mode": "second", "window": 2, "shape": { "kind": "orders", "member": "car_order" } },
             "CALENDAR": { "start": "earliest", "outOfRange": "earliest", "envelope": "object", "scope": "global", "mode": "append", "window": 1, "shape": "fields", "fields": ["day"], "triggers": false }
           },
@@ -28,7 +28,7 @@ public sealed class Workload
             "first": { "topics": ["METERS", "CALENDAR"], "requires": ["METERS"] },
             "second": { "topics": ["ORDERS"], "dependsOn": ["first"], "requires": "any", "coalesce": "COALESCE" },
             "span": { "topics": ["METERS"], "batch": { "kind": "window", "length": "3s", "lateness": "500ms" } },
-            "watch": { "topics": ["METERS"], "trigger": { "interval": "3s" }, "onIncomplete": "wait", "batch": "none" }
+            "watch": { "topics": ["METERS"], "trigger": { "interval": "3s" }, "onIncomplete": "wait", "batch": "none" }EXTRA
           }
         }
         """;
@@ -48,10 +48,24 @@ public sealed class Workload
     }
 
     /// <summary>Each call for itself, and calls that share their triggers.</summary>
-    public static IReadOnlyList<PipelineConfiguration> Pipelines { get; } = [Read("every"), Read("latest")];
+    public static IReadOnlyList<PipelineConfiguration> Pipelines { get; } = [Read("every", isOther: false), Read("latest", isOther: false)];
 
-    /// <summary>Rules of routing that differ from those of the others: a node that comes with them is to be refused.</summary>
-    public static PipelineConfiguration OtherRules { get; } = Read("every", "\"envelope\": \"list\"", "\"envelope\": \"object\"");
+    private static readonly IReadOnlyList<PipelineConfiguration> others = [Read("every", isOther: true), Read("latest", isOther: true)];
+
+    /// <summary>
+    /// The versions of a configuration by turns: every second one finds the stations of METERS under another member, so that the
+    /// parts of its records are other stations' in other shards, and has one module more.
+    /// </summary>
+    public static PipelineConfiguration Version(PipelineConfiguration first, long version) =>
+        IsOther(version) ? others[Pipelines.TakeWhile(pipeline => pipeline != first).Count()] : first;
+
+    private static bool IsOther(long version) => version % 2 == 0;
+
+    /// <summary>What a record's parts must be under the version that routes it.</summary>
+    public static ExpectedRecord Under(long version, ExpectedRecord record) =>
+        record.Partition.Topic == Meters && IsOther(version) ? record with { Parts = [.. record.Parts.Select(part => (Other(part.Station), part.Index))] } : record;
+
+    private static string Other(string station) => "T" + station[1..];
 
     public static IReadOnlyList<TopicPartition> Sources { get; } =
     [
@@ -115,7 +129,7 @@ public sealed class Workload
             }
 
             parts.Add((station, items.Count));
-            items.Add(new { stationId = station, value });
+            items.Add(new { stationId = station, otherId = Other(station), value });
         }
 
         Append(new TopicPartition(Meters, partition), items, false, parts, bad, value);
@@ -136,10 +150,11 @@ public sealed class Workload
         log.Append(partition, world.NowMs, null, JsonSerializer.SerializeToUtf8Bytes(value), null);
     }
 
-    private static PipelineConfiguration Read(string coalesce, string instead = "", string other = "")
+    private static PipelineConfiguration Read(string coalesce, bool isOther)
     {
-        var text = PipelineText.Replace("COALESCE", coalesce, StringComparison.Ordinal);
-        if (instead.Length > 0) text = text.Replace(instead, other, StringComparison.Ordinal);
+        var text = PipelineText.Replace("COALESCE", coalesce, StringComparison.Ordinal)
+            .Replace("STATION", isOther ? "otherId" : "stationId", StringComparison.Ordinal)
+            .Replace("EXTRA", isOther ? ",\n\"extra\": { \"topics\": [\"METERS\"] }" : "", StringComparison.Ordinal);
         var read = PipelineReader.Read(System.Text.Encoding.UTF8.GetBytes(text), "simulation");
         return read.Configuration ?? throw new InvalidOperationException(string.Join("\n", read.Problems));
     }

@@ -33,7 +33,7 @@ internal sealed class LiveNode : IAsyncDisposable
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(40);
 
     private readonly SqliteCheckpointStore store;
-    private readonly ILoggerFactory logging = LoggerFactory.Create(_ => { });
+    private readonly ILoggerFactory logging;
 
     public LiveNode(EmbeddedBroker broker, string folder, PipelineConfiguration pipeline, params IModule[] modules)
         : this(Options(broker.BootstrapServers, folder), pipeline, modules)
@@ -42,6 +42,7 @@ internal sealed class LiveNode : IAsyncDisposable
 
     public LiveNode(NodeOptions options, PipelineConfiguration pipeline, params IModule[] modules)
     {
+        logging = LoggerFactory.Create(builder => builder.AddProvider(Log));
         store = new SqliteCheckpointStore(options.Store.Path!);
         Host = new NodeHost(options, new NodeParts
         {
@@ -56,6 +57,9 @@ internal sealed class LiveNode : IAsyncDisposable
 
     public NodeHost Host { get; }
     public NodeServer Server { get; }
+
+    /// <summary>What it has logged, from Information on.</summary>
+    public LogLines Log { get; } = new();
     public HttpClient Http { get; } = new();
 
     /// <summary>host:port, as verbs take it.</summary>

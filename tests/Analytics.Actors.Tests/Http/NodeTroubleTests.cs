@@ -192,7 +192,11 @@ public sealed class NodeTroubleTests : IDisposable
     {
         var pipeline = LiveNode.Pipeline("""{ "load_prediction": { "topics": ["SCHEDULE-DEVICE-METER"] } }""");
         // Kept for documentation: no machine has it.
-        await using var node = new LiveNode(LiveNode.Options(NoBroker, folder.FullName) with { Http = new EndpointOptions("192.0.2.1", 0) }, pipeline);
+        await using var node = new LiveNode(LiveNode.Options(NoBroker, folder.FullName) with
+        {
+            Http = new EndpointOptions("192.0.2.1", 0),
+            Access = new AccessOptions { Tokens = [AccessToken.Of("ops", Right.Steer, "0123456789abcdef")] },
+        }, pipeline);
         var failure = await Should.ThrowAsync<EndpointUnavailableException>(() => node.Server.StartAsync(CancellationToken.None));
         failure.Message.ShouldStartWith("http.host: value \"192.0.2.1\": is not an address of this machine");
     }

@@ -120,14 +120,14 @@ function showSources(sources, fetched, now) {
       [count(topic.lag), topic.lag > 1000 ? "n warn" : "n"], note,
     ]);
   });
-  rows("sources", list, "no source partition is assigned to this node", 6);
+  rows("sources", list, "no source partition is assigned yet", 6);
 }
 
 function showShards(shards) {
   $("shards").replaceChildren(...shards.map(shard => {
     const made = element("div", null, `shard ${shard.phase}`);
     made.append(element("b", shard.shard), element("small", shard.stations == null ? shard.phase : `${count(shard.stations)} st.`));
-    made.title = `shard ${shard.shard}: ${shard.phase}, epoch ${shard.epoch ?? "–"}, checkpoint ${shard.checkpoint ?? "–"}, ` +
+    made.title = `shard ${shard.shard} on ${shard.node ?? "no node"}: ${shard.phase}, epoch ${shard.epoch ?? "–"}, checkpoint ${shard.checkpoint ?? "–"}, ` +
       `${shard.running_calls ?? 0} calls running, ${shard.outbox ?? 0} outputs to send, ${shard.repeated_parts ?? 0} repeated parts` + (shard.full ? ", full: reading pauses" : "");
     return made;
   }));
@@ -149,18 +149,43 @@ function showProblems(problems) {
   ])), "none", 4);
 }
 
+// A node that wants to know who asks gets the token that a person gave; this tab keeps it, and no cookie sends it by itself.
+const token = () => sessionStorage.getItem("token");
+
 async function get(path) {
-  const answer = await fetch(path, { cache: "no-store" });
+  const answer = await fetch(path, { cache: "no-store", headers: token() ? { Authorization: `Bearer ${token()}` } : {} });
+  if (answer.status === 401) throw new TokenWanted();
   // Health says what is wrong with 503, and says it as JSON.
   if (!answer.ok && path !== "/health") throw new Error((await answer.json()).error);
   return answer.json();
+}
+
+class TokenWanted extends Error {}
+
+function askForToken() {
+  $("status").textContent = token() ? "token refused" : "token wanted";
+  $("status").className = "pill warn";
+  $("access").hidden = false;
+}
+
+async function showStation(event) {
+  event.preventDefault();
+  const shown = $("station");
+  try {
+    shown.textContent = JSON.stringify(await get(`/api/v1/station?id=${encodeURIComponent($("station-id").value)}`), null, 2);
+  } catch (failure) {
+    shown.textContent = failure.message;
+  }
+  shown.hidden = false;
 }
 
 async function refresh() {
   let health;
   try {
     health = await get("/health");
-  } catch {
+    $("access").hidden = true;
+  } catch (failure) {
+    if (failure instanceof TokenWanted) return askForToken();
     $("status").textContent = "no answer";
     $("status").className = "pill bad";
     return;
@@ -202,5 +227,13 @@ async function run() {
   await refresh();
   setTimeout(run, REFRESH_MS);
 }
+
+$("find").addEventListener("submit", showStation);
+$("access").addEventListener("submit", event => {
+  event.preventDefault();
+  sessionStorage.setItem("token", $("token").value.trim());
+  $("token").value = "";
+  refresh();
+});
 
 run();
