@@ -13,13 +13,14 @@ internal static class ClientConversions
     public static CorePartition ToCore(this TopicPartition partition) => new(partition.Topic, partition.Partition.Value);
 
     /// <summary>A consumer of raw bytes whose log and errors go to the logger.</summary>
-    public static ConsumerBuilder<byte[]?, byte[]?> NewConsumer(Dictionary<string, string> configuration, ClientLogger logger)
+    /// <param name="log">Takes the log instead.</param>
+    public static ConsumerBuilder<byte[]?, byte[]?> NewConsumer(Dictionary<string, string> configuration, ClientLogger logger, Action<LogMessage>? log = null)
     {
         KafkaNative.Initialize();
         return new ConsumerBuilder<byte[]?, byte[]?>(configuration)
             .SetKeyDeserializer(Bytes)
             .SetValueDeserializer(Bytes)
-            .SetLogHandler((_, message) => logger.Native(message))
+            .SetLogHandler((_, message) => (log ?? logger.Native)(message))
             // Fatal ones also end the consumer's loop; the others say that brokers are away, which the client retries.
             .SetErrorHandler((_, error) => logger.Warning(error.Reason));
     }

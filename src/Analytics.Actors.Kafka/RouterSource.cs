@@ -52,11 +52,13 @@ public sealed record CommitOutcome(string? Error, bool Retriable, IReadOnlyList<
 /// </summary>
 public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
 {
+    private static readonly CommitOutcome InRebalance = new("the group is in a rebalance", true, []);
     private static readonly TimeSpan PositionRetry = TimeSpan.FromMilliseconds(500);
 
     private readonly IConsumer<byte[]?, byte[]?> consumer;
     private readonly ConsumerLoop loop;
     private readonly ClientLogger logger;
+    private readonly JoinWatch join;
     private readonly IRouterListener listener;
     // Those of earlier configurations stay: partitions of theirs may still be looked for.
     private readonly ConcurrentDictionary<string, RouterTopic> topics;
@@ -68,6 +70,9 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
 
     // What may be committed: assigned and not yet given up. Shared with committing threads, under its own lock.
     private readonly HashSet<TopicPartition> owned = [];
+
+    // Set while partitions are given back: then a commit is made at once or not at all.
+    private volatile bool isReleasing;
 
     // All below is the poll thread's own.
     private readonly Dictionary<TopicPartition, SourcePartitionState> assigned = [];
@@ -91,7 +96,9 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         logger = new ClientLogger("router", log);
         lookup = new PositionLookup(options, group, log);
         positioner = new SourcePositioner(lookup, store, this.topics, this.time);
-        consumer = ClientConversions.NewConsumer(options.ForConsumer("router", group), logger)
+        var configuration = options.ForConsumer("router", group);
+        join = new JoinWatch(configuration, logger);
+        consumer = ClientConversions.NewConsumer(configuration, logger, join.Log)
             .SetPartitionsAssignedHandler((_, partitions) => OnAssigned(partitions))
             .SetPartitionsRevokedHandler((_, partitions) => OnRevoked(partitions))
             .SetPartitionsLostHandler((_, partitions) => OnLost(partitions))
@@ -163,10 +170,12 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
 
     /// <summary>
     /// Commits the next offset to read of each partition. One commit is in flight at a time, a second waits. Partitions
-    /// that are not ours are left out: a broker would take their offsets from any member of the group.
+    /// that are not ours are left out: a broker would take their offsets from any member of the group. While this member
+    /// joins its group anew a commit waits, see <see cref="JoinWatch"/>; it is not made where partitions go meanwhile.
     /// </summary>
     public async Task<CommitOutcome> CommitAsync(IReadOnlyList<PartitionOffset> positions)
     {
+        if (!isReleasing && !await join.AnsweredAsync().ConfigureAwait(false)) return InRebalance;
         await committing.WaitAsync().ConfigureAwait(false);
         try
         {
@@ -180,6 +189,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
             }
 
             if (ours.Count == 0) return new CommitOutcome(null, false, skipped);
+            if (join.IsJoining) return InRebalance;
             return await Task.Run(() => Commit(ours) with { Skipped = skipped }).ConfigureAwait(false);
         }
         finally
@@ -241,12 +251,15 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         if (partitions.Count == 0) return;
         var gone = Forget(partitions);
         logger.Information($"revoked: {string.Join(", ", gone)}");
+        isReleasing = true;
+        join.GiveUp();
         Revocation.Hold(() => listener.OnRevokedAsync(gone), revokeLimit, logger);
 
         // A commit that is under way ends before the next owner reads it; later ones are refused.
         var quiet = committing.Wait(revokeLimit);
         lock (owned) owned.ExceptWith(gone);
         if (quiet) committing.Release();
+        isReleasing = false;
     }
 
     private void OnLost(List<TopicPartitionOffset> partitions)
@@ -255,6 +268,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         if (partitions.Count == 0) return;
         var gone = Forget(partitions);
         lock (owned) owned.ExceptWith(gone);
+        join.GiveUp();
         logger.Warning($"lost: {string.Join(", ", gone)}");
         listener.OnLost(gone);
     }
@@ -391,6 +405,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     private CommitOutcome CommitAfterOthers(IReadOnlyList<PartitionOffset> positions)
     {
         if (positions.Count == 0) return new CommitOutcome(null, false, []);
+        if (join.IsJoining) return InRebalance;
         if (!committing.Wait(revokeLimit)) return new CommitOutcome("another commit is under way", true, []);
         try
         {

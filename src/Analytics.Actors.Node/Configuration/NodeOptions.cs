@@ -36,6 +36,7 @@ public sealed record NodeOptions
 
     /// <summary>Pools of module calls: name to the number of calls that run at once. There is always a pool "default".</summary>
     public required IReadOnlyDictionary<string, int> Pools { get; init; }
+
     /// <summary>What this node does.</summary>
     public NodeRoles Roles { get; init; } = NodeRoles.All;
 

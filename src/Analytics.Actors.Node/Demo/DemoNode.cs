@@ -48,7 +48,7 @@ internal sealed class DemoNode(NodeHost node, NodeServer server) : IDemoCluster
         core.Running.Sum(shard => shard.AppliedByTopic.Where(topic => sources.Contains(topic.Key)).Sum(topic => topic.Value)));
 
     public async Task<IReadOnlyList<AppliedMark>> MarksAsync() => await node.Shards!.Ask(core => core.Running
-        .SelectMany(shard => shard.Marks.Sources.Where(mark => mark.Log == shard.PartsLog && mark.Mark.AppliedCount > 0)
+        .SelectMany(shard => shard.Marks.Sources.Where(mark => mark.Log != shard.BatchLog && mark.Mark.AppliedCount > 0)
             .Select(mark => AppliedMark.Of(shard.Id, mark.Source, mark.Mark.AppliedCount, mark.Mark.AppliedHash)))
         .ToList()).ConfigureAwait(false);
 

@@ -75,7 +75,7 @@ public sealed class DemoRunner(DemoOptions options, PipelineConfiguration pipeli
         }
 
         using var producer = new PartitionProducer(kafka);
-        using var feed = new DemoFeed(producer, ledger, SourcePartitions, _ => cluster.AppliedPartsAsync(sources));
+        using var feed = new DemoFeed(producer, ledger, Partitions, _ => cluster.AppliedPartsAsync(sources));
         view.Phase = "running";
         var begun = Stopwatch.StartNew();
         await ProduceAsync(feed, begun, cluster.Failure, cancellation).ConfigureAwait(false);
@@ -202,10 +202,12 @@ public sealed class DemoRunner(DemoOptions options, PipelineConfiguration pipeli
             [$"{Group}.dead-letters"] = OutputPartitions,
             [$"{Group}.replays"] = OutputPartitions,
         };
-        foreach (var topic in pipeline.Topics.Values.Where(topic => topic.OutputOf is null)) topics[topic.Name] = SourcePartitions;
+        foreach (var topic in pipeline.Topics.Values.Where(topic => topic.OutputOf is null)) topics[topic.Name] = Partitions(topic.Name);
         foreach (var module in pipeline.Modules.Values.Where(module => module.Enabled)) topics[module.OutputTopic] = OutputPartitions;
         return topics;
     }
+
+    private int Partitions(string source) => pipeline.Topics.TryGetValue(source, out var topic) && topic.Keyed ? Shards : SourcePartitions;
 
     private async Task ProduceAsync(DemoFeed feed, Stopwatch begun, Task failure, CancellationToken cancellation)
     {

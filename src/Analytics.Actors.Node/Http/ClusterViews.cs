@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Analytics.Actors.Core;
+using Analytics.Actors.Core.Cluster;
 using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Node.Hosting;
 using TopicPartition = Analytics.Actors.Core.TopicPartition;
@@ -23,17 +24,46 @@ internal static class ClusterViews
         }),
     };
 
-    /// <summary>All nodes that answered, and those that did not.</summary>
-    public static JsonObject Merged(Picture picture)
+    /// <summary>All nodes as their rows say, with the shards of those that answered.</summary>
+    public static JsonObject Merged(Picture picture, IReadOnlyList<NodeRow> rows)
     {
         var cluster = picture.Answers[0].Body.AsObject();
-        var nodes = cluster["nodes"]!.AsArray();
-        foreach (var answer in picture.Answers.Skip(1))
+        var told = picture.Answers.SelectMany(answer => answer.Body["nodes"] as JsonArray ?? []).OfType<JsonObject>().Select(entry => entry.DeepClone().AsObject()).ToList();
+        foreach (var entry in told)
         {
-            foreach (var entry in answer.Body["nodes"] as JsonArray ?? []) nodes.Add(entry?.DeepClone());
+            if (rows.FirstOrDefault(row => row.Entry.Node == entry["node"]?.ToString()) is { } row) entry["state"] = OverviewApi.State(row);
         }
 
+        var silent = rows.Where(row => told.All(entry => entry["node"]?.ToString() != row.Entry.Node)).Select(row => ClusterMerge.Stale(
+            new JsonObject
+            {
+                ["version"] = row.Entry.Version,
+                ["started"] = DateTimeOffset.FromUnixTimeMilliseconds(row.Entry.StartedMs).ToString("O"),
+                ["shards"] = new JsonArray(),
+                ["state"] = OverviewApi.State(row),
+            }, row.Entry.Node, row.AgeMs / 1000.0));
+        cluster.Remove("node");
+        cluster["nodes"] = ClusterMerge.Order(told.Concat(silent), "node");
         return cluster;
+    }
+
+    /// <summary>The shards of all nodes; of those that no node told of, who took them over last.</summary>
+    public static JsonArray WithOwners(NodeHost node, Picture picture, IReadOnlyList<ShardOwnerRow> owners)
+    {
+        var lines = picture.Answers.SelectMany(ClusterMerge.Take).ToList();
+        var told = lines.Select(line => (int)ClusterMerge.Number(line["shard"])).ToHashSet();
+        var ages = picture.Silent.ToDictionary(row => row.Entry.Node, row => row.AgeMs / 1000.0);
+        for (var number = 0; number < node.Options.Shards; number++)
+        {
+            if (told.Contains(number)) continue;
+            var owner = owners.FirstOrDefault(row => row.Shard.Value == number);
+            var isOwned = owner.Owner is { Length: > 0 } && !owner.IsReleased;
+            lines.Add(ClusterMerge.Stale(
+                new JsonObject { ["shard"] = number, ["phase"] = isOwned ? "unknown" : "unowned", ["epoch"] = owner.Epoch.Value },
+                isOwned ? owner.Owner : null, isOwned && ages.TryGetValue(owner.Owner, out var age) ? age : null));
+        }
+
+        return ClusterMerge.Order(lines, "shard", "epoch");
     }
 
     /// <param name="lags">Records that wait in the logs of each shard.</param>
@@ -69,7 +99,7 @@ internal static class ClusterViews
 
     public static JsonArray Marks(NodeCore core, int limit) => new(
     [
-        .. core.Running.SelectMany(shard => shard.Marks.Sources.Where(mark => mark.Log == shard.PartsLog).OrderBy(mark => mark.Source).Select(mark => (JsonNode)new JsonObject
+        .. core.Running.SelectMany(shard => shard.Marks.Sources.Where(mark => mark.Log != shard.BatchLog).OrderBy(mark => mark.Source).Select(mark => (JsonNode)new JsonObject
         {
             ["shard"] = shard.Id.Value,
             ["topic"] = mark.Source.Topic,

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Cluster;
 using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Node.Configuration;
 using Analytics.Actors.Node.Hosting;
@@ -51,9 +52,9 @@ internal static class NodeApi
         routes.MapGet("/health/live", () => NodeHealth.Live(node)).NeedsNothing();
         routes.MapGet("/health/ready", () => NodeHealth.ReadyAsync(node)).NeedsNothing();
         routes.MapGet(Root, () => JsonResponses.Json(new JsonArray([.. Contents.Select(entry => (JsonNode)new JsonObject { ["path"] = entry.Path, ["says"] = entry.Says })]))).Needs(Right.Read);
-        cluster.Get($"{Root}/cluster", async _ => ClusterViews.Cluster(node, await AskAsync(node, core => core.Phases.ToList())), (picture, _) => ClusterViews.Merged(picture));
-        cluster.Get($"{Root}/shards", async _ => await ShardsAsync(node), (picture, _) => ClusterMerge.List(picture, "shard", "epoch"));
-        OverviewApi.Map(cluster, node);
+        cluster.Get($"{Root}/cluster", async _ => ClusterViews.Cluster(node, await AskAsync(node, core => core.Phases.ToList())), (picture, _) => ClusterViews.Merged(picture, peers.Rows));
+        cluster.Get($"{Root}/shards", async _ => await ShardsAsync(node), async (picture, _) => ClusterViews.WithOwners(node, picture, await OwnersAsync(node)));
+        OverviewApi.Map(routes, cluster, node);
         PositionApi.Map(routes, cluster, node, Root);
         cluster.Get($"{Root}/marks", request => ListAsync(node, request, ClusterViews.Marks), (picture, request) =>
             ClusterMerge.First(ClusterMerge.List(picture, "shard", "topic", "partition"), Limit(request)));
@@ -85,6 +86,10 @@ internal static class NodeApi
         var limit = Limit(request);
         return await AskAsync(node, core => view(core, limit));
     }
+
+    private static async Task<IReadOnlyList<ShardOwnerRow>> OwnersAsync(NodeHost node) => node.Cluster is { } registrar
+        ? await Answered(node, async () => await registrar.Store.ReadOwnersAsync(CancellationToken.None))
+        : [];
 
     private static async Task<JsonArray> ShardsAsync(NodeHost node)
     {

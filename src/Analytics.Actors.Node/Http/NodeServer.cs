@@ -57,9 +57,9 @@ public sealed class NodeServer(NodeHost node, ILoggerFactory logging) : IAsyncDi
         if (access.WhyNotAt(node.Options.Http.Host, false) is { } notThere) throw new EndpointUnavailableException($"http.host: value \"{node.Options.Http.Host}\": {notThere}");
         if (access.WhyNotAt(node.Options.Metrics.Host, access.IsMetricsOpen) is { } notOpen) throw new EndpointUnavailableException($"metrics.host: value \"{node.Options.Metrics.Host}\": {notOpen}");
         if (access.Tls is { } certificates) tls = new ServerTls(certificates);
-        peers = new NodePeers(node.Options.NodeId, access, () => []);
+        peers = new NodePeers(node.Options.NodeId, access, () => node.Cluster?.Rows ?? []);
         api = Build(node.Options.Http, new Gate(access, false, logger, TimeProvider.System));
-        api.Use(new SteeringLog(() => null, node.Options.NodeId, logger).InvokeAsync);
+        api.Use(new SteeringLog(steered => node.Cluster?.Tell(steered), node.Options.NodeId, logger).InvokeAsync);
         RoleGate.Use(api, node);
         NodeApi.Map(api, node, peers);
         if (node.Options.Roles.Api) DashboardPage.Map(api);

@@ -2,8 +2,12 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Cluster;
+using Analytics.Actors.Node.Configuration;
 using Analytics.Actors.Node.Hosting;
+using Analytics.Actors.Node.Http.Access;
+using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.Logging;
 
 namespace Analytics.Actors.Node.Http;
@@ -21,14 +25,20 @@ internal static class OverviewApi
         ("/api/v1/log", "the newest log lines of all nodes; after (a number), level, station, limit (200)"),
     ];
 
-    public static void Map(ClusterRoutes cluster, NodeHost node)
+    public static void Map(IEndpointRouteBuilder routes, ClusterRoutes cluster, NodeHost node)
     {
+        // Every node hears of all the others, and what happened stands in the store: nobody need be asked.
+        routes.MapGet("/api/v1/nodes", () => JsonResponses.Json(Nodes(Registrar(node).Rows))).Needs(Right.Read);
+        routes.MapGet("/api/v1/events", async (HttpRequest request) => JsonResponses.Json(await EventsAsync(Registrar(node).Store, request))).Needs(Right.Read);
         cluster.Get("/api/v1/status", async _ => await StatusAsync(node), (picture, _) => ClusterMerge.Order(
             picture.Answers.SelectMany(ClusterMerge.Take).Concat(picture.Silent.Select(row =>
                 ClusterMerge.Stale(new JsonObject { ["status"] = "unreachable", ["version"] = row.Entry.Version }, row.Entry.Node, row.AgeMs / 1000.0))), "node"));
         cluster.Get("/api/v1/log", request => Task.FromResult<JsonNode>(Log(node, request)), (picture, request) =>
             ClusterMerge.Last(ClusterMerge.List(picture, "number", "node"), JsonResponses.Limit(request, 200, ListMost)));
     }
+
+    private static ClusterRegistrar Registrar(NodeHost node) =>
+        node.Cluster ?? throw new RequestRefusedException(StatusCodes.Status503ServiceUnavailable, "the node is starting");
 
     /// <summary>One line: this node.</summary>
     public static async Task<JsonArray> StatusAsync(NodeHost node)
@@ -71,7 +81,7 @@ internal static class OverviewApi
             ["address"] = row.Entry.Address.Length == 0 ? null : row.Entry.Address,
             ["version"] = row.Entry.Version,
             ["roles"] = new JsonArray([.. row.Entry.Roles.Select(role => (JsonNode)role)]),
-            ["state"] = row.IsVanished ? "vanished" : row.Entry.State.ToString().ToLowerInvariant(),
+            ["state"] = State(row),
             ["shards"] = row.Entry.Shards,
             ["records_per_second"] = Math.Round(row.Entry.Load.RecordsPerSecond, 1),
             ["calls_running"] = row.Entry.Load.CallsRunning,
@@ -82,6 +92,9 @@ internal static class OverviewApi
             ["age_seconds"] = Math.Round(row.AgeMs / 1000.0, 1),
         }),
     ]);
+
+    /// <summary>A node's state, in one word.</summary>
+    public static string State(NodeRow row) => row.IsVanished ? "vanished" : row.Entry.State.ToString().ToLowerInvariant();
 
     /// <summary>In order of their numbers: those after one, or the newest.</summary>
     public static async Task<JsonArray> EventsAsync(IClusterStore store, HttpRequest request)

@@ -33,6 +33,7 @@ internal sealed partial class AnalyticsProcess : IDisposable
         process.OutputDataReceived += (_, line) => Take(output, line.Data);
         process.ErrorDataReceived += (_, line) => Take(errors, line.Data);
         process.Start();
+        Janitor.Watch(process);
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
     }
@@ -56,9 +57,12 @@ internal sealed partial class AnalyticsProcess : IDisposable
     public static AnalyticsProcess Start(string directory, params IReadOnlyList<string> arguments) => Start(directory, [], arguments);
 
     /// <summary>The same, with these variables in its environment.</summary>
-    public static AnalyticsProcess Start(string directory, IReadOnlyList<(string Name, string Value)> environment, IReadOnlyList<string> arguments)
+    /// <param name="networkNamespace">Where it runs; null: where the test does.</param>
+    public static AnalyticsProcess Start(
+        string directory, IReadOnlyList<(string Name, string Value)> environment, IReadOnlyList<string> arguments, string? networkNamespace = null)
     {
-        var start = new ProcessStartInfo("dotnet")
+        // "ip netns exec" becomes the program: the process is the same, and so are its signals.
+        var start = new ProcessStartInfo(networkNamespace is null ? "dotnet" : "ip")
         {
             WorkingDirectory = directory,
             RedirectStandardInput = true,
@@ -66,6 +70,11 @@ internal sealed partial class AnalyticsProcess : IDisposable
             RedirectStandardError = true,
             UseShellExecute = false,
         };
+        if (networkNamespace is not null)
+        {
+            foreach (var argument in (string[])["netns", "exec", networkNamespace, "dotnet"]) start.ArgumentList.Add(argument);
+        }
+
         start.ArgumentList.Add(Program());
         foreach (var argument in arguments) start.ArgumentList.Add(argument);
         // What the person who runs the tests has set for a node of theirs must not reach these.

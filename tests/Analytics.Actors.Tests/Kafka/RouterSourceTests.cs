@@ -169,6 +169,36 @@ public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixt
             .ShouldBe(new Dictionary<TopicPartition, long> { [first] = 0, [second] = 1 }, ignoreOrder: true);
     }
 
+    [Fact]
+    public async Task A_router_that_commits_all_the_time_loses_no_partition_while_another_one_joins()
+    {
+        var group = fixture.NewName("group");
+        RouterTopic[] topics = [new(fixture.NewTopic(4), new StartPosition(StartKind.Earliest), Stop)];
+        var (first, second) = (new RouterListener(), new RouterListener());
+        await using var router = new RouterSource(fixture.Options, group, topics, store, first);
+        await first.Positions.WaitUntil(positions => positions.Count == 4);
+        using var end = new CancellationTokenSource();
+        var committing = Task.Run(async () =>
+        {
+            var outcomes = 0;
+            for (; !end.IsCancellationRequested; outcomes++)
+            {
+                await router.CommitAsync([.. first.Positions.All]);
+                await Task.Yield();
+            }
+
+            return outcomes;
+        });
+        await using var other = new RouterSource(fixture.Options, group, topics, store, second);
+
+        await second.Positions.WaitUntil(positions => positions.Count == 2);
+
+        await end.CancelAsync();
+        (await committing).ShouldBeGreaterThan(1);
+        first.Lost.All.ShouldBeEmpty();
+        first.Revoked.All.ShouldBe(second.Positions.All.Select(position => position.Partition), ignoreOrder: true);
+    }
+
     internal static MemoryCheckpointStore NewStore()
     {
         var store = new MemoryCheckpointStore("0123456789ab");

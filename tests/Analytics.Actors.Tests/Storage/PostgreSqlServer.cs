@@ -15,13 +15,21 @@ public sealed class PostgreSqlServer : IDisposable
     private const string User = "postgres";
     private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("analytics-pg-");
     private readonly string binaries = FindBinaries();
+    private readonly string? networkNamespace;
+    private readonly string host;
     private bool isDisposed;
 
-    public PostgreSqlServer()
+    public PostgreSqlServer() : this("127.0.0.1", null)
     {
+    }
+
+    private PostgreSqlServer(string host, string? networkNamespace)
+    {
+        (this.host, this.networkNamespace) = (host, networkNamespace);
         AppDomain.CurrentDomain.ProcessExit += (_, _) => Dispose();
         if (Environment.UserName == "root") Run("chown", User, folder.FullName);
         RunServerTool("initdb", "-D", Data, "-U", User, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync");
+        if (networkNamespace is not null) File.AppendAllText(Path.Combine(Data, "pg_hba.conf"), "host all all 198.18.0.0/15 trust\n");
         // Somebody else may take the port between the look and the start.
         for (var attempt = 1; ; attempt++)
         {
@@ -37,6 +45,10 @@ public sealed class PostgreSqlServer : IDisposable
         }
     }
 
+    /// <summary>A server in a network namespace, which this process still reaches by its socket.</summary>
+    /// <param name="host">The address that it listens on; any host of 198.18.0.0/15 may sign in.</param>
+    public static PostgreSqlServer StartIn(string networkNamespace, string host) => new(host, networkNamespace);
+
     public int Port { get; private set; }
 
     private string Data => Path.Combine(folder.FullName, "data");
@@ -46,7 +58,7 @@ public sealed class PostgreSqlServer : IDisposable
     public string Schema(string name, int? port = null)
     {
         Execute($"CREATE SCHEMA IF NOT EXISTS \"{name}\"");
-        return $"{Address(port ?? Port)};Search Path={name}";
+        return $"{Address(host, port ?? Port)};Search Path={name}";
     }
 
     public string NewSchema() => Schema($"test_{Guid.NewGuid():n}");
@@ -69,7 +81,7 @@ public sealed class PostgreSqlServer : IDisposable
     /// <summary>Runs a statement as an administrator, in no schema of a test; returns its first value.</summary>
     public object? Execute(string sql)
     {
-        using var connection = new NpgsqlConnection(Address(Port) + ";Pooling=false");
+        using var connection = new NpgsqlConnection(Administration + ";Pooling=false");
         connection.Open();
         using var command = connection.CreateCommand();
         command.CommandText = sql;
@@ -77,7 +89,7 @@ public sealed class PostgreSqlServer : IDisposable
     }
 
     public void Start() => RunServerTool("pg_ctl", "start", "-w", "-s", "-D", Data, "-l", Path.Combine(folder.FullName, "log"), "-o",
-        $"-p {Port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder.FullName} -c max_connections=60 -c log_min_messages=warning");
+        $"-p {Port} -c listen_addresses={host} -c unix_socket_directories={folder.FullName} -c max_connections=60 -c log_min_messages=warning");
 
     /// <param name="mode">fast: as an administrator does it; immediate: as a crash does.</param>
     public void Stop(string mode) => RunServerTool("pg_ctl", "stop", "-w", "-s", "-D", Data, "-m", mode);
@@ -103,7 +115,10 @@ public sealed class PostgreSqlServer : IDisposable
         return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
-    private static string Address(int port) => string.Create(CultureInfo.InvariantCulture, $"Host=127.0.0.1;Port={port};Username={User};Database=postgres;SSL Mode=Disable");
+    /// <summary>How this process reaches the server, wherever that runs.</summary>
+    public string Administration => Address(networkNamespace is null ? host : folder.FullName, Port);
+
+    private static string Address(string host, int port) => string.Create(CultureInfo.InvariantCulture, $"Host={host};Port={port};Username={User};Database=postgres;SSL Mode=Disable");
 
     // Debian keeps the server's programs out of PATH, a folder for each version.
     private static string FindBinaries()
@@ -118,7 +133,8 @@ public sealed class PostgreSqlServer : IDisposable
     private void RunServerTool(string tool, params string[] arguments)
     {
         var path = Path.Combine(binaries, tool);
-        if (Environment.UserName == "root") Run("runuser", ["-u", User, "--", path, .. arguments]);
+        if (networkNamespace is not null) Run("ip", ["netns", "exec", networkNamespace, "runuser", "-u", User, "--", path, .. arguments]);
+        else if (Environment.UserName == "root") Run("runuser", ["-u", User, "--", path, .. arguments]);
         else Run(path, arguments);
     }
 

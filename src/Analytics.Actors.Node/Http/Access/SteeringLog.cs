@@ -12,10 +12,10 @@ namespace Analytics.Actors.Node.Http.Access;
 /// Who ordered what, and when: a line of the log before an order is carried out, and an event of the cluster afterwards. The
 /// node that was asked writes the event; one that it passes the order on to writes only its own line.
 /// </summary>
-internal sealed class SteeringLog(Func<IClusterStore?> store, string node, ILogger logger)
+/// <param name="tell">Keeps an event until the store has it.</param>
+internal sealed class SteeringLog(Action<ClusterEvent> tell, string node, ILogger logger)
 {
     private const int ShownMost = 500;
-    private static readonly TimeSpan StoreLimit = TimeSpan.FromSeconds(5);
 
     public async Task InvokeAsync(HttpContext context, RequestDelegate next)
     {
@@ -44,7 +44,7 @@ internal sealed class SteeringLog(Func<IClusterStore?> store, string node, ILogg
         }
         finally
         {
-            if (!caller.IsPeer) await AppendAsync(new ClusterEvent("steered", node, null, null, who, $"{order}: {status}")).ConfigureAwait(false);
+            if (!caller.IsPeer) tell(new ClusterEvent("steered", node, null, null, who, $"{order}: {status}"));
         }
     }
 
@@ -81,20 +81,5 @@ internal sealed class SteeringLog(Func<IClusterStore?> store, string node, ILogg
         }
 
         return line.ToString();
-    }
-
-    private async Task AppendAsync(ClusterEvent steered)
-    {
-        if (store() is not { } events) return;
-        try
-        {
-            using var limit = new CancellationTokenSource(StoreLimit);
-            await events.AppendEventsAsync([steered], limit.Token).ConfigureAwait(false);
-        }
-        catch (Exception failure)
-        {
-            // The order was carried out or refused all the same, and the log has it.
-            logger.LogWarning(failure, "the order of {Who} is not among the cluster's events: {Order}", steered.By, steered.Detail);
-        }
     }
 }

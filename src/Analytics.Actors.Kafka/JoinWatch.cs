@@ -1,0 +1,88 @@
+using Confluent.Kafka;
+
+namespace Analytics.Actors.Kafka;
+
+/// <summary>
+/// Knows whether a consumer has asked to join its group and waits for the answer. Until then it must not commit: the commit
+/// would wait behind that question on the same connection, and come to the broker with a generation that is over then. The
+/// client (librdkafka before 2.10, issue 4059) takes the refusal for the loss of all its partitions and joins anew, which
+/// makes one more rebalance for everybody. It tells of its state nowhere but in its debug log.
+/// </summary>
+internal sealed class JoinWatch
+{
+    private const string Change = " changed join state ";
+    private const string Arrow = " -> ";
+    private const string Waiting = "wait-join";
+
+    // A member that leaves, or has lost its partitions, gives them back first; the question is still on its way.
+    private const string GivingBack = "wait-unassign";
+
+    private readonly ClientLogger logger;
+    private readonly bool isDebugWanted;
+    private readonly Lock gate = new();
+    private bool isJoining;
+
+    // Who waits: told true when the answer is there, false when it is no longer worth waiting for.
+    private TaskCompletionSource<bool> answered = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <param name="configuration">Of the consumer, whose log it has written.</param>
+    public JoinWatch(Dictionary<string, string> configuration, ClientLogger logger)
+    {
+        this.logger = logger;
+        isDebugWanted = configuration.TryGetValue("debug", out var given) && given.Length > 0;
+        configuration["debug"] = isDebugWanted ? $"{given},cgrp" : "cgrp";
+    }
+
+    public bool IsJoining
+    {
+        get
+        {
+            lock (gate) return isJoining;
+        }
+    }
+
+    /// <summary>Takes the client's log, and passes on what was asked for.</summary>
+    public void Log(LogMessage message)
+    {
+        var isDebug = message.Level == SyslogLevel.Debug;
+        if (isDebug && message.Message.IndexOf(Change, StringComparison.Ordinal) is var at and >= 0)
+        {
+            // Such as "wait-join -> wait-sync (state up)".
+            var states = message.Message.AsSpan(at + Change.Length);
+            if (states.IndexOf(Arrow, StringComparison.Ordinal) is var arrow and >= 0) Changed(states[..arrow], states[(arrow + Arrow.Length)..]);
+        }
+
+        if (!isDebug || isDebugWanted) logger.Native(message);
+    }
+
+    /// <summary>True when no answer is outstanding (any more); false where <see cref="GiveUp"/> came first.</summary>
+    public Task<bool> AnsweredAsync()
+    {
+        lock (gate) return isJoining ? answered.Task : Task.FromResult(true);
+    }
+
+    /// <summary>What is waited for no longer matters: partitions are given back, or gone.</summary>
+    public void GiveUp() => Release(false);
+
+    private void Changed(ReadOnlySpan<char> from, ReadOnlySpan<char> to)
+    {
+        if (to.StartsWith(Waiting))
+        {
+            lock (gate) isJoining = true;
+        }
+        else if (from.SequenceEqual(Waiting) && !to.StartsWith(GivingBack))
+        {
+            Release(true);
+        }
+    }
+
+    private void Release(bool isAnswered)
+    {
+        lock (gate)
+        {
+            if (isAnswered) isJoining = false;
+            answered.TrySetResult(isAnswered);
+            answered = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+    }
+}
