@@ -13,13 +13,16 @@ namespace Analytics.Actors.Node.Cli;
 /// </summary>
 public static class Verbs
 {
+    /// <summary>The argument of a node that ends with the program that started it.</summary>
+    internal const string UntilInputEnds = "--until-input-ends";
+
     public const int Done = 0;
     public const int Failed = 1;
     public const int BadArguments = 2;
 
     public static async Task<int> RunAsync(string[] args)
     {
-        using var signals = new StopSignals();
+        using var signals = new StopSignals(ignoresInterrupts: args.Contains(UntilInputEnds));
         return await RunAsync(args, Desk.Own, Console.Out, Console.Error, signals.Stop).ConfigureAwait(false);
     }
 
@@ -130,7 +133,7 @@ public static class Verbs
     {
         var config = ConfigOption();
         var set = new Option<string[]>("--set") { Description = "a.b=c: overrides one key of the configuration; may be given several times" };
-        var input = new Option<bool>("--until-input-ends") { Description = "also stops in order when its standard input ends, so that it does not outlive the program that started it" };
+        var input = new Option<bool>(UntilInputEnds) { Description = "also stops in order when its standard input ends, so that it does not outlive the program that started it" };
         var command = new Command("node", "one node of a cluster, until SIGTERM, Ctrl-C, or analytics cluster leave") { config, set, input };
         command.SetAction((parse, cancellation) => NodeVerb.RunAsync(
             parse.GetValue(config), parse.GetValue(set) ?? [], parse.GetValue(input) ? Console.In : null, Console.Out, Console.Error, cancellation));

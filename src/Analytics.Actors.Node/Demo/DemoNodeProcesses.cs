@@ -124,7 +124,7 @@ internal sealed class DemoNodeProcesses(IReadOnlyList<string> files, int shards,
     {
         // Run by the runtime's host the program is a library to it; run as an executable it is itself.
         var host = Environment.ProcessPath ?? throw new InvalidOperationException("The path of this program is not known.");
-        List<string> arguments = ["node", "--config", file, "--until-input-ends"];
+        List<string> arguments = ["node", "--config", file, Cli.Verbs.UntilInputEnds];
         if (Path.GetFileNameWithoutExtension(host) == "dotnet") arguments.Insert(0, typeof(DemoNodeProcesses).Assembly.Location);
         var start = new ProcessStartInfo(host, arguments) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false };
         foreach (var name in start.Environment.Keys.Where(name => name.StartsWith("ANALYTICS_", StringComparison.OrdinalIgnoreCase) || NodeVariables.Contains(name)).ToList()) start.Environment.Remove(name);

@@ -261,10 +261,27 @@ public sealed class NodeHost : IAsyncDisposable
     public async Task<IReadOnlyList<ShardId>> DownAsync(string node, string by, CancellationToken cancellation)
     {
         if (Cluster is not { } cluster) throw new StoreUnavailableException("the node is starting, or its store knows no nodes");
-        var fenced = await cluster.Store.FenceNodeAsync(node, by, cancellation).ConfigureAwait(false);
+        var fenced = await FenceAsync(cluster.Store, node, by, cancellation).ConfigureAwait(false);
         logger.LogWarning("NodeDown: {NodeId} was declared down by {By}, fenced shards: {Shards}", node, by, fenced.Count == 0 ? "none" : string.Join(", ", fenced));
         cluster.Wake();
         return fenced;
+    }
+
+    // A node that froze in the middle of a commit holds its shards' rows until the database ends its transaction.
+    private static async Task<IReadOnlyList<ShardId>> FenceAsync(IClusterStore store, string node, string by, CancellationToken cancellation)
+    {
+        const int Attempts = 3;
+        for (var attempt = 1; ; attempt++)
+        {
+            try
+            {
+                return await store.FenceNodeAsync(node, by, cancellation).ConfigureAwait(false);
+            }
+            catch (StoreUnavailableException) when (attempt < Attempts)
+            {
+                // Once more: its rows are free by then, or the database is really away.
+            }
+        }
     }
 
     /// <summary>
