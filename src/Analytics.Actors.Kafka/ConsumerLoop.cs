@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using Confluent.Kafka;
 using TopicPartition = Analytics.Actors.Core.TopicPartition;
 
@@ -17,7 +18,14 @@ internal sealed class ConsumerLoop
     private static readonly TimeSpan PollWait = TimeSpan.FromMilliseconds(10);
 
     private readonly IConsumer<byte[]?, byte[]?> consumer;
+    /// <summary>How long a static member may take to leave its group, its revocation apart.</summary>
+    private static readonly TimeSpan LeaveWait = TimeSpan.FromMilliseconds(300);
+
+    /// <summary>A group in the middle of a rebalance hears of it late.</summary>
+    private static readonly TimeSpan RevocationWait = TimeSpan.FromSeconds(5);
+
     private readonly IConsumerLoopOwner owner;
+    private readonly bool isStaticMember;
     private readonly ClientLogger logger;
     private readonly Thread thread;
     private readonly ConcurrentQueue<Action> commands = new();
@@ -27,8 +35,10 @@ internal sealed class ConsumerLoop
     private volatile bool ended;
 
     /// <summary>The consumer belongs to the loop from here on: its end closes and disposes it.</summary>
-    public ConsumerLoop(IConsumer<byte[]?, byte[]?> consumer, IConsumerLoopOwner owner, ClientLogger logger)
+    /// <param name="isStaticMember">It has a group.instance.id.</param>
+    public ConsumerLoop(IConsumer<byte[]?, byte[]?> consumer, IConsumerLoopOwner owner, ClientLogger logger, bool isStaticMember = false)
     {
+        this.isStaticMember = isStaticMember;
         this.consumer = consumer;
         this.owner = owner;
         this.logger = logger;
@@ -101,6 +111,7 @@ internal sealed class ConsumerLoop
             }
 
             RunCommands();
+            if (isStaticMember) Leave();
             consumer.Close();
         }
         catch (Exception unexpected)
@@ -122,6 +133,22 @@ internal sealed class ConsumerLoop
         RunCommands();
         if (failure is null) completion.SetResult();
         else completion.SetException(failure);
+    }
+
+    /// <summary>
+    /// The close of a static member tells its group nothing, so that its partitions wait for it until its session ends. Who stops
+    /// in order hands over at once: unsubscribing revokes and leaves. (A process that dies does neither, and may come back.)
+    /// </summary>
+    private void Leave()
+    {
+        consumer.Unsubscribe();
+        var begun = Stopwatch.GetTimestamp();
+        // The revocation is told in a poll. What it releases has a limit of its own.
+        do
+        {
+            PollOnce();
+        }
+        while (consumer.Assignment.Count > 0 ? Stopwatch.GetElapsedTime(begun) < RevocationWait : Stopwatch.GetElapsedTime(begun) < LeaveWait);
     }
 
     private void RunCommands()

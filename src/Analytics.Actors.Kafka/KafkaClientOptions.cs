@@ -36,6 +36,9 @@ public sealed record KafkaClientOptions
     /// <summary>librdkafka options of producers.</summary>
     public IReadOnlyDictionary<string, string> Producer { get; init; } = None;
 
+    /// <summary>Consumers that join a group have a name there that outlives their process.</summary>
+    internal bool IsStaticMember => Lookup("group.instance.id") is not null;
+
     /// <summary>max.message.bytes of the internal topics: the largest record in a batch of its own.</summary>
     internal int TopicMessageBytesMax => checked(MaxRecordBytes + BatchOverheadBytes);
 

@@ -50,7 +50,7 @@ public sealed class Ownership : IConsumerLoopOwner, IAsyncDisposable
             .SetPartitionsLostHandler((_, partitions) => OnLost(partitions))
             .Build();
         consumer.Subscribe(anchorTopic);
-        loop = new ConsumerLoop(consumer, this, logger);
+        loop = new ConsumerLoop(consumer, this, logger, options.IsStaticMember);
         loop.Start();
     }
 

@@ -105,7 +105,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
             .SetPartitionsLostHandler((_, partitions) => OnLost(partitions))
             .Build();
         consumer.Subscribe(this.topics.Keys);
-        loop = new ConsumerLoop(consumer, this, logger);
+        loop = new ConsumerLoop(consumer, this, logger, options.IsStaticMember);
         loop.Start();
     }
 

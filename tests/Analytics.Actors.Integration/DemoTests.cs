@@ -35,6 +35,40 @@ public class DemoTests
         report.GetProperty("verdict").GetString().ShouldBe("failed");
     }
 
+    [Fact]
+    public async Task Three_nodes_as_processes_lose_and_double_nothing()
+    {
+        using var folder = new TestFolder();
+        var report = await RunAsync(folder, 0, "--duration", "15s", "--stations", "50", "--rate", "200", "--nodes", "3");
+        report.GetProperty("verdict").GetString().ShouldBe("passed");
+        report.GetProperty("records_lost").GetInt64().ShouldBe(0);
+        report.GetProperty("records_duplicated").GetInt64().ShouldBe(0);
+        report.GetProperty("calls").GetInt64().ShouldBeGreaterThan(100);
+    }
+
+    [Fact]
+    public async Task A_demo_that_is_killed_leaves_no_node_behind()
+    {
+        using var folder = new TestFolder();
+        using var demo = AnalyticsProcess.Start(folder.Path, "demo", "--duration", "10min", "--stations", "10", "--nodes", "2", "--keep", folder.File("kept"));
+        int Nodes() => Directory.EnumerateDirectories("/proc").Count(process => IsNodeOf(process, folder.File("kept")));
+        await Wait.UntilAsync(() => Nodes() == 2, StartLimit, demo.State);
+        demo.Send(Signal.Kill);
+        await Wait.UntilAsync(() => Nodes() == 0, StartLimit, () => $"{Nodes()} nodes still run");
+    }
+
+    private static bool IsNodeOf(string process, string directory)
+    {
+        try
+        {
+            return File.ReadAllText(Path.Combine(process, "cmdline")).Contains($"node\0--config\0{directory}", StringComparison.Ordinal);
+        }
+        catch (Exception gone) when (gone is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+
     [SharedDataFact]
     public async Task Real_data_lose_and_double_nothing()
     {
@@ -67,8 +101,9 @@ public class DemoTests
     [InlineData("demo --duration fast", "fast")]
     [InlineData("demo --duration 30", "30")]
     [InlineData("demo --stations 0", "--stations 0")]
+    [InlineData("demo --nodes 0", "--nodes 0")]
+    [InlineData("demo --nodes 2 --fault drop=1", "--fault drop=1")]
     [InlineData("demo --stations many", "many")]
-    [InlineData("demo --nodes 3", "--nodes 3")]
     [InlineData("demo --fault drop", "--fault drop")]
     [InlineData("demo --fault dup=x", "--fault dup=x")]
     [InlineData("demo --fault lose=1", "--fault lose=1")]

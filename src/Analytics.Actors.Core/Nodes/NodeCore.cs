@@ -414,6 +414,8 @@ public sealed class NodeCore(NodeSettings settings)
         {
             if (slot.Shard is not { } shard) continue;
             var release = slot.Phase == ShardPhase.Releasing && ReleaseIsDue(slot, nowMs);
+            // The last checkpoint takes their attempts back, for the next owner.
+            if (release) slot.CallsUnfinished = shard.RunningCalls;
             if (release || shard.IsDirty) checkpoints.Add(shard.TakeCheckpoint(release, nowMs));
             slot.IsEnding |= release;
         }
@@ -478,7 +480,7 @@ public sealed class NodeCore(NodeSettings settings)
     private void Released(Slot slot, long nowMs, List<NodeEffect> effects)
     {
         // What could not be finished or sent in time is the next owner's.
-        var release = new ReleaseShard(slot.Id, true, slot.Shard!.RunningCalls, slot.Shard.Outputs.Outbox.Count);
+        var release = new ReleaseShard(slot.Id, true, slot.CallsUnfinished, slot.Shard!.Outputs.Outbox.Count);
         Stop(slot, effects);
         if (slot.IsWanted && !isStopping)
         {
@@ -560,6 +562,9 @@ public sealed class NodeCore(NodeSettings settings)
         public Shard? Shard { get; set; }
         public long DueMs { get; set; }
         public bool IsPaused { get; set; }
+
+        /// <summary>Calls that ran when the last checkpoint was taken.</summary>
+        public int CallsUnfinished { get; set; }
 
         /// <summary>Its last checkpoint has been taken.</summary>
         public bool IsEnding { get; set; }

@@ -14,8 +14,43 @@ namespace Analytics.Actors.Node.Cli;
 /// <summary>The verb <c>node</c>: one node until it is told to stop (<see cref="StopSignals"/>).</summary>
 internal static class NodeVerb
 {
-    public static async Task<int> RunAsync(string? config, IReadOnlyList<string> settings, TextWriter output, TextWriter error, CancellationToken stop)
+    /// <summary>Closes the store, but does not wait for a database that answers nothing: the process ends.</summary>
+    private sealed class LimitedClose(IAsyncDisposable store) : IAsyncDisposable
     {
+        private static readonly TimeSpan Limit = TimeSpan.FromSeconds(2);
+
+        public async ValueTask DisposeAsync() => await Task.WhenAny(store.DisposeAsync().AsTask(), Task.Delay(Limit)).ConfigureAwait(false);
+    }
+
+    private static async Task CancelAtEndAsync(TextReader input, CancellationTokenSource ended)
+    {
+        // On a thread of the pool: reading a console holds its thread up.
+        await Task.Run(() =>
+        {
+            while (input.ReadLine() is not null)
+            {
+            }
+        }).ConfigureAwait(false);
+        try
+        {
+            await ended.CancelAsync().ConfigureAwait(false);
+        }
+        catch (ObjectDisposedException)
+        {
+            // The node has stopped already.
+        }
+    }
+
+    /// <param name="input">The node stops when this ends; null: it does not matter.</param>
+    public static async Task<int> RunAsync(string? config, IReadOnlyList<string> settings, TextReader? input, TextWriter output, TextWriter error, CancellationToken stop)
+    {
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        if (input is not null)
+        {
+            _ = CancelAtEndAsync(input, ended);
+            stop = ended.Token;
+        }
+
         if (CrashPoint.Arm(Environment.GetEnvironmentVariable(CrashPoint.Variable)) is { } wrongPoint) throw new BadArgumentsException(wrongPoint);
         var reading = NodeConfiguration.Read(config, NodeConfiguration.ProcessEnvironment(), settings);
         if (reading.Options is not { } options) throw new BadArgumentsException(string.Join(Environment.NewLine, reading.Problems));
@@ -33,7 +68,8 @@ internal static class NodeVerb
             return catalog.Names.ToDictionary(name => name, name => catalog.Find(name)!, StringComparer.Ordinal);
         }
 
-        await using var store = options.Store.Connect();
+        var store = options.Store.Connect();
+        await using var closing = new LimitedClose(store);
         await using var node = new NodeHost(options, new NodeParts
         {
             Pipeline = pipeline,

@@ -11,9 +11,14 @@ internal sealed class StopSignals : IDisposable
     private readonly CancellationTokenSource stop = new();
     private readonly PosixSignalRegistration terminate;
     private readonly PosixSignalRegistration interrupt;
+    private readonly bool ignoresInterrupts;
 
-    public StopSignals()
+    /// <param name="ignoresInterrupts">
+    /// Ctrl-C reaches every process of a terminal at once; one that another program started and ends leaves it to that.
+    /// </param>
+    public StopSignals(bool ignoresInterrupts = false)
     {
+        this.ignoresInterrupts = ignoresInterrupts;
         terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Received);
         interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Received);
     }
@@ -29,6 +34,12 @@ internal sealed class StopSignals : IDisposable
 
     private void Received(PosixSignalContext context)
     {
+        if (context.Signal == PosixSignal.SIGINT && ignoresInterrupts)
+        {
+            context.Cancel = true;
+            return;
+        }
+
         if (stop.IsCancellationRequested) return;
         context.Cancel = true;
         // On another thread: what listens may block, and the signals' own thread must be free for the second one.

@@ -13,13 +13,16 @@ namespace Analytics.Actors.Node.Cli;
 /// </summary>
 public static class Verbs
 {
+    /// <summary>The argument of a node that ends with the program that started it.</summary>
+    internal const string UntilInputEnds = "--until-input-ends";
+
     public const int Done = 0;
     public const int Failed = 1;
     public const int BadArguments = 2;
 
     public static async Task<int> RunAsync(string[] args)
     {
-        using var signals = new StopSignals();
+        using var signals = new StopSignals(ignoresInterrupts: args.Contains(UntilInputEnds));
         return await RunAsync(args, Desk.Own, Console.Out, Console.Error, signals.Stop).ConfigureAwait(false);
     }
 
@@ -83,7 +86,7 @@ public static class Verbs
         var duration = new Option<TimeSpan>("--duration") { Description = "for how long records are produced: 30s, 5min, 1h", CustomParser = Duration, DefaultValueFactory = _ => TimeSpan.FromSeconds(30) };
         var stations = new Option<int>("--stations") { Description = "simulated stations", DefaultValueFactory = _ => 200 };
         var rate = new Option<double>("--rate") { Description = "records per second after the start", DefaultValueFactory = _ => 500 };
-        var nodes = new Option<int>("--nodes") { Description = "nodes; only 1 for now", DefaultValueFactory = _ => 1 };
+        var nodes = new Option<int>("--nodes") { Description = "nodes, 1 to 8; with more than one each is a process of its own", DefaultValueFactory = _ => 1 };
         var data = new Option<string?>("--data") { Description = "replay the real data in this directory instead of simulating" };
         var report = new Option<string?>("--report") { Description = "write the report as JSON to this file" };
         var fault = new Option<string?>("--fault") { Description = "drop=N,dup=N: drop or double so many records inside the node; the report must then say so" };
@@ -93,7 +96,8 @@ public static class Verbs
         var command = new Command("demo", "the whole system on this machine: broker, node, stations, a live view, and a check of everything") { duration, stations, rate, nodes, data, report, fault, seed, pipeline, keep };
         command.SetAction(async (parse, cancellation) =>
         {
-            if (parse.GetValue(nodes) != 1) throw new BadArgumentsException($"--nodes {parse.GetValue(nodes)}: the demo runs one node for now");
+            if (parse.GetValue(nodes) is < 1 or > 8) throw new BadArgumentsException($"--nodes {parse.GetValue(nodes)}: must be 1 to 8");
+            if (parse.GetValue(nodes) > 1 && parse.GetValue(fault) is { } planted) throw new BadArgumentsException($"--fault {planted}: faults are planted inside the demo's own process, which runs a node only without --nodes");
             if (parse.GetValue(stations) is < 1 or > 100_000) throw new BadArgumentsException($"--stations {parse.GetValue(stations)}: must be 1 to 100000");
             if (parse.GetValue(rate) is < 0.1 or > 100_000) throw new BadArgumentsException($"--rate {parse.GetValue(rate)}: must be 0.1 to 100000 records a second");
             if (parse.GetValue(data) is { } directory)
@@ -116,6 +120,8 @@ public static class Verbs
                     Duplicate = duplicate,
                     Seed = parse.GetValue(seed),
                     Keep = parse.GetValue(keep),
+                    Nodes = parse.GetValue(nodes),
+                    Pipeline = parse.GetValue(pipeline),
                 },
                 Files.Pipeline(parse.GetValue(pipeline)), Console.Out);
             return await runner.RunAsync(cancellation).ConfigureAwait(false);
@@ -127,8 +133,10 @@ public static class Verbs
     {
         var config = ConfigOption();
         var set = new Option<string[]>("--set") { Description = "a.b=c: overrides one key of the configuration; may be given several times" };
-        var command = new Command("node", "one node of a cluster, until SIGTERM or Ctrl-C") { config, set };
-        command.SetAction((parse, cancellation) => NodeVerb.RunAsync(parse.GetValue(config), parse.GetValue(set) ?? [], Console.Out, Console.Error, cancellation));
+        var input = new Option<bool>(UntilInputEnds) { Description = "also stops in order when its standard input ends, so that it does not outlive the program that started it" };
+        var command = new Command("node", "one node of a cluster, until SIGTERM, Ctrl-C, or analytics cluster leave") { config, set, input };
+        command.SetAction((parse, cancellation) => NodeVerb.RunAsync(
+            parse.GetValue(config), parse.GetValue(set) ?? [], parse.GetValue(input) ? Console.In : null, Console.Out, Console.Error, cancellation));
         return command;
     }
 

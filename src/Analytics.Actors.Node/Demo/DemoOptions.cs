@@ -21,7 +21,10 @@ public sealed record DemoOptions
     public int Duplicate { get; init; }
     public int Seed { get; init; } = 1;
 
-    /// <summary>The pipeline file; null: the default pipeline beside the program.</summary>
+    /// <summary>With more than one, each is a process of its own.</summary>
+    public int Nodes { get; init; } = 1;
+
+    /// <summary>The pipeline file, which nodes in processes of their own read again; null: the default pipeline.</summary>
     public string? Pipeline { get; init; }
 
     /// <summary>Keep the node's database and log in this directory; null: a temporary one, deleted at the end.</summary>

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using System.Text.Json.Nodes;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Kafka;
@@ -18,7 +19,7 @@ using Microsoft.Extensions.Logging;
 namespace Analytics.Actors.Node.Demo;
 
 /// <summary>
-/// The verb <c>demo</c>: an embedded broker, one node on SQLite, stations that talk (simulated, or real data replayed), a
+/// The verb <c>demo</c>: an embedded broker, a node (or several, as processes) on SQLite, stations that talk (simulated, or real data replayed), a
 /// live view, and the demo's own check of everything at the end.
 /// </summary>
 public sealed class DemoRunner(DemoOptions options, PipelineConfiguration pipeline, TextWriter output)
@@ -27,7 +28,8 @@ public sealed class DemoRunner(DemoOptions options, PipelineConfiguration pipeli
     private const int Shards = 16;
     private const int SourcePartitions = 4;
     private const int OutputPartitions = 2;
-    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan StopDeadline = TimeSpan.FromSeconds(10);
+    internal static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(30);
 
     /// <summary>Runs the demo; the exit code: 0 all is right, 1 something is not.</summary>
@@ -50,44 +52,20 @@ public sealed class DemoRunner(DemoOptions options, PipelineConfiguration pipeli
         using var logging = LoggingSetup.Create(new LogOptions { Level = LogLevel.Information, File = Path.Combine(directory, "node.log") }, TextWriter.Null, isTerminal: false);
         using var broker = EmbeddedBroker.Start(1, Topics());
         var kafka = KafkaClientOptions.ForEmbeddedBroker(broker.BootstrapServers);
-        var nodeOptions = new NodeOptions
-        {
-            Group = Group,
-            NodeId = "demo-1",
-            Pipeline = "pipeline.json",
-            Kafka = new KafkaOptions { BootstrapServers = broker.BootstrapServers },
-            Shards = Shards,
-            Store = new StoreOptions { Path = Path.Combine(directory, "demo.db") },
-            Pools = new Dictionary<string, int> { ["default"] = Math.Max(4, Environment.ProcessorCount) },
-            StopDeadline = TimeSpan.FromSeconds(10),
-            Http = new EndpointOptions("127.0.0.1", PortOrAny(8000)),
-            Metrics = new EndpointOptions("127.0.0.1", PortOrAny(8001)),
-        };
+        await using var store = new SqliteCheckpointStore(Path.Combine(directory, "demo.db"));
+        await using var cluster = options.Nodes == 1
+            ? await OneNodeAsync(directory, kafka, store, logging, cancellation).ConfigureAwait(false)
+            : await ProcessesAsync(directory, kafka, store, cancellation).ConfigureAwait(false);
+        if (options.Nodes == 1) await output.WriteLineAsync(cluster.Addresses).ConfigureAwait(false);
         var sources = pipeline.Topics.Values.Where(topic => topic.OutputOf is null).Select(topic => topic.Name).ToHashSet(StringComparer.Ordinal);
-        var globals = pipeline.Topics.Values.Where(topic => topic.Scope == TopicScope.Global).Select(topic => topic.Name).ToHashSet(StringComparer.Ordinal);
-        var faults = new PlantedFaults(options.Drop, options.Duplicate, topic => sources.Contains(topic) && !globals.Contains(topic));
-        await using var store = new SqliteCheckpointStore(nodeOptions.Store.Path!);
-        var catalog = ModuleCatalog.WithBuiltIns(pipeline.CodeTables);
-        await using var node = new NodeHost(nodeOptions, new NodeParts
-        {
-            Pipeline = pipeline,
-            Kafka = kafka,
-            Store = store,
-            Modules = catalog.Names.ToDictionary(name => name, name => catalog.Find(name)!, StringComparer.Ordinal),
-            Logging = logging,
-            ApplyTimes = options.Drop + options.Duplicate > 0 ? faults.Times : null,
-        });
-        await using var server = new NodeServer(node, logging);
-        await server.StartAsync(cancellation).ConfigureAwait(false);
-        await output.WriteLineAsync($"dashboard {server.Address}  health {server.Address}health  metrics {server.MetricsAddress}metrics").ConfigureAwait(false);
         var ledger = new DemoLedger(pipeline, Shards);
-        var view = new DemoView(node, ledger, pipeline, options.Duration);
+        var view = new DemoView(cluster, ledger, pipeline, options.Duration);
         var table = new LiveTable();
         using var showing = new CancellationTokenSource();
         var shown = table.RunAsync(showing.Token);
         var viewing = view.RunAsync(table, showing.Token);
-        await node.StartAsync(cancellation).ConfigureAwait(false);
-        await WaitReadyAsync(node, cancellation).ConfigureAwait(false);
+        await cluster.StartAsync(cancellation).ConfigureAwait(false);
+        if (options.Nodes > 1) await output.WriteLineAsync(cluster.Addresses).ConfigureAwait(false);
 
         var readBack = new DemoReadBack(ledger, $"{Group}.dead-letters");
         await using var reader = new DataConsumer(kafka, $"{Group}.read-back", readBack);
@@ -97,24 +75,24 @@ public sealed class DemoRunner(DemoOptions options, PipelineConfiguration pipeli
         }
 
         using var producer = new PartitionProducer(kafka);
-        using var feed = new DemoFeed(producer, ledger, Partitions, _ => AppliedPartsAsync(node, sources));
+        using var feed = new DemoFeed(producer, ledger, Partitions, _ => cluster.AppliedPartsAsync(sources));
         view.Phase = "running";
         var begun = Stopwatch.StartNew();
-        await ProduceAsync(feed, begun, node.Failure, cancellation).ConfigureAwait(false);
+        await ProduceAsync(feed, begun, cluster.Failure, cancellation).ConfigureAwait(false);
         var seconds = begun.Elapsed.TotalSeconds;
         view.Phase = "draining";
         List<LedgerCheck> further = [];
         var isFlushed = feed.Flush(TimeSpan.FromSeconds(10));
-        var drained = isFlushed && await DrainAsync(node, ledger, cancellation).ConfigureAwait(false);
-        further.Add(new LedgerCheck("everything came to rest", drained, drained ? "" : $"not within {DrainLimit.TotalSeconds:0} s: {(isFlushed ? await RestlessAsync(node).ConfigureAwait(false) : "records were not acknowledged")}"));
+        var drained = isFlushed && await DrainAsync(cluster, ledger).ConfigureAwait(false);
+        further.Add(new LedgerCheck("everything came to rest", drained, drained ? "" : $"not within {DrainLimit.TotalSeconds:0} s: {(isFlushed ? await cluster.RestlessAsync().ConfigureAwait(false) : "records were not acknowledged")}"));
 
-        var marks = await MarksAsync(node).ConfigureAwait(false);
+        var marks = await cluster.MarksAsync().ConfigureAwait(false);
         var verdict = ledger.Verdict(marks);
         var canary = ledger.Canary(marks);
-        var unfinished = await node.StopAsync().ConfigureAwait(false);
-        further.Add(new LedgerCheck("the node stopped in order", unfinished.Count == 0, string.Join("; ", unfinished)));
+        var counters = await cluster.ReadAsync().ConfigureAwait(false);
+        var unfinished = await cluster.StopAsync().ConfigureAwait(false);
+        further.Add(new LedgerCheck(options.Nodes == 1 ? "the node stopped in order" : "the nodes stopped in order", unfinished.Count == 0, string.Join("; ", unfinished)));
         further.Add(new LedgerCheck("everything could be read back", readBack.Failures.Count == 0, string.Join("; ", readBack.Failures)));
-        var counters = node.Observer.Counters;
         further.Add(new LedgerCheck("no record was missing on the way to a shard", counters.Missing == 0 || options.Drop > 0, $"{counters.Missing} missing"));
         further.Add(new LedgerCheck("late results are those of batches that ended by their deadline", ledger.LateAnswers == 0 || counters.BatchesTimedOut > 0, $"{ledger.LateAnswers} late, {counters.BatchesTimedOut} batches by deadline"));
         table.Complete();
@@ -132,6 +110,72 @@ public sealed class DemoRunner(DemoOptions options, PipelineConfiguration pipeli
         if (options.Report is { } file) await File.WriteAllTextAsync(file, report.ToJson(), CancellationToken.None).ConfigureAwait(false);
         if (options.Keep is not null) await output.WriteLineAsync($"kept: {directory}").ConfigureAwait(false);
         return report.ExitCode;
+    }
+
+    private async Task<IDemoCluster> OneNodeAsync(string directory, KafkaClientOptions kafka, SqliteCheckpointStore store, ILoggerFactory logging, CancellationToken cancellation)
+    {
+        var nodeOptions = new NodeOptions
+        {
+            Group = Group,
+            NodeId = "demo-1",
+            Pipeline = "pipeline.json",
+            Kafka = new KafkaOptions { BootstrapServers = kafka.BootstrapServers },
+            Shards = Shards,
+            Store = new StoreOptions { Path = Path.Combine(directory, "demo.db") },
+            Pools = new Dictionary<string, int> { ["default"] = Math.Max(4, Environment.ProcessorCount) },
+            StopDeadline = StopDeadline,
+            Http = new EndpointOptions("127.0.0.1", PortOrAny(8000)),
+            Metrics = new EndpointOptions("127.0.0.1", PortOrAny(8001)),
+        };
+        var sources = pipeline.Topics.Values.Where(topic => topic.OutputOf is null).Select(topic => topic.Name).ToHashSet(StringComparer.Ordinal);
+        var globals = pipeline.Topics.Values.Where(topic => topic.Scope == TopicScope.Global).Select(topic => topic.Name).ToHashSet(StringComparer.Ordinal);
+        var faults = new PlantedFaults(options.Drop, options.Duplicate, topic => sources.Contains(topic) && !globals.Contains(topic));
+        var catalog = ModuleCatalog.WithBuiltIns(pipeline.CodeTables);
+        var node = new NodeHost(nodeOptions, new NodeParts
+        {
+            Pipeline = pipeline,
+            Kafka = kafka,
+            Store = store,
+            Modules = catalog.Names.ToDictionary(name => name, name => catalog.Find(name)!, StringComparer.Ordinal),
+            Logging = logging,
+            ApplyTimes = options.Drop + options.Duplicate > 0 ? faults.Times : null,
+        });
+        var server = new NodeServer(node, logging);
+        await server.StartAsync(cancellation).ConfigureAwait(false);
+        return new DemoNode(node, server);
+    }
+
+    // Each node's file says what the node in the demo's own process is told by objects.
+    private async Task<IDemoCluster> ProcessesAsync(string directory, KafkaClientOptions kafka, SqliteCheckpointStore store, CancellationToken cancellation)
+    {
+        await store.OpenAsync(Group, Shards, cancellation).ConfigureAwait(false);
+        List<string> files = [];
+        for (var number = 1; number <= options.Nodes; number++)
+        {
+            var file = Path.Combine(directory, $"demo-{number}.json");
+            var configuration = new JsonObject
+            {
+                ["group"] = Group,
+                ["nodeId"] = $"demo-{number}",
+                ["pipeline"] = Path.GetFullPath(options.Pipeline ?? Cli.Files.DefaultPipeline),
+                ["kafka"] = new JsonObject
+                {
+                    ["bootstrapServers"] = kafka.BootstrapServers,
+                    ["consumer"] = new JsonObject(kafka.Consumer.Select(option => KeyValuePair.Create(option.Key, (JsonNode?)option.Value))),
+                },
+                ["shards"] = Shards,
+                ["store"] = new JsonObject { ["path"] = Path.Combine(directory, "demo.db") },
+                ["pools"] = new JsonObject { ["default"] = Math.Max(4, Environment.ProcessorCount) },
+                ["http"] = new JsonObject { ["host"] = "127.0.0.1", ["port"] = number == 1 ? PortOrAny(8000) : 0 },
+                ["metrics"] = new JsonObject { ["host"] = "127.0.0.1", ["port"] = number == 1 ? PortOrAny(8001) : 0 },
+                ["log"] = new JsonObject { ["file"] = Path.Combine(directory, $"demo-{number}.log"), ["format"] = "json" },
+                ["stopDeadlineSeconds"] = StopDeadline.TotalSeconds,
+            };
+            await File.WriteAllTextAsync(file, configuration.ToJsonString(), cancellation).ConfigureAwait(false);
+            files.Add(file);
+        }
+
+        return new DemoNodeProcesses(files, Shards, store, StopDeadline * 2);
     }
 
     // The usual port where it is free; a demo beside a node takes any.
@@ -164,17 +208,6 @@ public sealed class DemoRunner(DemoOptions options, PipelineConfiguration pipeli
     }
 
     private int Partitions(string source) => pipeline.Topics.TryGetValue(source, out var topic) && topic.Keyed ? Shards : SourcePartitions;
-
-    private static async Task WaitReadyAsync(NodeHost node, CancellationToken cancellation)
-    {
-        var waited = Stopwatch.StartNew();
-        while (!await node.IsReadyAsync().ConfigureAwait(false))
-        {
-            if (node.Failure.IsFaulted) await node.Failure.ConfigureAwait(false);
-            if (waited.Elapsed > StartLimit) throw new TimeoutException($"The node was not ready within {StartLimit.TotalSeconds:0} s; its log says why.");
-            await Task.Delay(50, cancellation).ConfigureAwait(false);
-        }
-    }
 
     private async Task ProduceAsync(DemoFeed feed, Stopwatch begun, Task failure, CancellationToken cancellation)
     {
@@ -229,48 +262,22 @@ public sealed class DemoRunner(DemoOptions options, PipelineConfiguration pipeli
         }
     }
 
-    private static async Task<bool> DrainAsync(NodeHost node, DemoLedger ledger, CancellationToken cancellation)
+    private static async Task<bool> DrainAsync(IDemoCluster cluster, DemoLedger ledger)
     {
         var waited = Stopwatch.StartNew();
         var quiet = 0;
         var uploads = -1L;
-        while (waited.Elapsed < DrainLimit && !node.Failure.IsCompleted)
+        while (waited.Elapsed < DrainLimit && !cluster.Failure.IsCompleted)
         {
             // Quiet: nothing owed, nothing waiting, nothing new read back, several times in a row.
             var progress = ledger.Progress();
-            var isQuiet = await RestlessAsync(node).ConfigureAwait(false) is "" && progress.UploadsRead + progress.DeadLettersRead == uploads;
+            var isQuiet = await cluster.RestlessAsync().ConfigureAwait(false) is "" && progress.UploadsRead + progress.DeadLettersRead == uploads;
             uploads = progress.UploadsRead + progress.DeadLettersRead;
             quiet = isQuiet ? quiet + 1 : 0;
-            if (quiet >= 10 && (ledger.Agrees(await MarksAsync(node).ConfigureAwait(false)) || waited.Elapsed > DrainLimit / 3)) return true;
+            if (quiet >= cluster.QuietLooks && (ledger.Agrees(await cluster.MarksAsync().ConfigureAwait(false)) || waited.Elapsed > DrainLimit / 3)) return true;
             await Task.Delay(100, CancellationToken.None).ConfigureAwait(false);
         }
 
         return false;
     }
-
-    // What still waits in the node, for people; empty: nothing.
-    private static async Task<string> RestlessAsync(NodeHost node)
-    {
-        var shards = await node.Shards!.Ask(core =>
-        {
-            var owed = core.Running.Sum(shard => shard.Stations.Values.Sum(station => station.TriggerCount));
-            var batches = core.Running.Sum(shard => shard.Batches.Batches.Count + shard.Batches.WaitingRevisions);
-            var outputs = core.Running.Sum(shard => shard.Outputs.Outbox.Count);
-            var seconds = core.Running.Sum(shard => shard.Stations.Values.Count(station => station.NextDueMs is { } due && due - DemoFeed.NowMs < 2_000));
-            return owed + batches + outputs + seconds == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"{owed} calls owed, {batches} batches open, {outputs} outputs to send, {seconds} orders open");
-        }).ConfigureAwait(false);
-        if (shards.Length > 0) return shards;
-        if (!await node.Router!.Ask(router => router.IsIdle).ConfigureAwait(false)) return "the router waits for acknowledgements";
-        var positions = await node.SourcePositionsAsync().ConfigureAwait(false);
-        var lag = positions.Sum(position => Math.Max(0, (position.End ?? position.Next) - position.Next));
-        return lag == 0 ? "" : $"{lag} records unread";
-    }
-
-    private static Task<long> AppliedPartsAsync(NodeHost node, HashSet<string> sources) => node.Shards!.Ask(core =>
-        core.Running.Sum(shard => shard.AppliedByTopic.Where(topic => sources.Contains(topic.Key)).Sum(topic => topic.Value)));
-
-    private static Task<List<AppliedMark>> MarksAsync(NodeHost node) => node.Shards!.Ask(core => core.Running
-        .SelectMany(shard => shard.Marks.Sources.Where(mark => mark.Log != shard.BatchLog && mark.Mark.AppliedCount > 0)
-            .Select(mark => AppliedMark.Of(shard.Id, mark.Source, mark.Mark.AppliedCount, mark.Mark.AppliedHash)))
-        .ToList());
 }

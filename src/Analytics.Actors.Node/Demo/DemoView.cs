@@ -1,11 +1,10 @@
 using System.Diagnostics;
 using Analytics.Actors.Core.Pipeline;
-using Analytics.Actors.Node.Hosting;
 
 namespace Analytics.Actors.Node.Demo;
 
 /// <summary>Takes a snapshot of the running demo every half second, for the live table.</summary>
-public sealed class DemoView(NodeHost node, DemoLedger ledger, PipelineConfiguration pipeline, TimeSpan duration)
+public sealed class DemoView(IDemoCluster cluster, DemoLedger ledger, PipelineConfiguration pipeline, TimeSpan duration)
 {
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(500);
 
@@ -31,44 +30,33 @@ public sealed class DemoView(NodeHost node, DemoLedger ledger, PipelineConfigura
 
     private async Task<DemoSnapshot> TakeAsync()
     {
-        var counters = node.Observer.Counters;
+        var counters = await cluster.ReadAsync().ConfigureAwait(false);
         var progress = ledger.Progress();
-        var lags = (await node.SourcePositionsAsync().ConfigureAwait(false))
-            .GroupBy(position => position.Partition.Topic)
-            .ToDictionary(group => group.Key, group => group.Sum(position => Math.Max(0, (position.End ?? position.Next) - position.Next)), StringComparer.Ordinal);
-        var stations = 0;
-        Dictionary<string, long> open = [];
-        if (node.Shards is { } shards)
-        {
-            (stations, open) = await shards.Ask(core => (
-                (int)core.Running.Sum(shard => shard.StationCount),
-                core.Running.SelectMany(shard => shard.Batches.Batches.Keys).GroupBy(key => key.Module).ToDictionary(group => group.Key, group => group.LongCount()))).ConfigureAwait(false);
-        }
-
         return new DemoSnapshot
         {
             Elapsed = elapsed.Elapsed,
             Duration = duration,
             Phase = Phase,
-            Stations = stations,
+            Nodes = cluster.Nodes,
+            Stations = counters.Stations,
             Uploads = progress.UploadsRead,
             DeadLetters = progress.DeadLettersRead,
             Faults = progress.UploadFaults,
             LatencyP50Ms = progress.LatencyP50Ms,
             LatencyP99Ms = progress.LatencyP99Ms,
             Topics = pipeline.Topics.Values.Where(topic => counters.FetchedByTopic.ContainsKey(topic.Name) || topic.OutputOf is null)
-                .Select(topic => Topic(topic.Name, counters, lags.GetValueOrDefault(topic.Name))).ToList(),
-            Modules = pipeline.Modules.Values.Where(module => module.Enabled).Select(module => Module(module, counters, open.GetValueOrDefault(module.Name))).ToList(),
+                .Select(topic => Topic(topic.Name, counters, counters.LagByTopic.GetValueOrDefault(topic.Name))).ToList(),
+            Modules = pipeline.Modules.Values.Where(module => module.Enabled).Select(module => Module(module, counters, counters.OpenBatchesByModule.GetValueOrDefault(module.Name))).ToList(),
         };
     }
 
-    private TopicActivity Topic(string topic, Hosting.NodeCounters counters, long lag)
+    private TopicActivity Topic(string topic, DemoActivity counters, long lag)
     {
         var count = counters.FetchedByTopic.GetValueOrDefault(topic);
         return new TopicActivity(topic, count, Rate(records, topic, count), 0, lag, 0);
     }
 
-    private ModuleActivity Module(ModuleConfiguration module, Hosting.NodeCounters counters, long open)
+    private ModuleActivity Module(ModuleConfiguration module, DemoActivity counters, long open)
     {
         long Of(string outcome) => counters.Calls.GetValueOrDefault((module.Name, outcome));
         var results = Of("result");

@@ -42,6 +42,7 @@ public sealed class ClusterRegistrar : IAsyncDisposable
     private readonly CancellationTokenSource stopping = new();
     private TaskCompletionSource wake = NewWake();
     private Task running = Task.CompletedTask;
+    private volatile string? storeFailure;
     private volatile NodeState state = NodeState.Starting;
     private volatile IReadOnlyList<NodeRow> rows = [];
     private long? rowsAt;
@@ -82,6 +83,12 @@ public sealed class ClusterRegistrar : IAsyncDisposable
 
     /// <summary>How long ago the store last answered; null: never.</summary>
     public TimeSpan? Age => rowsAt is { } at ? time.GetElapsedTime(at) : null;
+
+    /// <summary>Why the store did not take the last heartbeat; null where it did.</summary>
+    public string? StoreFailure => storeFailure;
+
+    /// <summary>Somebody declared this process down: its shards are fenced.</summary>
+    public bool IsDown { get; private set; }
 
     /// <summary>Ends with the reason where this process may not be the node any more: it must end.</summary>
     public Task<string> Dismissed => dismissed.Task;
@@ -177,6 +184,7 @@ public sealed class ClusterRegistrar : IAsyncDisposable
             var answered = await Store.RegisterAsync(entry, cancellation).ConfigureAwait(false);
             var silence = rowsAt is { } last ? time.GetElapsedTime(last) : (TimeSpan?)null;
             (rows, rowsAt) = (answered, sent);
+            storeFailure = null;
             Hear(answered, silence);
             await HearOfDismissalAsync(answered, cancellation).ConfigureAwait(false);
             await TellVanishedAsync(answered, cancellation).ConfigureAwait(false);
@@ -186,6 +194,7 @@ public sealed class ClusterRegistrar : IAsyncDisposable
         catch (StoreUnavailableException away)
         {
             steadySince = null;
+            storeFailure = away.Message;
             logger.LogDebug("the node's row was not written: {Reason}", away.Message);
             return false;
         }
@@ -241,6 +250,7 @@ public sealed class ClusterRegistrar : IAsyncDisposable
         }
         else if (own.State == NodeState.Down)
         {
+            IsDown = true;
             var events = await Store.ReadEventsAsync(null, 1_000, cancellation).ConfigureAwait(false);
             var order = events.LastOrDefault(happened => happened.Event.Kind == "down" && happened.Event.Node == identity.Node);
             Dismiss(order is null

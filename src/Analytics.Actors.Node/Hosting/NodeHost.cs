@@ -264,10 +264,27 @@ public sealed class NodeHost : IAsyncDisposable
     public async Task<IReadOnlyList<ShardId>> DownAsync(string node, string by, CancellationToken cancellation)
     {
         if (Cluster is not { } cluster) throw new StoreUnavailableException("the node is starting, or its store knows no nodes");
-        var fenced = await cluster.Store.FenceNodeAsync(node, by, cancellation).ConfigureAwait(false);
+        var fenced = await FenceAsync(cluster.Store, node, by, cancellation).ConfigureAwait(false);
         logger.LogWarning("NodeDown: {NodeId} was declared down by {By}, fenced shards: {Shards}", node, by, fenced.Count == 0 ? "none" : string.Join(", ", fenced));
         cluster.Wake();
         return fenced;
+    }
+
+    // A node that froze in the middle of a commit holds its shards' rows until the database ends its transaction.
+    private static async Task<IReadOnlyList<ShardId>> FenceAsync(IClusterStore store, string node, string by, CancellationToken cancellation)
+    {
+        const int Attempts = 3;
+        for (var attempt = 1; ; attempt++)
+        {
+            try
+            {
+                return await store.FenceNodeAsync(node, by, cancellation).ConfigureAwait(false);
+            }
+            catch (StoreUnavailableException) when (attempt < Attempts)
+            {
+                // Once more: its rows are free by then, or the database is really away.
+            }
+        }
     }
 
     /// <summary>
@@ -283,7 +300,7 @@ public sealed class NodeHost : IAsyncDisposable
         if (!ending.Task.IsCompleted) Cluster?.Tell(new ClusterEvent("leaving", options.NodeId, null, null, "", "its process was told to stop"));
         Cluster?.Become(NodeState.Leaving);
         // Nothing of what a node does that was declared down is taken any more.
-        if (Cluster is { Dismissed.IsCompleted: true } && Shards is not null) await Shards.LoseAllAsync(deadline.Share(0.1)).ConfigureAwait(false);
+        if (Cluster is { IsDown: true } && Shards is not null) await Shards.LoseAllAsync(deadline.Share(0.1)).ConfigureAwait(false);
         await deadline.WithinAsync(0.1, watch?.DisposeAsync().AsTask(), configurations?.DisposeAsync().AsTask()).ConfigureAwait(false);
         // Leaving the groups revokes everything, which releases shards in order, and commits what has been routed.
         if (!await deadline.WithinAsync(0.7, source?.DisposeAsync().AsTask(), ownership?.DisposeAsync().AsTask()).ConfigureAwait(false)) unfinished.Add("the brokers did not let the node leave its groups in time; its sessions have to end");

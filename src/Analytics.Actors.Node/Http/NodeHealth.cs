@@ -177,7 +177,7 @@ internal static class NodeHealth
     private static string Store(NodeHost node, List<string> grave)
     {
         if (node.StoreId.Length == 0) return "starting";
-        if (node.Observer.StoreFailure is not { } failure) return "running";
+        if ((node.Observer.StoreFailure ?? node.Cluster?.StoreFailure) is not { } failure) return "running";
         grave.Add($"the store does not work: {failure}");
         return "failing";
     }

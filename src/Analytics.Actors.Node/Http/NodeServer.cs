@@ -60,8 +60,9 @@ public sealed class NodeServer(NodeHost node, ILoggerFactory logging) : IAsyncDi
         peers = new NodePeers(node.Options.NodeId, access, () => node.Cluster?.Rows ?? [], logger);
         api = Build(node.Options.Http, new Gate(access, false, logger, TimeProvider.System));
         api.Use(new SteeringLog(steered => node.Cluster?.Tell(steered), node.Options.NodeId, logger).InvokeAsync);
+        RoleGate.Use(api, node);
         NodeApi.Map(api, node, peers);
-        DashboardPage.Map(api);
+        if (node.Options.Roles.Api) DashboardPage.Map(api);
         metrics = Build(node.Options.Metrics, new Gate(access, access.IsMetricsOpen, logger, TimeProvider.System));
         metrics.MapGet("/metrics", WriteMetricsAsync).Needs(Right.Read);
         try

@@ -83,6 +83,9 @@ internal sealed partial class NodeProcesses : IAsyncDisposable
         (await AskAsync("health")).GetProperty("status").GetString().ShouldBe("healthy");
     }
 
+    /// <summary>host:port of the node's API, as verbs take it.</summary>
+    public string Address => api!.Authority;
+
     /// <summary>A document of the node's HTTP API.</summary>
     public async Task<JsonElement> AskAsync(string path)
     {

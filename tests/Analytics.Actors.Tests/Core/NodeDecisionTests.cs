@@ -297,7 +297,7 @@ public class NodeDecisionTests
         core.NextDueMs.ShouldBe(Now + 5_000);
         Handle(new TimePassed(), Now + 5_000);
         Finish(Now + 5_000);
-        Take<ReleaseShard>().ShouldBe([new ReleaseShard(Zero, true)]);
+        Take<ReleaseShard>().ShouldBe([new ReleaseShard(Zero, true, CallsUnfinished: 1)]);
         Take<AbandonShard>().Single().Shard.ShouldBe(Zero);
         StationState.Parser.ParseFrom(TakeOverWhole(Zero).Entities.Single(entity => entity.Kind == EntityKind.Station).State!).Triggers.Single().Attempts.ShouldBe(0, "an orderly stop is no attempt");
     }

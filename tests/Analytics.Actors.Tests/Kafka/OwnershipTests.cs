@@ -44,6 +44,22 @@ public class OwnershipTests
     }
 
     [Fact]
+    public async Task A_static_member_that_stops_in_order_leaves_its_group_and_does_not_wait_for_the_end_of_its_session()
+    {
+        using var broker = EmbeddedBroker.Start(topics: new Dictionary<string, int> { [Anchor] = 4 });
+        var embedded = KafkaClientOptions.ForEmbeddedBroker(broker.BootstrapServers);
+        var options = embedded with { Consumer = embedded.Consumer.Append(new("group.instance.id", "node-1")).Append(new("debug", "cgrp,consumer")).ToDictionary() };
+        var events = new EventLog<Event>();
+        var log = new EventLog<ClientLogEntry>();
+        var one = new Ownership(options, "group", Anchor, new Listener("first", events), entry => log.Add(entry));
+        await events.WaitUntil(seen => Owned(seen, "first").Count == 4);
+        await one.DisposeAsync();
+        events.All[^1].What.ShouldBe("released");
+        // The embedded broker's groups take a session for every change; what a real one would act on is what the client says.
+        log.All.ShouldContain(entry => entry.Message.Contains("LeaveGroup response received"));
+    }
+
+    [Fact]
     public async Task A_member_that_the_group_has_thrown_out_loses_its_partitions_and_joins_again()
     {
         using var broker = EmbeddedBroker.Start(topics: new Dictionary<string, int> { [Anchor] = 3 });
