@@ -126,7 +126,7 @@ public static class CommandLine
     private sealed class Totals
     {
         private readonly List<double> seconds = [];
-        private long parts, uploads, revisions, timedOut, passivated, steered, virtualMs;
+        private long parts, sentOn, uploads, revisions, timedOut, passivated, steered, virtualMs;
 
         public SimulationResult? Last { get; private set; }
 
@@ -135,6 +135,7 @@ public static class CommandLine
             Last = result;
             seconds.Add(took.TotalSeconds);
             parts += result.Checkers.PartsApplied;
+            sentOn += result.Checkers.PartsSentOn;
             uploads += result.Checkers.Uploads;
             revisions += result.Checkers.Revisions;
             timedOut += result.Checkers.BatchesTimedOut;
@@ -144,7 +145,7 @@ public static class CommandLine
         }
 
         public string Describe(int first, TimeSpan elapsed) => string.Create(CultureInfo.InvariantCulture,
-            $"{seconds.Count} seeds from {first}: right, {virtualMs / 3_600_000.0:0.0} virtual hours in {elapsed.TotalSeconds:0} s ({parts} parts applied, {uploads} uploads, {revisions} of them revisions, {timedOut} batches by deadline, {passivated} stations passivated, {steered} orders for stations; a seed takes {seconds.Order().ElementAt(seconds.Count / 2):0.00} s in the median)");
+            $"{seconds.Count} seeds from {first}: right, {virtualMs / 3_600_000.0:0.0} virtual hours in {elapsed.TotalSeconds:0} s ({parts} parts applied, {sentOn} sent on by the shard that read them, {uploads} uploads, {revisions} of them revisions, {timedOut} batches by deadline, {passivated} stations passivated, {steered} orders for stations; a seed takes {seconds.Order().ElementAt(seconds.Count / 2):0.00} s in the median)");
     }
 
     private sealed record Options

@@ -37,8 +37,8 @@ public static class Simulator
             ArrivalsMax = scenario.ArrivalsMax,
             PartitionCounts = PartitionCounts,
         };
-        var cluster = new Cluster(world, scenario, settings, faults, bug) { Sources = Workload.Sources };
-        var workload = new Workload(world, cluster.Log, scenario.Stations);
+        var cluster = new Cluster(world, scenario, settings, faults, bug) { Sources = Workload.Sources(settings) };
+        var workload = new Workload(world, cluster.Log, settings, scenario.Stations);
         cluster.Checkers.Routed = new RoutedChecker(cluster, workload);
         var verdict = Verdict.Right;
         try

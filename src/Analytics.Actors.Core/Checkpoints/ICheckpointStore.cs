@@ -200,6 +200,9 @@ public sealed record RecoveredShard
 
     /// <summary>Positions that a check changed after they were read; the shard's next checkpoint writes them.</summary>
     public IReadOnlyList<PartitionPosition> Moved { get; init; } = [];
+
+    /// <summary>Partitions of sources keyed by station that a check found unfit to be read: the shard runs without them.</summary>
+    public IReadOnlyList<TopicPartition> NotRead { get; init; } = [];
     public required IReadOnlyList<MarkState> Marks { get; init; }
 
     /// <summary>In order of destination and sequence: all to be sent again.</summary>

@@ -138,7 +138,7 @@ public sealed class NodeCore(NodeSettings settings)
             case ShardsAssigned assigned: Assign(assigned.Shards, effects); break;
             case ShardsRevoked revoked: Revoke(revoked.Shards, nowMs, effects); break;
             case ShardsLost lost: Lose(lost.Shards, effects); break;
-            case ShardTakenOver started: Start(started.Recovered, nowMs, effects); break;
+            case ShardTakenOver started: Start(started, nowMs, effects); break;
             case TakeOverFailed failed: TakeOverLater(failed, nowMs, effects); break;
             case ShardRefused refused: Refuse(refused, effects); break;
             case PositionsChanged changed: CheckAgain(changed.Shards, nowMs, effects); break;
@@ -228,8 +228,9 @@ public sealed class NodeCore(NodeSettings settings)
         }
     }
 
-    private void Start(RecoveredShard recovered, long nowMs, List<NodeEffect> effects)
+    private void Start(ShardTakenOver started, long nowMs, List<NodeEffect> effects)
     {
+        var recovered = started.Recovered;
         if (!slots.TryGetValue(recovered.Shard, out var slot) || slot.Phase != ShardPhase.TakingOver) return;
         if (!slot.IsWanted)
         {
@@ -237,11 +238,18 @@ public sealed class NodeCore(NodeSettings settings)
             return;
         }
 
+        // A newer version came meanwhile, which may read logs that nobody has checked.
+        if (started.Version < shardSettings.ConfigurationVersion)
+        {
+            effects.Add(new TakeOver(slot.Id));
+            return;
+        }
+
         var shard = new Shard(shardSettings, recovered, nowMs);
         slot.Shard = shard;
         slot.Phase = ShardPhase.Running;
         slot.IsReloading = false;
-        foreach (var log in new[] { shard.PartsLog, shard.BatchLog })
+        foreach (var log in shard.Logs)
         {
             readers[log] = slot;
             effects.Add(new StartReading(log, shard.Positions.TryGetValue(log, out var position) ? position.Next : 0));
@@ -375,8 +383,7 @@ public sealed class NodeCore(NodeSettings settings)
                 if (pause != slot.IsPaused)
                 {
                     slot.IsPaused = pause;
-                    effects.Add(new PauseReading(shard.PartsLog, pause));
-                    effects.Add(new PauseReading(shard.BatchLog, pause));
+                    foreach (var log in shard.Logs) effects.Add(new PauseReading(log, pause));
                 }
             }
 
@@ -523,7 +530,7 @@ public sealed class NodeCore(NodeSettings settings)
 
     private void StopReadingOf(Slot slot, List<NodeEffect> effects)
     {
-        foreach (var log in new[] { slot.Shard!.PartsLog, slot.Shard.BatchLog })
+        foreach (var log in slot.Shard!.Logs)
         {
             if (readers.Remove(log)) effects.Add(new StopReading(log));
         }

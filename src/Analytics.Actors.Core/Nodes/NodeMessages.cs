@@ -20,7 +20,8 @@ public sealed record ShardsRevoked(IReadOnlyList<ShardId> Shards) : NodeMessage;
 public sealed record ShardsLost(IReadOnlyList<ShardId> Shards) : NodeMessage;
 
 /// <summary>A takeover raised the epoch and read the state.</summary>
-public sealed record ShardTakenOver(RecoveredShard Recovered) : NodeMessage;
+/// <param name="Version">The version of the configuration whose logs were checked for it.</param>
+public sealed record ShardTakenOver(RecoveredShard Recovered, long Version = long.MaxValue) : NodeMessage;
 
 /// <summary>A takeover came to nothing; it is tried again after a pause.</summary>
 public sealed record TakeOverFailed(ShardId Shard, string Reason) : NodeMessage;

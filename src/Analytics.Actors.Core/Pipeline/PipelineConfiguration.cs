@@ -140,6 +140,11 @@ public sealed record TopicConfiguration
     /// <summary>Paths of the station id in an item, tried in order.</summary>
     public required IReadOnlyList<string> StationPaths { get; init; }
     public TopicScope Scope { get; init; }
+
+    /// <summary>
+    /// Its records' keys are station ids, and it has as many partitions as there are shards: each shard reads the partition
+    /// of its own number, and no router does.
+    /// </summary>
     public bool Keyed { get; init; }
 
     /// <summary>Member of an item that carries event time; null: the record's timestamp.</summary>

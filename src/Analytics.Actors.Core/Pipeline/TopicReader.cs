@@ -35,7 +35,7 @@ internal static class TopicReader
             ? new TopicConfiguration { Name = name, Envelope = [new(EnvelopeKind.Object)], StationPaths = ["stationId", "station_id"] }
             : Output(name, outputOf);
         var scope = section.Find("scope")?.Choice(("station", TopicScope.Station), ("global", TopicScope.Global)) ?? defaults.Scope;
-        RefuseKeyed(section);
+        var isKeyed = ReadKeyed(section, scope, outputOf);
         var stationPaths = section.Find("station") is { } station ? ReadPaths(station) : defaults.StationPaths;
         section.Forbid("station", scope == TopicScope.Global, "a global topic has no station id; remove \"station\" or make the scope \"station\"");
 
@@ -73,6 +73,7 @@ internal static class TopicReader
             Envelope = section.Find("envelope") is { } envelope ? ReadEnvelope(envelope) : defaults.Envelope,
             StationPaths = stationPaths,
             Scope = scope,
+            Keyed = isKeyed,
             TimeMember = ReadTimeMember(section),
             OrderMember = ReadOrderMember(section, scope),
             Mode = mode,
@@ -102,11 +103,14 @@ internal static class TopicReader
         return topic;
     }
 
-    private static void RefuseKeyed(ConfigurationObject section)
+    // The word "station" says by what, as people write it.
+    private static bool ReadKeyed(ConfigurationObject section, TopicScope scope, string? outputOf)
     {
-        if (section.Find("keyed") is not { } keyed) return;
-        var isKeyed = keyed.TryString(out var text) && text == "station" ? true : keyed.Flag();
-        if (isKeyed == true) keyed.Refuse("topics keyed by station are not supported yet; remove keyed, the router partitions them");
+        if (section.Find("keyed") is not { } keyed) return false;
+        var isKeyed = (keyed.TryString(out var text) && text == "station" ? true : keyed.Flag()) ?? false;
+        if (isKeyed && scope == TopicScope.Global) keyed.Refuse("a global record names no station that could be its key; remove keyed");
+        if (isKeyed && outputOf is not null) keyed.Refuse($"the uploads of module \"{outputOf}\" are keyed by batch; remove keyed");
+        return isKeyed;
     }
 
     private static List<string> ReadPaths(ConfigurationValue value)

@@ -148,10 +148,12 @@ public sealed class RecordRouter
         return new RoutedRecord(byShard.Select(pair => (pair.Key, pair.Value)).ToList(), batches?.Manifests ?? []);
     }
 
-    // A rejection goes to one fixed shard, whose mark and outbox make its dead letter appear once.
+    // A rejection goes to one fixed shard, whose mark and outbox make its dead letter appear once: that which reads the
+    // partition, or where a router does, any.
     private void AddRejected(in Source source, RejectedItem rejected, SortedDictionary<int, RecordParts> byShard)
     {
-        var shard = Murmur2.Partition($"{source.Record.Partition.Topic}:{source.Record.Partition.Partition}", settings.ShardCount);
+        var partition = source.Record.Partition;
+        var shard = settings.IsKeyed(partition.Topic) ? partition.Partition % settings.ShardCount : Murmur2.Partition($"{partition.Topic}:{partition.Partition}", settings.ShardCount);
         var kept = rejected.Bytes.Length <= DeadLetter.KeptBytesMax ? rejected.Bytes : rejected.Bytes[..DeadLetter.KeptBytesMax];
         PartsFor(source, shard, byShard).Parts.Add(new Part
         {

@@ -38,6 +38,13 @@ public static class RoutingRules
     public static RoutingRule SizeLimit(int maxRecordBytes) => new("maxRecordBytes", maxRecordBytes.ToString(System.Globalization.CultureInfo.InvariantCulture));
 
     /// <summary>
+    /// Who reads each source topic. It stays pinned too, also where a topic was away for a while: a router's positions are
+    /// others than a shard's, and so are the marks, so that records would be lost or doubled.
+    /// </summary>
+    public static IEnumerable<RoutingRule> Readers(PipelineConfiguration pipeline) => pipeline.Topics.Values
+        .OrderBy(topic => topic.Name, StringComparer.Ordinal).Select(topic => new RoutingRule($"reading {topic.Name}", topic.Keyed ? "by shards (keyed by station)" : "by routers (not keyed)"));
+
+    /// <summary>
     /// What another pipeline routes otherwise: rules that are new have an empty stored text, those that are gone an empty given
     /// one. Besides the rules above: for which modules, in which order, the records of each topic are gathered.
     /// </summary>

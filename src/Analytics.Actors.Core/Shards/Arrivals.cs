@@ -1,26 +1,30 @@
 using Analytics.Actors.Core.Protocol;
+using Analytics.Actors.Core.Routing;
 using Google.Protobuf;
 
 namespace Analytics.Actors.Core.Shards;
 
-/// <summary>One record of station-events, parsed once, and what of the shard it needs in memory.</summary>
-internal sealed record Arrival(LogRecord Record, PartsEnvelope? Envelope, string Failure)
+/// <summary>One record of station-events or of a source keyed by station, parsed once, and what of the shard it needs in memory.</summary>
+/// <param name="Records">What it says of the shard's own stations.</param>
+/// <param name="Failure">Why it cannot be read.</param>
+/// <param name="Routed">Of a source record: all that it sends, to whichever shard.</param>
+internal sealed record Arrival(LogRecord Record, IReadOnlyList<RecordParts> Records, string? Failure = null, RoutedRecord? Routed = null)
 {
     /// <summary>It holds a global record, which concerns every station that owes a call.</summary>
-    public bool IsGlobal { get; } = Envelope?.Records.Any(record => record.Global) ?? false;
+    public bool IsGlobal { get; } = Records.Any(record => record.Global);
 
     /// <summary>The newest version of the configuration by which any of it was routed.</summary>
-    public long Rules { get; } = Envelope is null || Envelope.Records.Count == 0 ? 0 : Envelope.Records.Max(record => record.Rules);
+    public long Rules { get; } = Records.Count == 0 ? 0 : Records.Max(record => record.Rules);
 
     public static Arrival Of(in LogRecord record)
     {
         try
         {
-            return new Arrival(record, PartsEnvelope.Parser.ParseFrom(record.Value.Span), "");
+            return new Arrival(record, PartsEnvelope.Parser.ParseFrom(record.Value.Span).Records);
         }
         catch (InvalidProtocolBufferException failure)
         {
-            return new Arrival(record, null, failure.Message);
+            return new Arrival(record, [], failure.Message);
         }
     }
 
@@ -29,8 +33,7 @@ internal sealed record Arrival(LogRecord Record, PartsEnvelope? Envelope, string
     {
         get
         {
-            if (Envelope is null) yield break;
-            foreach (var record in Envelope.Records)
+            foreach (var record in Records)
             {
                 if (record.Global) continue;
                 foreach (var part in record.Parts)
@@ -43,8 +46,8 @@ internal sealed record Arrival(LogRecord Record, PartsEnvelope? Envelope, string
 }
 
 /// <summary>
-/// Records of station-events that wait, in order, for stations to be loaded. The first one that cannot be processed yet
-/// keeps all later ones waiting: positions and marks are prefixes. Their stations are asked for meanwhile.
+/// Records that wait, in order, for stations to be loaded. The first one that cannot be processed yet keeps all later ones
+/// waiting, of whichever partition: positions and marks are prefixes. Their stations are asked for meanwhile.
 /// </summary>
 internal sealed class Arrivals(ResidentStations residents)
 {

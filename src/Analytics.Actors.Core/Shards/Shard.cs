@@ -10,7 +10,10 @@ using Google.Protobuf;
 namespace Analytics.Actors.Core.Shards;
 
 /// <summary>A record read from one of the shard's data partitions.</summary>
-public readonly record struct LogRecord(TopicPartition Partition, long Offset, long TimestampMs, ReadOnlyMemory<byte> Value);
+/// <param name="Key">The key of a source record; null where it has none.</param>
+/// <param name="Origin">The header aa-origin of a source record that is an output of ours; else null.</param>
+public readonly record struct LogRecord(
+    TopicPartition Partition, long Offset, long TimestampMs, ReadOnlyMemory<byte> Value, byte[]? Key = null, string? Origin = null);
 
 /// <summary>
 /// One shard: its stations, its batches, its global windows, marks, positions and outbox. A state machine: records,
@@ -24,6 +27,7 @@ public sealed partial class Shard
 {
     private readonly ResidentStations residents = new();
     private readonly Arrivals arrivals;
+    private readonly KeyedSources keyed;
     private readonly StationScan scan;
     private readonly HashSet<Station> dirtyStations = [];
     private readonly HashSet<string> dirtyGlobals = new(StringComparer.Ordinal);
@@ -73,6 +77,8 @@ public sealed partial class Shard
         around = new StationSurroundings(settings.Pipeline, Outputs, StartCall);
         Batches = new BatchRegister(settings, Outputs, Marks, BatchLog);
         arrivals = new Arrivals(residents);
+        keyed = new KeyedSources(Id, settings);
+        Logs = [.. settings.LogsOf(Id).Except(recovered.NotRead)];
         keepsAll = settings.Pipeline.Topics.Values.Any(topic => topic is { Scope: TopicScope.Global, Triggers: true } && around.TriggeredBy(topic.Name).Count > 0);
         ShardRecovery.Load(this, recovered);
         scan = new StationScan(recovered.CheckpointNumber == 0, keepsAll || IsCounting);
@@ -81,9 +87,11 @@ public sealed partial class Shard
     public ShardId Id { get; }
     public Epoch Epoch { get; }
 
-    /// <summary>The data partitions that go with the shard.</summary>
     public TopicPartition PartsLog { get; }
     public TopicPartition BatchLog { get; }
+
+    /// <summary>All data partitions that are read with the shard: those two, and its own of the sources keyed by station.</summary>
+    public IReadOnlyList<TopicPartition> Logs { get; }
     public ShardOutputs Outputs { get; }
     public Marks Marks { get; } = new();
     public BatchRegister Batches { get; }
@@ -151,7 +159,7 @@ public sealed partial class Shard
 
     /// <summary>What the shard has in hand, as a part of what it may have: 0 nothing, 1 or more all of it.</summary>
     public double Fullness => Math.Max(
-        Math.Max(around.OwedCount / (double)settings.CallsMax, Outputs.Outbox.Bytes / (double)settings.OutboxBytesMax),
+        Math.Max(around.OwedCount / (double)settings.CallsMax, (Outputs.Outbox.Bytes + Outputs.ForwardedBytes) / (double)settings.OutboxBytesMax),
         Math.Max(arrivals.Count / (double)settings.ArrivalsMax, arrivals.Bytes / (double)settings.ArrivalBytesMax));
 
     /// <summary>When the shard next wants to hear of time, ms; null: never.</summary>
@@ -174,20 +182,19 @@ public sealed partial class Shard
     {
         // The reader was told to begin at the stored position; an echo from before a seek changes nothing.
         if (AwaitedVersion is not null || record.Offset < received.GetValueOrDefault(record.Partition)) return;
-        if (record.Partition == PartsLog)
+        if (record.Partition == BatchLog)
         {
-            var arrival = Arrival.Of(record);
-            if (!MayTake(arrival.Rules)) return;
-            received[record.Partition] = record.Offset + 1;
-            if (arrivals.Count > 0 || !IsReady(arrival)) arrivals.Enqueue(arrival);
-            else ReceiveParts(arrival, nowMs);
-        }
-        else
-        {
-            if (record.Partition == BatchLog && !ReceiveBatches(record, nowMs)) return;
+            if (!ReceiveBatches(record, nowMs)) return;
             received[record.Partition] = record.Offset + 1;
             Advance(record);
+            return;
         }
+
+        var arrival = record.Partition == PartsLog ? Arrival.Of(record) : keyed.Route(record, positions.GetValueOrDefault(record.Partition)?.Incarnation ?? 0);
+        if (!MayTake(arrival.Rules)) return;
+        received[record.Partition] = record.Offset + 1;
+        if (arrivals.Count > 0 || !IsReady(arrival)) arrivals.Enqueue(arrival);
+        else ReceiveParts(arrival, nowMs);
     }
 
     private bool MayTake(long rules)
@@ -332,7 +339,7 @@ public sealed partial class Shard
     {
         if (committing is not null) throw new InvalidOperationException($"A checkpoint of shard {Id} is under way.");
         if (release) InterruptCalls();
-        Outputs.PackAnswers(nowMs);
+        Outputs.Pack(nowMs);
         checkpointNumber++;
         foreach (var station in dirtyStations) station.SavedIn = checkpointNumber;
         var entities = StationRows.SaveChanged(dirtyStations, dirtyGlobals, around, emptied);
@@ -460,19 +467,21 @@ public sealed partial class Shard
 
     private void ReceiveParts(Arrival arrival, long nowMs)
     {
-        if (arrival.Envelope is null) RejectEnvelope(arrival.Record, arrival.Failure, nowMs);
-        else foreach (var parts in arrival.Envelope.Records) ReceiveRecord(parts, nowMs);
+        if (arrival.Failure is { } failure) RejectEnvelope(arrival.Record, failure, nowMs);
+        // What the record sends elsewhere leaves with the checkpoint that holds the position behind it.
+        if (keyed.SendOn(arrival, Outputs) is { } manifest) ReceiveManifest(manifest, nowMs);
+        foreach (var parts in arrival.Records) ReceiveRecord(parts, arrival.Record.Partition, nowMs);
         Advance(arrival.Record);
     }
 
-    private void ReceiveRecord(RecordParts record, long nowMs)
+    private void ReceiveRecord(RecordParts record, TopicPartition log, long nowMs)
     {
         var source = new SourcePartition(record.Topic, record.Incarnation, record.Partition);
-        var mark = Marks.Of(PartsLog, source);
+        var mark = Marks.Of(log, source);
         NoticeMissing(source, mark, record.PreviousOffset);
 
         var originMark = Origin.TryParse(record.Origin, out var origin)
-            ? Marks.Of(PartsLog, new OriginRun(origin.Store, origin.Shard, record.Topic, origin.Partition))
+            ? Marks.Of(log, new OriginRun(origin.Store, origin.Shard, record.Topic, origin.Partition))
             : null;
         var isTakenBack = originMark is not null && IsTakenBack(origin, record.Topic);
         foreach (var part in record.Parts)

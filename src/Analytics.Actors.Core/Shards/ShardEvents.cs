@@ -16,6 +16,12 @@ public sealed record PartRepeated(ShardId Shard, SourcePartition Source, Place P
 /// <summary>A sender named a record as sent that never came: counted, reported, and the work goes on.</summary>
 public sealed record RecordMissing(ShardId Shard, SourcePartition Source, long Offset) : ShardEvent(Shard);
 
+/// <summary>
+/// A record of a source keyed by station lay in another partition than its stations', or under another key: so many of its
+/// parts were sent on to other shards.
+/// </summary>
+public sealed record RecordMisplaced(ShardId Shard, TopicPartition Partition, long Offset, int PartsSentOn) : ShardEvent(Shard);
+
 /// <summary>Something went to the dead letters.</summary>
 public sealed record DeadLettered(ShardId Shard, DeadLetter Letter) : ShardEvent(Shard);
 

@@ -19,7 +19,12 @@ public sealed record ModuleCall(CallId Id, ModuleConfiguration Module, ModuleInp
 /// </summary>
 public sealed class ShardOutputs(ShardId shard, Epoch epoch, ShardSettings settings)
 {
+    // A piece's tag and length in its envelope.
+    internal const int PieceOverhead = 8;
+
     private readonly SortedDictionary<int, List<Answer>> answers = [];
+    private readonly SortedDictionary<int, List<Manifest>> manifests = [];
+    private readonly SortedDictionary<int, List<RecordParts>> forwarded = [];
 
     public Outbox Outbox { get; } = new();
     public ShardLetters Letters { get; } = new(shard, settings);
@@ -28,7 +33,10 @@ public sealed class ShardOutputs(ShardId shard, Epoch epoch, ShardSettings setti
     public RecentAnswers Recent { get; } = new();
 
     /// <summary>Something waits to leave: the next checkpoint is urgent.</summary>
-    public bool IsWaiting => answers.Count > 0 || Outbox.HasAdded;
+    public bool IsWaiting => answers.Count > 0 || manifests.Count > 0 || forwarded.Count > 0 || Outbox.HasAdded;
+
+    /// <summary>Bytes of manifests and parts that are not in the outbox yet.</summary>
+    public long ForwardedBytes { get; private set; }
 
     public ShardId Shard => shard;
     public Epoch Epoch => epoch;
@@ -41,7 +49,6 @@ public sealed class ShardOutputs(ShardId shard, Epoch epoch, ShardSettings setti
         var to = debt.WindowStartMs is null
             ? Murmur2.Partition(debt.BatchId, settings.ShardCount)
             : Batches.EventWindow.ShardOf(debt.Source.Topic, module, settings.ShardCount);
-        if (!answers.TryGetValue(to, out var waiting)) answers.Add(to, waiting = []);
         if (result.Length > settings.EnvelopeBytesMax && result.Length > settings.RecordBytesMax - 4096)
         {
             outcome = Outcome.Error;
@@ -65,7 +72,21 @@ public sealed class ShardOutputs(ShardId shard, Epoch epoch, ShardSettings setti
         };
         if (debt.WindowStartMs is { } start) answer.WindowStartMs = start;
         Recent.Add(new RecentAnswer(nowMs, station, module, debt.BatchId, outcome, reason, attempt));
-        waiting.Add(answer);
+        Waiting(answers, to).Add(answer);
+    }
+
+    /// <summary>Announces batches of a record to their shard, with the next checkpoint.</summary>
+    public void Announce(int to, Manifest manifest)
+    {
+        ForwardedBytes += manifest.CalculateSize();
+        Waiting(manifests, to).Add(manifest);
+    }
+
+    /// <summary>Sends parts that belong to another shard there, with the next checkpoint.</summary>
+    public void Forward(int to, RecordParts parts)
+    {
+        ForwardedBytes += parts.CalculateSize();
+        Waiting(forwarded, to).Add(parts);
     }
 
     /// <summary>Puts a record for an output topic into the outbox; one that is too large to send becomes a dead letter.</summary>
@@ -117,34 +138,49 @@ public sealed class ShardOutputs(ShardId shard, Epoch epoch, ShardSettings setti
         Add(settings.ReplayTopic, key, record.ToByteArray(), "", nowMs);
     }
 
-    /// <summary>Packs the waiting answers into envelopes and puts them into the outbox; part of taking a checkpoint.</summary>
-    public void PackAnswers(long nowMs)
+    /// <summary>Packs what waits for other shards into envelopes and puts them into the outbox; part of taking a checkpoint.</summary>
+    public void Pack(long nowMs)
     {
-        foreach (var (to, waiting) in answers)
+        Pack(settings.PartsTopic, forwarded, nowMs, (records, _) => new PartsEnvelope { Records = { records } });
+        // Manifests go first: an answer that finds its batch need not be held.
+        Pack(settings.BatchTopic, manifests, nowMs, (announced, origin) => new BatchEnvelope { Manifests = { announced }, Origin = origin });
+        Pack(settings.BatchTopic, answers, nowMs, (given, origin) => new BatchEnvelope { Answers = { given }, Origin = origin });
+        ForwardedBytes = 0;
+    }
+
+    private void Pack<T>(string topic, SortedDictionary<int, List<T>> lanes, long nowMs, Func<IEnumerable<T>, string, IMessage> envelope) where T : IMessage
+    {
+        foreach (var (to, waiting) in lanes)
         {
-            var destination = new TopicPartition(settings.BatchTopic, to);
-            var from = 0;
-            while (from < waiting.Count)
+            var destination = new TopicPartition(topic, to);
+            for (var from = 0; from < waiting.Count;)
             {
-                var envelope = new BatchEnvelope();
                 var bytes = 0;
-                for (; from < waiting.Count; from++)
+                var end = from;
+                for (; end < waiting.Count; end++)
                 {
-                    var size = waiting[from].CalculateSize() + 8;
-                    if (envelope.Answers.Count > 0 && bytes + size > settings.EnvelopeBytesMax) break;
-                    envelope.Answers.Add(waiting[from]);
+                    var size = waiting[end].CalculateSize() + PieceOverhead;
+                    if (end > from && bytes + size > settings.EnvelopeBytesMax) break;
                     bytes += size;
                 }
 
+                var packed = waiting.GetRange(from, end - from);
+                from = end;
                 Outbox.Add(destination, sequence =>
                 {
-                    envelope.Origin = OriginOf(destination, sequence).ToString();
-                    return new OutboxEntry(destination, sequence, null, envelope.ToByteArray(), [KeyValuePair.Create(Header.Origin, envelope.Origin)], nowMs);
+                    var origin = OriginOf(destination, sequence).ToString();
+                    return new OutboxEntry(destination, sequence, null, envelope(packed, origin).ToByteArray(), [KeyValuePair.Create(Header.Origin, origin)], nowMs);
                 });
             }
         }
 
-        answers.Clear();
+        lanes.Clear();
+    }
+
+    private static List<T> Waiting<T>(SortedDictionary<int, List<T>> lanes, int to)
+    {
+        if (!lanes.TryGetValue(to, out var waiting)) lanes.Add(to, waiting = []);
+        return waiting;
     }
 
     private void Add(string topic, string key, byte[] value, string batchId, long nowMs)

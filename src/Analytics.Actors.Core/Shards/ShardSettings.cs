@@ -77,6 +77,18 @@ public sealed record ShardSettings
     /// <summary>Dead letters on their way through the normal path again.</summary>
     public string ReplayTopic => $"{Group}.replays";
 
+    /// <summary>The source topics keyed by station.</summary>
+    public IEnumerable<TopicConfiguration> KeyedTopics => Pipeline.Topics.Values.Where(topic => topic.Keyed);
+
+    /// <summary>The partitions that a shard reads: its two internal logs, then its partition of each source keyed by station.</summary>
+    public IReadOnlyList<TopicPartition> LogsOf(ShardId shard) =>
+        [new(PartsTopic, shard.Value), new(BatchTopic, shard.Value), .. KeyedTopics.Select(topic => new TopicPartition(topic.Name, shard.Value))];
+
+    public bool IsKeyed(string topic) => Pipeline.Topics.TryGetValue(topic, out var declared) && declared.Keyed;
+
+    /// <summary>The topic's partitions are those of the shards: read by their owners and not by a router.</summary>
+    public bool IsPerShard(string topic) => topic == PartsTopic || topic == BatchTopic || IsKeyed(topic);
+
     public int PartitionsOf(string topic) =>
         topic == BatchTopic ? ShardCount : PartitionCounts.TryGetValue(topic, out var count) ? count : 1;
 }

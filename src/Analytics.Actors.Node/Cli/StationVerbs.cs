@@ -182,7 +182,7 @@ internal sealed class StationVerbs(Desk desk)
 
     private static string Short(JsonNode? value)
     {
-        var text = value?.ToString().ReplaceLineEndings(" ") ?? "null";
+        var text = value is JsonObject or JsonArray ? Json(value) : value?.ToString() ?? "null";
         return text.Length > 60 ? text[..57] + "..." : text;
     }
 

@@ -55,6 +55,7 @@ internal static class Tables
     /// <summary>A span as its two largest units.</summary>
     public static string Span(double seconds) => Math.Max(0, seconds) switch
     {
+        < 1 and var instant => (instant * 1_000).ToString("0'ms'", CultureInfo.InvariantCulture),
         < 10 and var few => few.ToString("0.0's'", CultureInfo.InvariantCulture),
         < 60 and var some => some.ToString("0's'", CultureInfo.InvariantCulture),
         < 3_600 and var more => string.Create(CultureInfo.InvariantCulture, $"{(int)more / 60}m{(int)more % 60:00}s"),

@@ -9,7 +9,7 @@ namespace Analytics.Actors.Node.Demo;
 /// Puts the demo's records into Kafka as a platform would, tells the ledger of each acknowledgement, and holds back while
 /// too much is unread: the embedded broker forgets what is beyond 5 MB of a partition.
 /// </summary>
-public sealed class DemoFeed(PartitionProducer producer, DemoLedger ledger, int partitions, Func<CancellationToken, Task<long>> appliedParts) : IDisposable
+public sealed class DemoFeed(PartitionProducer producer, DemoLedger ledger, Func<string, int> partitionsOf, Func<CancellationToken, Task<long>> appliedParts) : IDisposable
 {
     private const long UnreadBytesMax = 2L * 1024 * 1024;
     private const int UnacknowledgedMax = 2_000;
@@ -28,6 +28,7 @@ public sealed class DemoFeed(PartitionProducer producer, DemoLedger ledger, int 
     public async Task SendAsync(DemoRecord record, int shards, CancellationToken cancellation)
     {
         await room.WaitAsync(cancellation).ConfigureAwait(false);
+        var partitions = partitionsOf(record.Topic);
         var partition = record.Key is { } key ? Murmur2.Partition(key, partitions) : nextPartition = (nextPartition + 1) % partitions;
         producer.Send(
             new TopicPartition(record.Topic, partition), record.Key is null ? null : System.Text.Encoding.UTF8.GetBytes(record.Key),

@@ -97,7 +97,7 @@ public sealed class DemoRunner(DemoOptions options, PipelineConfiguration pipeli
         }
 
         using var producer = new PartitionProducer(kafka);
-        using var feed = new DemoFeed(producer, ledger, SourcePartitions, _ => AppliedPartsAsync(node, sources));
+        using var feed = new DemoFeed(producer, ledger, Partitions, _ => AppliedPartsAsync(node, sources));
         view.Phase = "running";
         var begun = Stopwatch.StartNew();
         await ProduceAsync(feed, begun, node.Failure, cancellation).ConfigureAwait(false);
@@ -158,10 +158,12 @@ public sealed class DemoRunner(DemoOptions options, PipelineConfiguration pipeli
             [$"{Group}.dead-letters"] = OutputPartitions,
             [$"{Group}.replays"] = OutputPartitions,
         };
-        foreach (var topic in pipeline.Topics.Values.Where(topic => topic.OutputOf is null)) topics[topic.Name] = SourcePartitions;
+        foreach (var topic in pipeline.Topics.Values.Where(topic => topic.OutputOf is null)) topics[topic.Name] = Partitions(topic.Name);
         foreach (var module in pipeline.Modules.Values.Where(module => module.Enabled)) topics[module.OutputTopic] = OutputPartitions;
         return topics;
     }
+
+    private int Partitions(string source) => pipeline.Topics.TryGetValue(source, out var topic) && topic.Keyed ? Shards : SourcePartitions;
 
     private static async Task WaitReadyAsync(NodeHost node, CancellationToken cancellation)
     {
@@ -268,7 +270,7 @@ public sealed class DemoRunner(DemoOptions options, PipelineConfiguration pipeli
         core.Running.Sum(shard => shard.AppliedByTopic.Where(topic => sources.Contains(topic.Key)).Sum(topic => topic.Value)));
 
     private static Task<List<AppliedMark>> MarksAsync(NodeHost node) => node.Shards!.Ask(core => core.Running
-        .SelectMany(shard => shard.Marks.Sources.Where(mark => mark.Log == shard.PartsLog && mark.Mark.AppliedCount > 0)
+        .SelectMany(shard => shard.Marks.Sources.Where(mark => mark.Log != shard.BatchLog && mark.Mark.AppliedCount > 0)
             .Select(mark => AppliedMark.Of(shard.Id, mark.Source, mark.Mark.AppliedCount, mark.Mark.AppliedHash)))
         .ToList());
 }

@@ -29,11 +29,20 @@ public sealed class ConfigurationVersions(ICheckpointStore store, NodeOptions op
 
         Require(await store.PinRulesAsync([RoutingRules.SizeLimit(options.MaxRecordBytes)], cancellation).ConfigureAwait(false));
         var current = (await store.ReadConfigurationAsync(null, cancellation).ConfigureAwait(false))!;
-        if (current.Text == file.Text) return (current.Number, file);
+        var pipeline = current.Text == file.Text ? file : Parse(current);
+        Require(await store.PinRulesAsync([.. RoutingRules.Readers(pipeline)], cancellation).ConfigureAwait(false));
+        if (pipeline == file) return (current.Number, file);
         logger.LogWarning(
             "ConfigurationDiffers: {File} is not what the group runs: this node runs version {Version} from the store, applied by {By}; 'analytics config plan {File}' shows the difference, 'config apply' makes the file the next version",
             options.Pipeline, current.Number, current.By, options.Pipeline);
-        return (current.Number, Parse(current));
+        return (current.Number, pipeline);
+    }
+
+    /// <summary>Refuses a pipeline that has a topic read by others than before: by shards, or by routers.</summary>
+    public async Task RequireReadersAsync(PipelineConfiguration pipeline, CancellationToken cancellation)
+    {
+        var changed = await store.PinRulesAsync([.. RoutingRules.Readers(pipeline)], cancellation).ConfigureAwait(false);
+        if (changed.Count > 0) throw new ConfigurationRefusedException($"whether a topic is keyed cannot change: {RoutingRules.Explain(changed)}");
     }
 
     /// <summary>A version as a pipeline; null where the store does not have it.</summary>

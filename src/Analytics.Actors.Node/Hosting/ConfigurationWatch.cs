@@ -97,6 +97,7 @@ public sealed class ConfigurationWatch(
         try
         {
             pipeline = versions.Parse(stored);
+            await versions.RequireReadersAsync(pipeline, stopping.Token).ConfigureAwait(false);
         }
         catch (ConfigurationRefusedException refused)
         {

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Analytics.Actors.Core;
 
 namespace Analytics.Actors.Node.Hosting;
 
@@ -10,6 +11,7 @@ public sealed class NodeCounters
     private readonly ConcurrentDictionary<string, long> uploads = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<(string Module, bool TimedOut), long> batches = new();
     private readonly ConcurrentDictionary<string, long> deadLetters = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<TopicPartition, long> misplaced = new();
     private long checkpoints, checkpointBytes, checkpointTicks, sent, sentTicks;
 
     /// <summary>Records read from source topics, by topic.</summary>
@@ -24,6 +26,9 @@ public sealed class NodeCounters
 
     /// <summary>Batches that ended, complete or by their deadline.</summary>
     public IReadOnlyDictionary<(string Module, bool TimedOut), long> BatchesByModule => batches;
+
+    /// <summary>Records of sources keyed by station that lay in another partition than their stations', or had another key.</summary>
+    public IReadOnlyDictionary<TopicPartition, long> MisplacedByPartition => misplaced;
 
     public long Answers { get; internal set; }
     public long BatchesOpened { get; internal set; }
@@ -48,6 +53,10 @@ public sealed class NodeCounters
     internal void CallEnded(string module, string outcome) => calls.AddOrUpdate((module, outcome), 1, static (_, count) => count + 1);
 
     internal void Uploaded(string topic) => uploads.AddOrUpdate(topic, 1, static (_, count) => count + 1);
+
+    internal void Misplaced(TopicPartition partition) => misplaced.AddOrUpdate(partition, 1, static (_, count) => count + 1);
+
+    internal long MisplacedOf(string topic) => misplaced.Where(entry => entry.Key.Topic == topic).Sum(entry => entry.Value);
 
     internal void DeadLettered(string reason) => deadLetters.AddOrUpdate(reason, 1, static (_, count) => count + 1);
 

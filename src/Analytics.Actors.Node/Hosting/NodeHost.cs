@@ -209,7 +209,8 @@ public sealed class NodeHost : IAsyncDisposable
         }
 
         lookup = new PositionLookup(parts.Kafka, $"{options.Group}.router", kafkaLog);
-        Shards.Start(data, pool, new ShardPositioner(ShardSettings, options.InternalOutOfRange, parts.Store, lookup, Observer, parts.Time));
+        var positioner = new ShardPositioner(() => ShardSettings, options.InternalOutOfRange, parts.Store, lookup, Observer, parts.Time);
+        Shards.Start(data, pool, positioner);
         Router = new RouterLoop(
             ShardSettings,
             new RouterSettings
@@ -229,8 +230,8 @@ public sealed class NodeHost : IAsyncDisposable
         Router.Start(source);
         configurations.Start();
         Configurations = new ConfigurationDesk(this, versions, parts.Store, parts.Time);
-        watch = new PositionWatch(ShardSettings, parts.Store, lookup, () => Pipeline, Router, Shards, Observer, parts.Time);
-        Positions = new PositionSetter(ShardSettings, () => SourceTopics(Pipeline).Select(topic => topic.Name).ToList(), parts.Store, lookup, watch, Shards, parts.Time);
+        watch = new PositionWatch(() => ShardSettings, parts.Store, lookup, positioner, Router, Shards, Observer, parts.Time);
+        Positions = new PositionSetter(() => ShardSettings, () => SourceTopics(Pipeline).Select(topic => topic.Name).ToList(), parts.Store, lookup, watch, Shards, parts.Time);
         watch.Start();
         if (options.Roles.Shard) ownership = new Ownership(parts.Kafka, options.Group, ShardSettings.PartsTopic, Shards, kafkaLog);
         DeadLetters = new DeadLetterDesk(this, parts.Store, parts.Time, logger);
@@ -312,15 +313,21 @@ public sealed class NodeHost : IAsyncDisposable
     }
 
     /// <summary>
-    /// The lag of the router per source partition: the log's end minus what may be committed; null where the end is not
-    /// known.
+    /// How far this node has read the source partitions that are its own: what its router may commit, and of sources keyed
+    /// by station what its shards have processed; with the log's end, null where that is not known.
     /// </summary>
     public async Task<IReadOnlyList<(TopicPartition Partition, long Next, long? End)>> SourcePositionsAsync()
     {
-        if (Router is null || source is null) return [];
-        var positions = await Router.Ask(router => router.Committable).ConfigureAwait(false);
-        var ends = await source.GetHighWatermarksAsync(positions.Select(position => position.Partition).ToList()).ConfigureAwait(false);
-        return positions.Select(position => (position.Partition, position.Next, ends.TryGetValue(position.Partition, out var end) ? end : (long?)null)).ToList();
+        List<(TopicPartition Partition, long Next, long? End)> read = [];
+        if (Router is not null && source is not null)
+        {
+            var positions = await Router.Ask(router => router.Committable).ConfigureAwait(false);
+            var ends = await source.GetHighWatermarksAsync(positions.Select(position => position.Partition).ToList()).ConfigureAwait(false);
+            read.AddRange(positions.Select(position => (position.Partition, position.Next, ends.TryGetValue(position.Partition, out var end) ? end : (long?)null)));
+        }
+
+        read.AddRange(await LogPositionsAsync(log => ShardSettings!.IsKeyed(log.Topic)).ConfigureAwait(false));
+        return read;
     }
 
     /// <summary>By source topic: what the router has read and not routed, what the shards have still to apply, and whether it is held for their sake.</summary>
@@ -331,12 +338,14 @@ public sealed class NodeHost : IAsyncDisposable
     public async Task<IReadOnlyDictionary<TopicPartition, SourceState>> StoredPositionsAsync() =>
         (await parts.Store.UpdateSourcesAsync([], CancellationToken.None).ConfigureAwait(false)).ToDictionary(row => row.Partition);
 
-    /// <summary>How far each shard has read its two logs; the end is null where it is not known.</summary>
-    public async Task<IReadOnlyList<(TopicPartition Partition, long Next, long? End)>> ShardPositionsAsync()
+    /// <summary>How far each shard has read its two internal logs; the end is null where it is not known.</summary>
+    public Task<IReadOnlyList<(TopicPartition Partition, long Next, long? End)>> ShardPositionsAsync() => LogPositionsAsync(log => !ShardSettings!.IsKeyed(log.Topic));
+
+    private async Task<IReadOnlyList<(TopicPartition Partition, long Next, long? End)>> LogPositionsAsync(Func<TopicPartition, bool> isWanted)
     {
         if (Shards is null || data is not { } reader) return [];
         var positions = await Shards.Ask(node => node.Running
-            .SelectMany(shard => new[] { shard.PartsLog, shard.BatchLog }
+            .SelectMany(shard => ShardSettings!.LogsOf(shard.Id).Where(isWanted)
                 .Select(log => (Log: log, Next: shard.Positions.TryGetValue(log, out var position) ? position.Next : 0)))
             .ToList()).ConfigureAwait(false);
         var ends = await Task.WhenAll(positions.Select(position => reader.GetHighWatermark(position.Log))).ConfigureAwait(false);
@@ -401,7 +410,7 @@ public sealed class NodeHost : IAsyncDisposable
     }
 
     private IReadOnlyList<RouterTopic> TopicsToRead(PipelineConfiguration pipeline) =>
-        [.. SourceTopics(pipeline).Select(RouterTopic.Of), new RouterTopic($"{options.Group}.replays", new StartPosition(StartKind.Earliest), options.InternalOutOfRange)];
+        [.. SourceTopics(pipeline).Where(topic => !topic.Keyed).Select(RouterTopic.Of), new RouterTopic($"{options.Group}.replays", new StartPosition(StartKind.Earliest), options.InternalOutOfRange)];
 
     private IReadOnlyDictionary<string, IModule> ModulesOf(PipelineConfiguration pipeline) => parts.ModulesOf?.Invoke(pipeline) ?? parts.Modules;
 

@@ -28,6 +28,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     private readonly NodeObserver observer;
     private readonly TimeProvider time;
     private readonly string owner;
+    private volatile ShardSettings shards;
     private readonly List<NodeEffect> effects = [];
     private readonly List<ShardEvent> events = [];
     private readonly Dictionary<ShardId, TaskCompletionSource> releases = [];
@@ -50,6 +51,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         this.store = store;
         this.observer = observer;
         this.owner = owner;
+        shards = settings.Shards;
         this.time = time;
         core = new NodeCore(settings);
         mailbox = new Mailbox<object>(mailboxBytesMax);
@@ -79,7 +81,11 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         thread.Start();
     }
 
-    public void Post(NodeMessage message) => mailbox.Post(message);
+    public void Post(NodeMessage message)
+    {
+        if (message is ConfigurationChanged changed) shards = changed.Settings;
+        mailbox.Post(message);
+    }
 
     /// <summary>Asks for something that only the loop's thread may read.</summary>
     public Task<T> Ask<T>(Func<NodeCore, T> question)
@@ -165,15 +171,19 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         for (var from = 0; from < records.Count;)
         {
             var partition = records[from].Partition;
+            var isSource = shards.IsKeyed(partition.Topic);
             var run = new List<LogRecord>();
             var bytes = 0L;
             for (; from < records.Count && records[from].Partition == partition; from++)
             {
                 var record = records[from];
-                run.Add(new LogRecord(partition, record.Offset, record.TimestampMs, record.Value));
+                run.Add(isSource
+                    ? new LogRecord(partition, record.Offset, record.TimestampMs, record.Value, record.Key, record.Header(Header.Origin))
+                    : new LogRecord(partition, record.Offset, record.TimestampMs, record.Value));
                 bytes += record.Value.Length + 100;
             }
 
+            if (isSource) observer.Fetched(records, from - run.Count, from);
             mailbox.Post(new RecordsRead(partition, run), bytes);
         }
     }
@@ -368,8 +378,8 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     {
         try
         {
-            var (shard, refusal) = await positions!.CheckAsync(recovered).ConfigureAwait(false);
-            mailbox.Post(refusal is null ? new ShardTakenOver(shard) : new ShardRefused(shard.Shard, refusal));
+            var (shard, refusal, version) = await positions!.CheckAsync(recovered).ConfigureAwait(false);
+            mailbox.Post(refusal is null ? new ShardTakenOver(shard, version) : new ShardRefused(shard.Shard, refusal));
         }
         catch (BrokerUnavailableException failure)
         {
@@ -395,7 +405,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     private void Release(ReleaseShard release)
     {
         if (release.InOrder) CrashPoint.Reached(CrashPoint.HandoverBeforeRelease);
-        foreach (var log in positions!.LogsOf(release.Shard)) observer.PartitionRead(log);
+        positions!.Forget(release.Shard);
         moves.Released(release);
         lock (releases)
         {

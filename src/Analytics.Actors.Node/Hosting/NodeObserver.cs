@@ -26,14 +26,15 @@ public sealed class NodeObserver : IDisposable
         Dead = new(8, "DeadLetter"), Missing = new(9, "RecordMissing"), Late = new(10, "AnswerLate"), Released = new(11, "ShardReleased"),
         Positioned = new(12, "SourcePositioned"), Stopped = new(13, "PartitionStopped"), Skipped = new(14, "Gap"), Ended = new(15, "LoopFailed"),
         Grown = new(16, "NewPartition"), Revised = new(20, "BatchRevised"), Forgotten = new(21, "BatchForgotten"),
-        TakenBack = new(22, "OutputTakenBack"), Closed = new(24, "DeadLetterClosed"), Steered = new(25, "StationSteered"), TookConfiguration = new(30, "ConfigurationTakenOver"),
-        AppliedConfiguration = new(31, "ConfigurationApplied"),
+        TakenBack = new(22, "OutputTakenBack"), Closed = new(24, "DeadLetterClosed"), Steered = new(25, "StationSteered"), Misplaced = new(26, "RecordMisplaced"),
+        TookConfiguration = new(30, "ConfigurationTakenOver"), AppliedConfiguration = new(31, "ConfigurationApplied"),
         Taken = new(32, "ShardTakenOver"), Fence = new(33, "ShardFenced");
 
     private readonly ILogger logger;
     private readonly string node;
     private readonly TimeProvider time;
     private readonly ConcurrentDictionary<string, string> stopped = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, long> toldOfMisplaced = new(StringComparer.Ordinal);
 
     // By module: the modules that it depends on, and their output topics.
     private volatile Dictionary<string, IReadOnlyList<(string Module, string Topic)>> dependencies;
@@ -151,6 +152,11 @@ public sealed class NodeObserver : IDisposable
                     Tell("batch-forgotten", "", $"{forgotten.BatchId} of {forgotten.Module}: too many batches wait for late answers");
                     logger.LogWarning(Forgotten, "BatchForgotten: {BatchId} of {Module} takes no late answers any more, too many younger batches wait for theirs", forgotten.BatchId, forgotten.Module);
                     break;
+                case RecordMisplaced misplaced:
+                    Counters.Misplaced(misplaced.Partition);
+                    Metrics.RecordMisrouted(misplaced.Partition.Topic);
+                    TellOfMisplaced(misplaced, nowMs);
+                    break;
                 case AnswerLate late:
                     Counters.LateAnswers++;
                     Metrics.BatchAnswersLate(1);
@@ -196,19 +202,22 @@ public sealed class NodeObserver : IDisposable
         // Records come in runs of one partition.
         for (var from = 0; from < records.Count;)
         {
-            var (partition, topic) = (records[from].Partition, records[from].Partition.Topic);
+            var partition = records[from].Partition;
             var to = from + 1;
             while (to < records.Count && records[to].Partition == partition) to++;
-            Sources.Fetched(partition, records, from, to);
-            Counters.Fetched(topic, to - from);
-            Metrics.RecordsFetched(topic, to - from);
+            Fetched(records, from, to);
             from = to;
         }
+    }
 
-        if (logger.IsEnabled(LogLevel.Debug))
-        {
-            foreach (var group in records.GroupBy(record => record.Partition.Topic)) logger.LogDebug(Records, "Fetched: {Count} records of {Topic}", group.Count(), group.Key);
-        }
+    /// <summary>A run of source records of one partition.</summary>
+    public void Fetched(IReadOnlyList<FetchedRecord> records, int from, int to)
+    {
+        var partition = records[from].Partition;
+        Sources.Fetched(partition, records, from, to);
+        Counters.Fetched(partition.Topic, to - from);
+        Metrics.RecordsFetched(partition.Topic, to - from);
+        if (logger.IsEnabled(LogLevel.Debug)) logger.LogDebug(Records, "Fetched: {Count} records of {Topic}", to - from, partition.Topic);
     }
 
     public void SendBegins() => Sending.Begun();
@@ -284,6 +293,18 @@ public sealed class NodeObserver : IDisposable
 
     private void TellCluster(string kind, ShardId? shard, TimeSpan? took, string detail) =>
         ClusterListener?.Invoke(new ClusterEvent(kind, node, shard, took is { } elapsed ? (long)elapsed.TotalMilliseconds : null, "", detail));
+
+    // A producer that keys wrongly does so with every record: told once a minute for each topic, with how many there were.
+    private void TellOfMisplaced(RecordMisplaced record, long nowMs)
+    {
+        var topic = record.Partition.Topic;
+        if (toldOfMisplaced.TryGetValue(topic, out var toldMs) && nowMs - toldMs is >= 0 and < 60_000) return;
+        toldOfMisplaced[topic] = nowMs;
+        var text = $"{topic} is declared as keyed by station, and {Counters.MisplacedOf(topic)} records were not in their station's partition, or had another key, since the start; "
+            + $"the last one is offset {record.Offset} of {record.Partition}. They are applied all the same, at the cost of a router: let the producer use the station id as the key, and Kafka's own partitioner (murmur2)";
+        Tell("misplaced", "", text);
+        logger.LogWarning(Misplaced, "RecordMisplaced: {Text}", text);
+    }
 
     /// <summary>A source partition is read from a place on, or stopped.</summary>
     public void SourcePositioned(SourcePlace place)

@@ -14,18 +14,20 @@ public sealed class PositionRefusedException(string message) : Exception(message
 /// written to the store in a new incarnation; whoever reads the partition goes there when he next looks.
 /// </summary>
 public sealed class PositionSetter(
-    ShardSettings settings, Func<IReadOnlyCollection<string>> readTopics, ICheckpointStore store, PositionLookup lookup, PositionWatch watch, NodeLoop shards, TimeProvider time)
+    Func<ShardSettings> current, Func<IReadOnlyCollection<string>> readTopics, ICheckpointStore store, PositionLookup lookup, PositionWatch watch, NodeLoop shards, TimeProvider time)
 {
     /// <param name="partition">Null: all of the topic.</param>
     /// <param name="words">The place as it was written, for the record.</param>
     /// <returns>The rows as they are stored now.</returns>
     public async Task<IReadOnlyList<SourceState>> SetAsync(string topic, int? partition, StartPosition to, string words, string by)
     {
+        var settings = current();
         var sources = readTopics();
-        var isLog = topic == settings.PartsTopic || topic == settings.BatchTopic;
+        var isLog = settings.IsPerShard(topic);
         if (!isLog && !sources.Contains(topic))
             throw new PositionRefusedException($"topic {topic} is not read: name one of {string.Join(", ", sources.Order(StringComparer.Ordinal).Append(settings.PartsTopic).Append(settings.BatchTopic))}");
         if (!(await lookup.PartitionCountsAsync().ConfigureAwait(false)).TryGetValue(topic, out var count)) throw new PositionRefusedException($"topic {topic} does not exist");
+        if (settings.IsKeyed(topic) && count != settings.ShardCount) throw new PositionRefusedException(Core.Positions.TopicGrowth.Explain(topic, settings.ShardCount, count));
         if (isLog) count = Math.Min(count, settings.ShardCount);
         if (partition is { } given && (given < 0 || given >= count)) throw new PositionRefusedException($"topic {topic} has the partitions 0 to {count - 1}");
 

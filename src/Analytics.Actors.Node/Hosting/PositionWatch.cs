@@ -1,7 +1,6 @@
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Nodes;
-using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Core.Positions;
 using Analytics.Actors.Core.Shards;
 using Analytics.Actors.Kafka;
@@ -14,15 +13,18 @@ namespace Analytics.Actors.Node.Hosting;
 /// follows is the loops' affair.
 /// </summary>
 public sealed class PositionWatch(
-    ShardSettings settings, ICheckpointStore store, PositionLookup lookup, Func<PipelineConfiguration> pipeline, RouterLoop router, NodeLoop shards, NodeObserver observer, TimeProvider time) : IAsyncDisposable
+    Func<ShardSettings> current, ICheckpointStore store, PositionLookup lookup, ShardPositioner positioner, RouterLoop router, NodeLoop shards, NodeObserver observer, TimeProvider time) : IAsyncDisposable
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
 
-    // Topics rarely grow, and the list of all may be long.
-    private const int LooksPerCount = 15;
+    // Topics rarely grow, and the list of all may be long. Of those keyed by station a changed count is to be known soon.
+    private int LooksPerCount => current().KeyedTopics.Any() ? 5 : 15;
 
     private readonly CancellationTokenSource stopping = new();
     private readonly Dictionary<string, int> counted = [];
+
+    // Sources keyed by station with another number of partitions than shards: whatever is set, they are not read.
+    private volatile HashSet<string> miscounted = [];
     private Task running = Task.CompletedTask;
 
     public void Start() => running = Task.Run(RunAsync);
@@ -47,10 +49,13 @@ public sealed class PositionWatch(
     private List<ShardId> ChangedShards(NodeCore core, IReadOnlyList<SourceState> rows)
     {
         var phases = core.Phases.ToDictionary(slot => slot.Shard, slot => slot.Phase);
-        return rows.Where(row => row.Partition.Topic == settings.PartsTopic || row.Partition.Topic == settings.BatchTopic)
+        var settings = current();
+        return rows.Where(row => settings.IsPerShard(row.Partition.Topic))
             .Where(row => phases.TryGetValue(new ShardId(row.Partition.Partition), out var phase) && phase switch
             {
-                ShardPhase.Running => row.Incarnation > (core.Find(new ShardId(row.Partition.Partition))!.Positions.GetValueOrDefault(row.Partition)?.Incarnation ?? 0),
+                ShardPhase.Running when core.Find(new ShardId(row.Partition.Partition)) is { } shard => shard.Logs.Contains(row.Partition)
+                    ? row.Incarnation > (shard.Positions.GetValueOrDefault(row.Partition)?.Incarnation ?? 0)
+                    : row.IsWanted && !miscounted.Contains(row.Partition.Topic),
                 ShardPhase.Stopped => row.IsWanted,
                 _ => false,
             })
@@ -85,6 +90,7 @@ public sealed class PositionWatch(
     private async Task CountPartitionsAsync()
     {
         var counts = await lookup.PartitionCountsAsync().ConfigureAwait(false);
+        var settings = current();
         foreach (var topic in new[] { settings.PartsTopic, settings.BatchTopic })
         {
             if (!counts.TryGetValue(topic, out var count)) continue;
@@ -94,7 +100,12 @@ public sealed class PositionWatch(
             else observer.PartitionRead(first);
         }
 
-        foreach (var topic in pipeline().Topics.Keys)
+        miscounted = settings.KeyedTopics.Select(topic => topic.Name).Where(topic => counts.GetValueOrDefault(topic) != settings.ShardCount).ToHashSet(StringComparer.Ordinal);
+        var changed = await shards.Ask(core => core.Running.Where(shard => settings.LogsOf(shard.Id).Any(log => positioner.IsToBeChecked(log, counts)))
+            .Select(shard => shard.Id).ToList()).ConfigureAwait(false);
+        if (changed.Count > 0) shards.Post(new PositionsChanged(changed));
+
+        foreach (var topic in settings.Pipeline.Topics.Keys.Where(topic => !settings.IsKeyed(topic)))
         {
             if (!counts.TryGetValue(topic, out var count)) continue;
             var decision = TopicGrowth.Decide(TopicRole.Source, counted.GetValueOrDefault(topic), count);

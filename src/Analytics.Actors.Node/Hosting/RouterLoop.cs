@@ -200,13 +200,7 @@ public sealed class RouterLoop : IRouterListener
     {
         foreach (var record in records)
         {
-            string? origin = null;
-            foreach (var header in record.Headers)
-            {
-                if (header.Name == Header.Origin) origin = System.Text.Encoding.UTF8.GetString(header.Value);
-            }
-
-            router.Receive(new SourceRecord(record.Partition, record.Offset, record.TimestampMs, record.Value, origin));
+            router.Receive(new SourceRecord(record.Partition, record.Offset, record.TimestampMs, record.Value, record.Header(Header.Origin)));
         }
 
         observer.Fetched(records);

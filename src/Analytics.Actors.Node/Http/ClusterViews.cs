@@ -99,7 +99,7 @@ internal static class ClusterViews
 
     public static JsonArray Marks(NodeCore core, int limit) => new(
     [
-        .. core.Running.SelectMany(shard => shard.Marks.Sources.Where(mark => mark.Log == shard.PartsLog).OrderBy(mark => mark.Source).Select(mark => (JsonNode)new JsonObject
+        .. core.Running.SelectMany(shard => shard.Marks.Sources.Where(mark => mark.Log != shard.BatchLog).OrderBy(mark => mark.Source).Select(mark => (JsonNode)new JsonObject
         {
             ["shard"] = shard.Id.Value,
             ["topic"] = mark.Source.Topic,

@@ -34,6 +34,7 @@ internal static class NodeApi
         ($"{Root}/shards", "the shards of all nodes"),
         .. OverviewApi.Contents,
         .. StationApi.Contents,
+        .. NodeOrders.Contents,
         ($"{Root}/batches", "batches that are not over, the oldest first; limit"),
         ($"{Root}/modules", "modules with their calls and batches"),
         ($"{Root}/sources", "source partitions with position and lag"),
@@ -64,6 +65,7 @@ internal static class NodeApi
         cluster.Get($"{Root}/problems", request => Task.FromResult<JsonNode>(WorkViews.Problems(node, ProblemLimit(request))), (picture, request) => ClusterMerge.Problems(picture, ProblemLimit(request)));
         DeadLetterApi.Map(routes, node, peers);
         new StationRoutes(cluster, node, peers).Map(routes);
+        new NodeOrders(node, peers).Map(routes);
         ConfigurationApi.Map(routes, node);
     }
 

@@ -19,6 +19,7 @@ internal static class PositionViews
         {
             ["topic"] = position.Partition.Topic,
             ["partition"] = position.Partition.Partition,
+            ["shard"] = ShardOf(node, position.Partition),
             ["position"] = position.Next,
             ["end"] = position.End,
             ["lag"] = Lag(position.Next, position.End),
@@ -26,6 +27,7 @@ internal static class PositionViews
             ["records_per_second"] = Math.Round(node.Observer.Sources.Read(position.Partition).PerSecond, 1),
             ["incarnation"] = rows.GetValueOrDefault(position.Partition)?.Incarnation ?? 0,
             ["gap"] = Gap(rows.GetValueOrDefault(position.Partition)),
+            ["misplaced"] = node.ShardSettings?.IsKeyed(position.Partition.Topic) == true ? node.Observer.Counters.MisplacedByPartition.GetValueOrDefault(position.Partition) : null,
             ["stopped"] = node.Observer.StoppedPartitions.GetValueOrDefault(position.Partition.ToString()),
             ["topic_held"] = flows.GetValueOrDefault(position.Partition.Topic).IsHeld,
             ["topic_ahead_bytes"] = flows.GetValueOrDefault(position.Partition.Topic).AheadBytes,
@@ -48,13 +50,15 @@ internal static class PositionViews
         {
             var row = rows.GetValueOrDefault(partition);
             var isHere = here.TryGetValue(partition, out var position);
-            var next = isHere ? position.Next : row is { Next: >= 0 } ? row.Next : (long?)null;
+            // Of a source keyed by station the row tells where it began, or was set: how far it is, its shard knows.
+            var isRow = row is { Next: >= 0 } && (row.IsWanted || node.ShardSettings?.IsKeyed(partition.Topic) != true);
+            var next = isHere ? position.Next : isRow ? row!.Next : (long?)null;
             var stopped = node.Observer.StoppedPartitions.GetValueOrDefault(partition.ToString());
             return new JsonObject
             {
                 ["topic"] = partition.Topic,
                 ["partition"] = partition.Partition,
-                ["shard"] = node.ShardSettings is { } settings && (partition.Topic == settings.PartsTopic || partition.Topic == settings.BatchTopic) ? partition.Partition : null,
+                ["shard"] = ShardOf(node, partition),
                 ["next"] = next,
                 ["end"] = isHere ? position.End : null,
                 ["lag"] = isHere ? Lag(position.Next, position.End) : null,
@@ -78,7 +82,8 @@ internal static class PositionViews
             {
                 ["topic"] = row.Partition.Topic,
                 ["partition"] = row.Partition.Partition,
-                ["position"] = row.Next,
+                // Of a source keyed by station the row tells where it began: how far it is, its shard knows.
+                ["position"] = node.ShardSettings?.IsKeyed(row.Partition.Topic) == true ? null : row.Next,
                 ["end"] = null,
                 ["lag"] = null,
                 ["incarnation"] = row.Incarnation,
@@ -121,6 +126,9 @@ internal static class PositionViews
                 && node.Observer.StoppedPartitions.ContainsKey(row.Partition.ToString()))
             .Select(row => (row.Partition, row.GapFrom, (long?)null)));
     }
+
+    // The shard that reads the partition; null where a router does.
+    private static int? ShardOf(NodeHost node, TopicPartition partition) => node.ShardSettings?.IsPerShard(partition.Topic) == true ? partition.Partition : null;
 
     private static long? Lag(long next, long? end) => end is { } known ? Math.Max(0, known - next) : null;
 

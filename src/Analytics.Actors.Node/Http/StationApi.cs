@@ -32,7 +32,7 @@ internal static class StationApi
     /// <summary>The station that an order concerns; the order's body is read again by <see cref="OrderAsync"/>.</summary>
     public static async Task<string> StationOfAsync(HttpRequest request)
     {
-        var (id, _) = await ReadAsync(request);
+        var (id, _) = await OrderBody.ReadAsync(request, "id");
         request.Body.Position = 0;
         return id;
     }
@@ -114,8 +114,7 @@ internal static class StationApi
     /// <summary>Answers when the order's effect has been committed; 404: no such station, 409: another node's, or not known whether it was done.</summary>
     public static async Task<IResult> OrderAsync(NodeHost node, HttpRequest request, StationOrder order)
     {
-        var (id, by) = await ReadAsync(request);
-        by = Caller.Of(request.HttpContext).Sign(by);
+        var (id, by) = await OrderBody.ReadAsync(request, "id");
         if (node.Stations is not { } desk) throw new RequestRefusedException(StatusCodes.Status503ServiceUnavailable, "the node is starting");
         StationReceipt receipt;
         try
@@ -140,22 +139,6 @@ internal static class StationApi
     }
 
     public static string Name(StationOrder order) => order.ToString().ToLowerInvariant();
-
-    private static async Task<(string Id, string By)> ReadAsync(HttpRequest request)
-    {
-        const string form = """{"id": STATION, "by": WHO}""";
-        try
-        {
-            var body = await JsonNode.ParseAsync(request.Body, cancellationToken: request.HttpContext.RequestAborted) as JsonObject;
-            if (body?["id"]?.GetValue<string>() is not { Length: > 0 } id || body["by"]?.GetValue<string>() is not { Length: > 0 and <= 200 } by || by.Any(char.IsControl))
-                throw new RequestRefusedException(StatusCodes.Status400BadRequest, $"the body must be {form}, by with 1 to 200 characters of one line");
-            return (id, by);
-        }
-        catch (Exception wrong) when (wrong is JsonException or InvalidOperationException)
-        {
-            throw new RequestRefusedException(StatusCodes.Status400BadRequest, $"the body must be {form}: {wrong.Message}");
-        }
-    }
 
     private static async Task<IReadOnlyList<ShardId>> ShardsAsync(NodeHost node, Filter filter) =>
         await NodeApi.AskAsync(node, core => core.Running.Select(shard => shard.Id).Where(shard => filter.Shard is not { } one || one == shard.Value).ToList());

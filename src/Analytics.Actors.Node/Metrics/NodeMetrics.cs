@@ -80,7 +80,7 @@ public sealed class NodeMetrics : IDisposable
         meter.CreateObservableGauge("data_analysis_topic_ahead_bytes", () => flows.Select(flow => new Measurement<long>(flow.Value.AheadBytes, Topic(flow.Key))), null, "Bytes of a source topic that this node's router has routed and the shards have not applied.");
         gapRecords = meter.CreateCounter<long>("data_analysis_gap_records_total", null, "Offsets in those ranges.");
         missingRecords = meter.CreateCounter<long>("data_analysis_missing_records_total", null, "Records that a router sent to a shard and the shard never saw.");
-        misrouted = meter.CreateCounter<long>("data_analysis_misrouted_total", null, "Records of a keyed topic that were not in their key's partition, and went through the router.");
+        misrouted = meter.CreateCounter<long>("data_analysis_misrouted_total", null, "Records of a topic keyed by station that were not in their stations' partition, or had another key.");
         meter.CreateObservableGauge("data_analysis_lag_records", LagByPartition, null, "Records of a partition not yet processed, of partitions that this node reads.");
 
         checkpointSeconds = Seconds("data_analysis_checkpoint_seconds", "Time of committing a checkpoint.");

@@ -93,6 +93,13 @@ public sealed class TraceRunner
 
     private void Route(TopicPartition partition, long offset, long timestampMs, ReadOnlyMemory<byte> value, string? origin)
     {
+        // A recorded partition that has no shard here goes through the router, which does the same with it.
+        if (settings.IsKeyed(partition.Topic) && partition.Partition < settings.ShardCount)
+        {
+            work.Enqueue(() => Tell(new RecordsRead(partition, [new LogRecord(partition, offset, timestampMs, value, null, origin)])));
+            return;
+        }
+
         List<RouterEffect> effects = [];
         if (sources.Add(partition)) router.Assigned(partition, 0, offset, SourceGrant.Everything(partition, 0, 0));
         nextOffsets[partition] = Math.Max(nextOffsets.GetValueOrDefault(partition), offset + 1);
@@ -168,7 +175,7 @@ public sealed class TraceRunner
     private void Send(SendOutputs send, OutboxEntry entry)
     {
         work.Enqueue(() => Tell(new OutputsSent(send.Shard, send.Epoch, entry.Destination, entry.Sequence)));
-        if (entry.Destination.Topic == settings.BatchTopic)
+        if (entry.Destination.Topic == settings.BatchTopic || entry.Destination.Topic == settings.PartsTopic)
         {
             Append(entry.Destination, entry.Value);
         }

@@ -103,7 +103,7 @@ internal sealed class TestNode : IAsyncDisposable
 
     /// <summary>Parts applied per source topic, ever: the marks are kept with the state.</summary>
     public Task<Dictionary<string, long>> AppliedAsync() => Host.Shards!.Ask(core => core.Running
-        .SelectMany(shard => shard.Marks.Sources.Where(mark => mark.Log == shard.PartsLog))
+        .SelectMany(shard => shard.Marks.Sources.Where(mark => mark.Log != shard.BatchLog))
         .GroupBy(mark => mark.Source.Topic)
         .ToDictionary(topic => topic.Key, topic => topic.Sum(mark => mark.Mark.AppliedCount)));
 

@@ -65,7 +65,7 @@ public sealed class AppliedChecker(Cluster cluster, Workload workload, IReadOnly
     {
         foreach (var (source, places) in fold.Applied)
         {
-            var mark = shard.Marks.FirstOrDefault(mark => mark.Source == $"p|{source.Topic}|{source.Incarnation}|{source.Partition}" && mark.Log.Topic.EndsWith("station-events", StringComparison.Ordinal));
+            var mark = shard.Marks.FirstOrDefault(mark => mark.Source == $"p|{source.Topic}|{source.Incarnation}|{source.Partition}" && !mark.Log.Topic.EndsWith("batch-results", StringComparison.Ordinal));
             var hash = places.Aggregate(0UL, (sum, place) => sum ^ place.Hash());
             if (mark?.AppliedCount != places.Count || mark.AppliedHash != hash)
                 report(new Finding($"shard {shard.Shard}: the mark of {source} witnesses {mark?.AppliedCount} parts, {places.Count} were applied", $"shard {shard.Shard}", source.ToString()));

@@ -23,7 +23,14 @@ public sealed class Checkers(Cluster cluster)
 
     public RoutedChecker? Routed { get; set; }
 
+    /// <summary>The version that an owner of a shard ran, as it took its checkpoints.</summary>
+    public Dictionary<(ShardId Shard, Epoch Epoch), long> Versions { get; } = [];
+
+    /// <summary>By which version each record of a source keyed by station was processed: that of the owner who committed it.</summary>
+    public Dictionary<(TopicPartition Partition, long Offset), long> KeyedVersions { get; } = [];
+
     public long PartsApplied { get; private set; }
+    public long PartsSentOn { get; private set; }
     public long BatchesTimedOut { get; private set; }
     public long Passivated { get; private set; }
     public long StationsSteered => steering.Done;
@@ -47,6 +54,7 @@ public sealed class Checkers(Cluster cluster)
         switch (happened)
         {
             case PartApplied: PartsApplied++; break;
+            case RecordMisplaced misplaced: PartsSentOn += misplaced.PartsSentOn; break;
             case BatchTimedOut: BatchesTimedOut++; break;
             case StationsPassivated passivated: Passivated += passivated.Count; break;
             case RecordMissing missing:

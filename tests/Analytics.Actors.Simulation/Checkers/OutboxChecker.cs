@@ -19,7 +19,7 @@ public sealed class OutboxChecker(Cluster cluster)
         var checkpoint = entry.Checkpoint;
         var settings = cluster.Settings;
         var letters = checkpoint.OutboxAdded.Count(added => added.Destination.Topic == settings.DeadLetterTopic);
-        var uploads = checkpoint.OutboxAdded.Count(added => added.Destination.Topic != settings.DeadLetterTopic && added.Destination.Topic != settings.BatchTopic);
+        var uploads = checkpoint.OutboxAdded.Count(added => added.Destination.Topic != settings.DeadLetterTopic && added.Destination.Topic != settings.BatchTopic && added.Destination.Topic != settings.PartsTopic);
         CompareCount(entry, "dead letters", entry.Events.OfType<DeadLettered>().Count(), letters, report);
         CompareCount(entry, "uploads", entry.Events.OfType<Uploaded>().Count(), uploads, report);
         foreach (var added in checkpoint.OutboxAdded)

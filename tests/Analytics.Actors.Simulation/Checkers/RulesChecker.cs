@@ -19,7 +19,13 @@ public sealed class RulesChecker(Cluster cluster)
                 .Select(manifest => (Source: new SourcePartition(manifest.Topic, manifest.Incarnation, manifest.Partition), manifest.Offset, manifest.Rules));
             foreach (var (source, offset, rules) in parts.Concat(manifests).Distinct())
             {
-                if (!grants.TryGetValue(source, out var grant)) report(new Finding($"record {offset} of {source} was routed, and nothing was granted", source.ToString()));
+                if (cluster.Settings.IsKeyed(source.Topic))
+                {
+                    // Sent on by a shard, which needs no grant: only what it has committed leaves.
+                    var partition = new TopicPartition(source.Topic, source.Partition);
+                    if (cluster.Store.VersionAt(partition, offset) is var ran && ran != rules && cluster.Store.Generation == 0) report(new Finding($"record {offset} of {source} was sent on by version {rules}; its shard ran {ran}", partition.ToString()));
+                }
+                else if (!grants.TryGetValue(source, out var grant)) report(new Finding($"record {offset} of {source} was routed, and nothing was granted", source.ToString()));
                 else if (grant.VersionAt(offset) is var version && version != rules)
                     report(new Finding($"record {offset} of {source} was routed by version {rules}; the store says {version}", new TopicPartition(source.Topic, source.Partition).ToString()));
                 // A restored backup has forgotten what was granted after it.

@@ -50,7 +50,7 @@ public sealed partial class Cluster
     public SimulatedStore Store { get; }
     public Checkers Checkers { get; }
 
-    /// <summary>Source partitions that the routers read.</summary>
+    /// <summary>All source partitions. Those of topics keyed by station are read with their shard, the others by routers.</summary>
     public required IReadOnlyList<TopicPartition> Sources { get; init; }
 
     public IEnumerable<SimulatedProcess> Alive => processes.OfType<SimulatedProcess>().Where(process => process.IsAlive);
@@ -232,7 +232,7 @@ public sealed partial class Cluster
             else if (World.Chance(0.3) && owner != target) Move(shard, owner, target);
         }
 
-        foreach (var source in Sources)
+        foreach (var source in Sources.Where(source => !Settings.IsKeyed(source.Topic)))
         {
             var target = members[World.Random.Next(members.Count)];
             // Telling one of its shards may have crashed it a moment ago; its crash plans another rebalance.

@@ -229,6 +229,7 @@ public sealed class SimulatedProcess
             inCommit = effect.Checkpoints.Select(checkpoint => checkpoint.Shard).ToList();
             foreach (var checkpoint in effect.Checkpoints)
             {
+                if (core.Find(checkpoint.Shard) is { } shard && shard.Epoch == checkpoint.Epoch) cluster.Checkers.Versions[(shard.Id, shard.Epoch)] = shard.ConfigurationVersion;
                 // The same checkpoint is ordered again after a failure: what was told since then belongs to the next one.
                 if (committing.ContainsKey((checkpoint.Shard, checkpoint.Epoch, checkpoint.Number))) continue;
                 told.Remove((checkpoint.Shard, checkpoint.Epoch), out var list);
@@ -347,7 +348,11 @@ public sealed class SimulatedProcess
             }
 
             var recovered = store.TakeOver(shard, this);
-            World.After(World.Between(1, 50), () => Tell(isLost || !link.From ? new TakeOverFailed(shard, "simulated, the epoch was raised") : new ShardTakenOver(recovered)));
+            World.After(World.Between(1, 50), () => Reach(() =>
+            {
+                if (isLost || !link.From) Tell(new TakeOverFailed(shard, "simulated, the epoch was raised"));
+                else if (store.Generation == generation) Tell(KeyedPositions.Check(cluster, this, recovered) is { } started ? new ShardTakenOver(started) : new TakeOverFailed(shard, "its positions are not known"));
+            }));
         });
     }
 
@@ -379,11 +384,19 @@ public sealed class SimulatedProcess
                 return;
             }
 
+            // Retention took away what was to be read next: the broker says so, and the shard's positions are checked again.
+            if (reading.Next < cluster.Log.Start(partition))
+            {
+                readings.Remove(partition);
+                Tell(new PositionsChanged([new ShardId(partition.Partition)]));
+                return;
+            }
+
             List<LogRecord> records = [];
             for (var count = World.Between(1, 5); count > 0 && reading.Next < cluster.Log.End(partition); count--, reading.Next++)
             {
                 var record = cluster.Log.At(partition, reading.Next);
-                records.Add(new LogRecord(partition, reading.Next, record.TimestampMs, record.Value));
+                records.Add(new LogRecord(partition, reading.Next, record.TimestampMs, record.Value, record.Key, settings.IsKeyed(partition.Topic) ? record.Origin : null));
             }
 
             if (records.Count > 0) Tell(new RecordsRead(partition, records));

@@ -96,9 +96,13 @@ public sealed class SimulatedStore
     /// <summary>What is granted, and from where on which version routes.</summary>
     public IReadOnlyList<SourceGrant> Grants() => AsTold(Now(store.ReadGrantsAsync(default)));
 
-    /// <summary>The version that routes an offset of a partition, in its newest life.</summary>
-    public long VersionAt(TopicPartition partition, long offset) =>
-        Grants().LastOrDefault(grant => grant.Partition == partition)?.VersionAt(offset) ?? 1;
+    /// <summary>
+    /// The version that routes an offset of a partition, in its newest life; of a source keyed by station that which its shard
+    /// ran when it committed the offset.
+    /// </summary>
+    public long VersionAt(TopicPartition partition, long offset) => cluster.Settings.IsKeyed(partition.Topic)
+        ? cluster.Checkers.KeyedVersions.GetValueOrDefault((partition, offset), 1)
+        : Grants().LastOrDefault(grant => grant.Partition == partition)?.VersionAt(offset) ?? 1;
 
     // The planted bug: a version begins at the router's committed position instead of at what is granted.
     private IReadOnlyList<SourceGrant> AsTold(IReadOnlyList<SourceGrant> grants) => !cluster.Bug.RulesBeginAtPositions ? grants : grants.Select(grant => grant with

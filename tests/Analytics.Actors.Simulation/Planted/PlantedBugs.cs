@@ -13,7 +13,7 @@ public static class PlantedBugs
     /// <summary>Makes each of them anew: a bug may remember things, and serves one run.</summary>
     public static IReadOnlyList<Func<PlantedBug>> All { get; } =
     [
-        .. CheckpointBugs.All, .. OwnershipBugs.All, .. RecoveryBugs.All, .. OutboxBugs.All, .. HopBugs.All, .. RulesBugs.All, .. CallBugs.All, .. SteeringBugs.All,
+        .. CheckpointBugs.All, .. OwnershipBugs.All, .. RecoveryBugs.All, .. OutboxBugs.All, .. HopBugs.All, .. KeyedBugs.All, .. RulesBugs.All, .. CallBugs.All, .. SteeringBugs.All,
     ];
 
     public static Func<PlantedBug>? Find(string name) => All.FirstOrDefault(make => make().Name == name);

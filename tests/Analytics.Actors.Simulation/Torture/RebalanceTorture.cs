@@ -35,8 +35,8 @@ public static class RebalanceTorture
             EnvelopeBytesMax = scenario.EnvelopeBytesMax,
             PartitionCounts = Simulator.PartitionCounts,
         };
-        var cluster = new Cluster(world, scenario, settings, Faults.None, PlantedBug.None) { Sources = Workload.Sources, Wanted = [0] };
-        var workload = new Workload(world, cluster.Log, scenario.Stations);
+        var cluster = new Cluster(world, scenario, settings, Faults.None, PlantedBug.None) { Sources = Workload.Sources(settings), Wanted = [0] };
+        var workload = new Workload(world, cluster.Log, settings, scenario.Stations);
         cluster.Checkers.Routed = new RoutedChecker(cluster, workload);
         var watch = new PauseWatch(cluster);
         var verdict = Verdict.Right;

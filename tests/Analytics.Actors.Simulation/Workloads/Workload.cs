@@ -3,6 +3,7 @@ using System.Text.Json;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Core.Records;
+using Analytics.Actors.Core.Shards;
 
 namespace Analytics.Actors.Simulation;
 
@@ -20,7 +21,7 @@ public sealed class Workload
     private const string PipelineText = """
         {
           "topics": {
-            "METERS": { "station": "STATION", "start": "earliest", "outOfRange": "earliest", "envelope": "list", "mode": "append", "window": 1, "shape": "fields", "fields": ["value"] },
+            "METERS": { "station": "STATION", "keyed": KEYED, "start": "earliest", "outOfRange": "earliest", "envelope": "list", "mode": "append", "window": 1, "shape": "fields", "fields": ["value"] },
             "ORDERS": { "start": "earliest", "outOfRange": "earliest", "envelope": ["object", "list"], "mode": "second", "window": 2, "shape": { "kind": "orders", "member": "car_order" } },
             "CALENDAR": { "start": "earliest", "outOfRange": "earliest", "envelope": "object", "scope": "global", "mode": "append", "window": 1, "shape": "fields", "fields": ["day"], "triggers": false }
           },
@@ -35,22 +36,24 @@ public sealed class Workload
 
     private readonly World world;
     private readonly SimulatedLog log;
+    private readonly ShardSettings settings;
     private readonly List<string> stations;
     private readonly HashSet<int> poisoned = [];
     private readonly Dictionary<(TopicPartition, int, long), ExpectedRecord> byOffset = [];
     private int number;
 
-    public Workload(World world, SimulatedLog log, int stationCount)
+    public Workload(World world, SimulatedLog log, ShardSettings settings, int stationCount)
     {
         this.world = world;
         this.log = log;
+        this.settings = settings;
         stations = Enumerable.Range(1, stationCount).Select(index => $"S{index}").ToList();
     }
 
-    /// <summary>Each call for itself, and calls that share their triggers.</summary>
-    public static IReadOnlyList<PipelineConfiguration> Pipelines { get; } = [Read("every", isOther: false), Read("latest", isOther: false)];
+    /// <summary>Each call for itself, and calls that share their triggers; METERS read by routers, and by the shards.</summary>
+    public static IReadOnlyList<PipelineConfiguration> Pipelines { get; } = All(isOther: false);
 
-    private static readonly IReadOnlyList<PipelineConfiguration> others = [Read("every", isOther: true), Read("latest", isOther: true)];
+    private static readonly IReadOnlyList<PipelineConfiguration> others = All(isOther: true);
 
     /// <summary>
     /// The versions of a configuration by turns: every second one finds the stations of METERS under another member, so that the
@@ -59,7 +62,8 @@ public sealed class Workload
     public static PipelineConfiguration Version(PipelineConfiguration first, long version) =>
         IsOther(version) ? others[Pipelines.TakeWhile(pipeline => pipeline != first).Count()] : first;
 
-    private static bool IsOther(long version) => version % 2 == 0;
+    /// <summary>The version is one of those that differ from the first.</summary>
+    public static bool IsOther(long version) => version % 2 == 0;
 
     /// <summary>What a record's parts must be under the version that routes it.</summary>
     public static ExpectedRecord Under(long version, ExpectedRecord record) =>
@@ -67,9 +71,9 @@ public sealed class Workload
 
     private static string Other(string station) => "T" + station[1..];
 
-    public static IReadOnlyList<TopicPartition> Sources { get; } =
+    public static IReadOnlyList<TopicPartition> Sources(ShardSettings settings) =>
     [
-        new(Meters, 0), new(Meters, 1), new(Orders, 0), new(Orders, 1), new(Calendar, 0), new(FirstOutput, 0), new(FirstOutput, 1),
+        .. Enumerable.Range(0, MetersPartitions(settings)).Select(partition => new TopicPartition(Meters, partition)), new(Orders, 0), new(Orders, 1), new(Calendar, 0), new(FirstOutput, 0), new(FirstOutput, 1),
     ];
 
     public List<ExpectedRecord> Expected { get; } = [];
@@ -86,6 +90,8 @@ public sealed class Workload
 
         return record;
     }
+
+    private static int MetersPartitions(ShardSettings settings) => settings.IsKeyed(Meters) ? settings.ShardCount : 2;
 
     public void Plan(int records, int poisons, int spanMs)
     {
@@ -114,8 +120,8 @@ public sealed class Workload
     // A station's records are all in one partition, so that their order is known.
     private void ProduceMeters(string value)
     {
-        var partition = world.Random.Next(2);
-        var chosen = stations.Where(station => Murmur2.Partition(station, 2) == partition).OrderBy(_ => world.Random.Next()).Take(world.Random.Next(1, 4)).ToList();
+        var partition = world.Random.Next(MetersPartitions(settings));
+        var chosen = stations.Where(station => MetersPartitionOf(station) == partition).OrderBy(_ => world.Random.Next()).Take(world.Random.Next(1, 4)).ToList();
         if (chosen.Count == 0) return;
         List<object> items = [];
         List<(string, int)> parts = [];
@@ -132,7 +138,14 @@ public sealed class Workload
             items.Add(new { stationId = station, otherId = Other(station), value });
         }
 
-        Append(new TopicPartition(Meters, partition), items, false, parts, bad, value);
+        Append(new TopicPartition(Meters, partition), items, false, parts, bad, value, settings.IsKeyed(Meters) ? chosen[0] : null);
+    }
+
+    // The producer of a keyed topic keys one station in four wrongly, always in the same way.
+    private int MetersPartitionOf(string station)
+    {
+        var isWrong = settings.IsKeyed(Meters) && Murmur2.Partition(station + "?", 4) == 0;
+        return Murmur2.Partition(isWrong ? station + "!" : station, MetersPartitions(settings));
     }
 
     private void ProduceOrder(string value)
@@ -141,18 +154,22 @@ public sealed class Workload
         Append(new TopicPartition(Orders, Murmur2.Partition(station, 2)), new { stationId = station, order = value }, false, [(station, 0)], [], value);
     }
 
-    private void Append(TopicPartition partition, object value, bool isGlobal, List<(string, int)> parts, List<int> bad, string named)
+    private void Append(TopicPartition partition, object value, bool isGlobal, List<(string, int)> parts, List<int> bad, string named, string? key = null)
     {
         var expected = new ExpectedRecord(partition, log.Life(partition), log.End(partition), isGlobal, parts, bad, named);
         Expected.Add(expected);
         byOffset.Add((partition, expected.Life, expected.Offset), expected);
         world.Tell(() => $"{partition} {expected.Offset}: {named} for {(isGlobal ? "all" : string.Join(" ", parts.Select(part => part.Item1)))}");
-        log.Append(partition, world.NowMs, null, JsonSerializer.SerializeToUtf8Bytes(value), null);
+        log.Append(partition, world.NowMs, key is null ? null : System.Text.Encoding.UTF8.GetBytes(key), JsonSerializer.SerializeToUtf8Bytes(value), null);
     }
 
-    private static PipelineConfiguration Read(string coalesce, bool isOther)
+    private static IReadOnlyList<PipelineConfiguration> All(bool isOther) =>
+        [Read("every", isOther, isKeyed: false), Read("every", isOther, isKeyed: true), Read("latest", isOther, isKeyed: false), Read("latest", isOther, isKeyed: true)];
+
+    private static PipelineConfiguration Read(string coalesce, bool isOther, bool isKeyed)
     {
         var text = PipelineText.Replace("COALESCE", coalesce, StringComparison.Ordinal)
+            .Replace("KEYED", isKeyed ? "true" : "false", StringComparison.Ordinal)
             .Replace("STATION", isOther ? "otherId" : "stationId", StringComparison.Ordinal)
             .Replace("EXTRA", isOther ? ",\n\"extra\": { \"topics\": [\"METERS\"] }" : "", StringComparison.Ordinal);
         var read = PipelineReader.Read(System.Text.Encoding.UTF8.GetBytes(text), "simulation");

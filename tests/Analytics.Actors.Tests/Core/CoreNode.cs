@@ -332,7 +332,8 @@ internal sealed class CoreNode
 
         public void Appended(TopicPartition partition)
         {
-            if (partition.Topic == Settings.ReplayTopic || sourceTopics.Contains(partition.Topic) || node.pipeline.Topics.TryGetValue(partition.Topic, out var topic) && topic.OutputOf is null) Pump(partition, RouteNext);
+            if (Settings.IsKeyed(partition.Topic)) Pump(partition, ReadNext);
+            else if (partition.Topic == Settings.ReplayTopic || sourceTopics.Contains(partition.Topic) || node.pipeline.Topics.TryGetValue(partition.Topic, out var topic) && topic.OutputOf is null) Pump(partition, RouteNext);
             else if (reading.ContainsKey(partition)) Pump(partition, ReadNext);
         }
 
@@ -389,7 +390,7 @@ internal sealed class CoreNode
             var log = node.LogOf(partition);
             if (!reading.TryGetValue(partition, out var reader) || reader.IsPaused || reader.Next >= log.Count) return false;
             var offset = reader.Next++;
-            Tell(new RecordsRead(partition, [new LogRecord(partition, offset, log[(int)offset].TimestampMs, log[(int)offset].Value)]));
+            Tell(new RecordsRead(partition, [new LogRecord(partition, offset, log[(int)offset].TimestampMs, log[(int)offset].Value, log[(int)offset].Key, log[(int)offset].Origin)]));
             return true;
         }
 

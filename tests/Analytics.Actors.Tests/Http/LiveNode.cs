@@ -95,7 +95,8 @@ internal sealed class LiveNode : IAsyncDisposable
 
     public static EmbeddedBroker StartBroker(PipelineConfiguration pipeline)
     {
-        var topics = pipeline.Topics.Keys.Concat(pipeline.Modules.Values.Select(module => module.OutputTopic)).Distinct().ToDictionary(topic => topic, _ => Partitions);
+        var topics = pipeline.Topics.Keys.Concat(pipeline.Modules.Values.Select(module => module.OutputTopic)).Distinct()
+            .ToDictionary(topic => topic, topic => pipeline.Topics.TryGetValue(topic, out var declared) && declared.Keyed ? Shards : Partitions);
         topics[$"{Group}.station-events"] = topics[$"{Group}.batch-results"] = Shards;
         topics[$"{Group}.dead-letters"] = topics[$"{Group}.replays"] = Partitions;
         return EmbeddedBroker.Start(topics: topics);
@@ -189,9 +190,9 @@ internal sealed class Platform : IAsyncDisposable
         }
     }
 
-    public async Task<long> SendAsync(string topic, string value, int partition = 0)
+    public async Task<long> SendAsync(string topic, string value, int partition = 0, string? key = null)
     {
-        var outcome = await producer.SendAsync(new TopicPartition(topic, partition), Encoding.UTF8.GetBytes(value), timestampMs: DateTimeOffset.UtcNow.ToUnixTimeMilliseconds());
+        var outcome = await producer.SendAsync(new TopicPartition(topic, partition), Encoding.UTF8.GetBytes(value), key is null ? null : Encoding.UTF8.GetBytes(key), timestampMs: DateTimeOffset.UtcNow.ToUnixTimeMilliseconds());
         outcome.Result.ShouldBe(SendResult.Sent);
         return outcome.Offset;
     }

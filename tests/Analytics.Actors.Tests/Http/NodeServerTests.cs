@@ -305,7 +305,7 @@ public sealed partial class NodeServerTests(LiveNodeFixture fixture) : IClassFix
     public async Task The_list_of_contents_and_the_readme_name_what_is_there_and_nothing_else()
     {
         var listed = (await node.ReadAsync("/api/v1")).AsArray().Select(entry => entry!["path"]!.GetValue<string>()).ToList();
-        listed.Where(path => path.StartsWith("POST ", StringComparison.Ordinal)).ShouldBe(["POST /api/v1/station/pause", "POST /api/v1/station/resume", "POST /api/v1/station/forget", "POST /api/v1/dead-letters/replay", "POST /api/v1/dead-letters/discard"]);
+        listed.Where(path => path.StartsWith("POST ", StringComparison.Ordinal)).ShouldBe(["POST /api/v1/station/pause", "POST /api/v1/station/resume", "POST /api/v1/station/forget", "POST /api/v1/cluster/leave", "POST /api/v1/cluster/down", "POST /api/v1/dead-letters/replay", "POST /api/v1/dead-letters/discard"]);
         listed.RemoveAll(path => path.StartsWith("POST ", StringComparison.Ordinal));
         var letter = (string)(await node.ReadAsync("/api/v1/dead-letters"))[0]!["id"]!;
         foreach (var path in listed)

@@ -177,6 +177,22 @@ public class TraceFileTests
         ((long)lines.Single(line => Is(line, "timer"))["time"]!).ShouldBe(11_000);
     }
 
+    [Fact]
+    public void A_topic_keyed_by_station_is_read_by_the_shards_and_comes_to_the_same()
+    {
+        const string modules = """ "m": { "topics": ["METERS"] } """;
+        var records = Lines(
+            Record(Meters, 0, 1_500, Values(1, "S1", "S2", "S3")),
+            Record(Meters, 1, 1_600, """[{"stationId":"S1","value":2},{"value":3}]"""),
+            """{"advance":60000}""");
+        string Traced(string keyed, int shards) => Run(records, pipeline: Build($$""" "METERS": { "envelope": "list", "fields": ["value"], "keyed": {{keyed}} } """, modules), shards: shards);
+        foreach (var shards in new[] { 1, 2, 4 })
+        {
+            var keyed = Events(Traced("true", shards)).Select(line => line.ToJsonString()).Order(StringComparer.Ordinal);
+            keyed.ShouldBe(Events(Traced("false", shards)).Select(line => line.ToJsonString()).Order(StringComparer.Ordinal), $"{shards} shards");
+        }
+    }
+
     private static string Run(string input, string module = "m", Func<ModuleInput, ModuleResult>? call = null, string? pipeline = null, int shards = 1)
     {
         var modules = call is null ? [] : new Dictionary<string, IModule> { [module] = new FunctionModule(module, call) };

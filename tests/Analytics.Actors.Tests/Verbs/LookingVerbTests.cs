@@ -72,12 +72,12 @@ public sealed class LookingVerbTests(LiveNodeFixture fixture) : IClassFixture<Li
         run.Code.ShouldBe(0, run.Error);
         run.Lines[0].ShouldBe($"station   {LiveNodeFixture.Odd}");
         run.Lines[1].ShouldMatch("shard     [0-3] on node-1, epoch 1, in memory");
-        run.Lines[2].ShouldMatch(@"record    the last one [0-9.]+s ago, .*Z; 0 wait in its shard's logs");
+        run.Lines[2].ShouldMatch(@"record    the last one [0-9.]+m?s ago, .*Z; 0 wait in its shard's logs");
         run.Output.ShouldContain("  SCHEDULE-STATION-REALTIME-DATA  ");
         run.Output.ShouldMatch(@"outputPowerPerGunAvg\[1\] +▁+█  0 to 20\.5, last 20\.5");
         run.Row("load_prediction").ShouldBe(["load_prediction", "yes", "100%", "-", "-", "-"]);
         run.Row("station_guidance")[^3].ShouldBe("load_prediction", "what it depends on, and how old that is");
-        run.Output.ShouldMatch($@"s ago  load_prediction   result +1  SCHEDULE-STATION-REALTIME-DATA:0:{fixture.RealtimeOffset} +-");
+        run.Output.ShouldMatch($@"s ago +load_prediction   result +1  SCHEDULE-STATION-REALTIME-DATA:0:{fixture.RealtimeOffset} +-");
 
         var json = await Json("station", LiveNodeFixture.Plain);
         json["modules"]!.AsArray().Select(module => (string)module!["module"]!).ShouldBe(["load_prediction", "station_guidance"]);
