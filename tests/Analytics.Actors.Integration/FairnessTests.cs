@@ -64,7 +64,8 @@ public class FairnessTests(ITestOutputHelper log)
         await using var node = await TestNode.StartAsync(options, pipeline, new[] { FreshModule, BacklogModule }.ToDictionary(name => name, IModule (name) => new Echo(name)));
 
         await Wait.UntilAsync(async () => await AppliedAsync(node, Backlog) > 0, Limit, () => "the backlog begins to flow");
-        var alone = await RateAsync(node, () => Task.Delay(Alone));
+        using var measured = new PeriodicTimer(Alone);
+        var alone = await RateAsync(node, async () => await measured.WaitForNextTickAsync());
         var (worst, together) = (TimeSpan.MaxValue, 0.0);
         for (var attempt = 0; attempt < Attempts && worst > FreshLimit; attempt++)
         {

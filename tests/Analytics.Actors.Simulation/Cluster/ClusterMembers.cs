@@ -60,7 +60,7 @@ public sealed partial class Cluster
             else Give(shard, target);
         }
 
-        var readers = Sources.ToDictionary(source => source, source => sourceOwners.GetValueOrDefault(source));
+        var readers = Sources.Where(source => !Settings.IsKeyed(source.Topic)).ToDictionary(source => source, source => sourceOwners.GetValueOrDefault(source));
         foreach (var (source, target) in Balanced(readers, members, []))
         {
             sourceOwners.TryGetValue(source, out var owner);

@@ -76,8 +76,21 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
         List<RouterEffect> effects = [];
         step(effects);
         router.Flush(effects);
+        CheckTurns();
         CarryOut(effects);
         PlanTick();
+    }
+
+    // A topic of which the shards have nothing to do goes on, whatever backlog others have; only grants and a broker that does
+    // not answer may hold it up.
+    private void CheckTurns()
+    {
+        if (cluster.Scenario.WaitingBytesMax < 1024 * 1024) return;
+        foreach (var (topic, flow) in router.Flows)
+        {
+            if (flow is { WaitingBytes: > 0, AheadBytes: 0 } && !router.Waiting.Any(waiting => waiting.Partition.Topic == topic))
+                cluster.Checkers.Report(new Finding($"{process.Name}: records of {topic} wait, although the shards have applied all that they got of it"));
+        }
     }
 
     // Before a partition is read its position is checked, by the production code, against the log and what the store knows.
@@ -182,6 +195,7 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
             }
 
             router.Flush(effects);
+            CheckTurns();
             router.TimePassed(process.ClockMs, false, effects);
             CarryOut(effects);
             PlanFetch(partition, reading);

@@ -156,6 +156,7 @@ public abstract partial class CheckpointStoreConformance : IAsyncLifetime
         recovered.CheckpointNumber.ShouldBe(2);
         recovered.ShardState.ShouldBeEmpty();
         recovered.Entities.Select(Print).ShouldBe(["Station a=1", "Station b=2"]);
+        (await Store.ReadPositionsAsync(default)).ShouldBe([new(Results, 10, 1, 1), new(Events, 20, 2, 2)], ignoreOrder: true);
         recovered.Positions.ShouldBe([new(Results, 10, 1, 1), new(Events, 20, 2, 2)]);
         recovered.Marks.ShouldBe([new(Events, "x", new Place(1, 0, 0), 1, 1), new(Events, "y", new Place(2, 1, 1), 2, 2)]);
     }
