@@ -10,6 +10,7 @@ require_dotnet
 require_library librdkafka.so.1 librdkafka1
 require_library libsqlite3.so.0 libsqlite3-0
 require_postgresql
+(require_command ip iproute2) || echo "without it the tests on several hosts are skipped" >&2
 
 passed=0 failed=0 skipped=0
 count() { # count passed|failed|skipped NUMBER

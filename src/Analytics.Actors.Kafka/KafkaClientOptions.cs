@@ -160,6 +160,18 @@ public sealed record KafkaClientOptions
         return config;
     }
 
+    /// <summary>
+    /// The router's consumer. All topics stand in its one queue, so what it holds of one delays the others: a fraction of a
+    /// second's worth, in records, since small ones are what takes time; and what one fetch may add to that.
+    /// </summary>
+    internal Dictionary<string, string> ForRouter(string group)
+    {
+        var config = ForConsumer("router", group);
+        if (Lookup("queued.min.messages") is null) config["queued.min.messages"] = "10000";
+        if (Lookup("max.partition.fetch.bytes") is null && Lookup("fetch.message.max.bytes") is null) config["max.partition.fetch.bytes"] = "65536";
+        return config;
+    }
+
     /// <summary>A consumer that assigns by hand or only asks for offsets: it never joins a group.</summary>
     internal Dictionary<string, string> ForReader(string role, string group)
     {

@@ -64,7 +64,11 @@ public sealed class Ownership : IConsumerLoopOwner, IAsyncDisposable
     public Task Joined => joined.Task;
 
     /// <summary>Leaves the group: everything owned is revoked first, with its limit, so that others take over at once.</summary>
-    public async ValueTask DisposeAsync() => await loop.StopAsync().ConfigureAwait(false);
+    public async ValueTask DisposeAsync()
+    {
+        await FirstAssignment.WaitAsync(joined.Task, loop.Completion).ConfigureAwait(false);
+        await loop.StopAsync().ConfigureAwait(false);
+    }
 
     private List<TopicPartitionOffset> OnAssigned(List<TopicPartition> partitions)
     {
@@ -131,6 +135,19 @@ public sealed class Ownership : IConsumerLoopOwner, IAsyncDisposable
         consumer.Pause(unpaused);
         unpaused.Clear();
     }
+}
+
+/// <summary>
+/// A member leaves only after its group has given it something, if only nothing: librdkafka before 2.3 (issue 4312) ends the
+/// process where one leaves between its first join and its first assignment.
+/// </summary>
+internal static class FirstAssignment
+{
+    /// <summary>Three rounds of an embedded broker's group. Brokers that are away give nothing, however long one waits.</summary>
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(10);
+
+    public static async Task WaitAsync(Task joined, Task completion) =>
+        await Task.WhenAny(joined, completion, Task.Delay(Limit)).ConfigureAwait(false);
 }
 
 /// <summary>Holds a rebalance while partitions are released.</summary>

@@ -23,6 +23,9 @@ public sealed class PositionLookup : IDisposable
     private const long FirstOffset = -2, EndOffset = -1;
 
     private readonly SemaphoreSlim asking = new(1, 1);
+
+    // Questions for logs that nobody has asked yet.
+    private readonly List<Reading> readings = [];
     private readonly ClientLogger logger;
     private readonly OffsetLookup lookup;
     private readonly TimeSpan timeout;
@@ -45,9 +48,22 @@ public sealed class PositionLookup : IDisposable
     public Task<IReadOnlyDictionary<TopicPartition, long>> CommittedAsync(IReadOnlyCollection<TopicPartition> partitions) =>
         Ask<IReadOnlyDictionary<TopicPartition, long>>("asking for committed offsets", () => lookup.Committed(reader, partitions));
 
-    /// <summary>Ranges of logs, and the records at the offsets given, if the logs hold them.</summary>
-    public Task<IReadOnlyDictionary<TopicPartition, LogFacts>> ReadAsync(IReadOnlyDictionary<TopicPartition, long?> records) =>
-        Ask<IReadOnlyDictionary<TopicPartition, LogFacts>>("asking for the logs' ranges", () => Read(records));
+    /// <summary>
+    /// Ranges of logs, and the records at the offsets given, if the logs hold them. Questions that wait for one under way are
+    /// asked together: a node that is given twenty shards asks once or twice, not twenty times one after another.
+    /// </summary>
+    public async Task<IReadOnlyDictionary<TopicPartition, LogFacts>> ReadAsync(IReadOnlyDictionary<TopicPartition, long?> records)
+    {
+        var mine = new Reading(records);
+        lock (readings) readings.Add(mine);
+        await Ask("asking for the logs' ranges", () =>
+        {
+            // Whoever came first has asked for those behind it.
+            mine.Facts ??= ReadTogether(mine);
+            return true;
+        }).ConfigureAwait(false);
+        return mine.Facts!;
+    }
 
     /// <summary>The offset of a place that a person names: an end of the log, a time, another group's.</summary>
     public Task<long> FindAsync(TopicPartition partition, StartPosition place) =>
@@ -64,6 +80,30 @@ public sealed class PositionLookup : IDisposable
         isDisposed = true;
         reader.Dispose();
         asking.Release();
+    }
+
+    private Dictionary<TopicPartition, LogFacts> ReadTogether(Reading mine)
+    {
+        var all = new Dictionary<TopicPartition, long?>(mine.Records);
+        List<Reading> others = [];
+        lock (readings)
+        {
+            readings.Remove(mine);
+            foreach (var other in readings.Where(other => !other.Records.Keys.Any(all.ContainsKey)))
+            {
+                others.Add(other);
+                foreach (var (partition, offset) in other.Records) all.Add(partition, offset);
+            }
+
+            readings.RemoveAll(others.Contains);
+        }
+
+        var facts = Read(all);
+        foreach (var other in others) other.Facts = Of(other);
+        return Of(mine);
+
+        Dictionary<TopicPartition, LogFacts> Of(Reading reading) =>
+            reading.Records.Keys.Where(facts.ContainsKey).ToDictionary(partition => partition, partition => facts[partition]);
     }
 
     private Dictionary<TopicPartition, LogFacts> Read(IReadOnlyDictionary<TopicPartition, long?> records)
@@ -171,5 +211,13 @@ public sealed class PositionLookup : IDisposable
         {
             asking.Release();
         }
+    }
+
+    private sealed class Reading(IReadOnlyDictionary<TopicPartition, long?> records)
+    {
+        public IReadOnlyDictionary<TopicPartition, long?> Records => records;
+
+        /// <summary>Null until somebody has asked; written and read by whoever has the turn.</summary>
+        public Dictionary<TopicPartition, LogFacts>? Facts { get; set; }
     }
 }

@@ -67,6 +67,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     private readonly TimeSpan revokeLimit;
     private readonly TimeProvider time;
     private readonly SemaphoreSlim committing = new(1, 1);
+    private readonly TaskCompletionSource joined = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     // What may be committed: assigned and not yet given up. Shared with committing threads, under its own lock.
     private readonly HashSet<TopicPartition> owned = [];
@@ -96,7 +97,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         logger = new ClientLogger("router", log);
         lookup = new PositionLookup(options, group, log);
         positioner = new SourcePositioner(lookup, store, this.topics, this.time);
-        var configuration = options.ForConsumer("router", group);
+        var configuration = options.ForRouter(group);
         join = new JoinWatch(configuration, logger);
         consumer = ClientConversions.NewConsumer(configuration, logger, join.Log)
             .SetPartitionsAssignedHandler((_, partitions) => OnAssigned(partitions))
@@ -201,6 +202,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     /// <summary>Leaves the group: everything assigned is revoked first, with its limit.</summary>
     public async ValueTask DisposeAsync()
     {
+        await FirstAssignment.WaitAsync(joined.Task, loop.Completion).ConfigureAwait(false);
         await loop.StopAsync().ConfigureAwait(false);
         lookup.Dispose();
     }
@@ -238,6 +240,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         foreach (var partition in given) assigned[partition] = new SourcePartitionState(partition);
         lock (owned) owned.UnionWith(given);
         announce = true;
+        joined.TrySetResult();
 
         // None is read before its position was checked: that takes questions, for which a rebalance does not wait. An unset
         // offset means the committed one to the client, and an error where there is none: never a wrong place.

@@ -98,6 +98,12 @@ public sealed partial class PostgreSqlCheckpointStore : ICheckpointStore, IClust
             cancellation).ConfigureAwait(false);
     }
 
+    public async ValueTask<IReadOnlyList<PartitionPosition>> ReadPositionsAsync(CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await Use(others, PostgreSqlShardReader.ReadAllPositionsAsync, cancellation).ConfigureAwait(false);
+    }
+
     public async ValueTask<IReadOnlyList<ChangedRule>> PinRulesAsync(IReadOnlyList<RoutingRule> rules, CancellationToken cancellation)
     {
         RequireOpen();

@@ -40,7 +40,7 @@ internal static class PostgreSqlShardReader
             ReleasedInOrder = releasedInOrder,
             ShardState = state,
             Entities = await reader.NextRowsAsync(Entity).ConfigureAwait(false),
-            Positions = await reader.NextRowsAsync(row => new PartitionPosition(Partition(row), row.GetInt64(2), row.GetInt64(3), (uint)row.GetInt64(4), row.GetInt32(5))).ConfigureAwait(false),
+            Positions = await reader.NextRowsAsync(Position).ConfigureAwait(false),
             Marks = await reader.NextRowsAsync(row => new MarkState(
                 Partition(row), row.GetString(2), new Place(row.GetInt64(3), row.GetInt32(4), row.GetInt32(5)),
                 row.GetInt64(6), unchecked((ulong)row.GetInt64(7)))).ConfigureAwait(false),
@@ -48,6 +48,9 @@ internal static class PostgreSqlShardReader
                 Partition(row), row.GetInt64(2), row.IsDBNull(3) ? null : row.Bytes(3), row.Bytes(4), OutboxHeaders.Read(row.GetString(5)), row.GetInt64(6))).ConfigureAwait(false),
         };
     }
+
+    public static async Task<IReadOnlyList<PartitionPosition>> ReadAllPositionsAsync(NpgsqlConnection connection) =>
+        await connection.QueryAsync("SELECT topic, partition, next_offset, last_timestamp_ms, last_checksum, incarnation FROM position", Position).ConfigureAwait(false);
 
     public static async Task<IReadOnlyList<EntityState>> ReadEntitiesAsync(NpgsqlConnection connection, ShardId shard, EntityKind kind, IReadOnlyList<string>? keys) => keys is null
         ? await connection.QueryAsync("SELECT kind, key, state FROM entity WHERE shard = $1 AND kind = $2 ORDER BY key", Entity, shard.Value, (short)kind).ConfigureAwait(false)
@@ -65,6 +68,9 @@ internal static class PostgreSqlShardReader
             Entity, shard.Value, (short)kind, limit, PostgreSqlCommands.Utf8.GetBytes(after)).ConfigureAwait(false);
 
     private static EntityState Entity(NpgsqlDataReader row) => new((EntityKind)row.GetInt16(0), row.Key(1), row.Bytes(2));
+
+    private static PartitionPosition Position(NpgsqlDataReader row) =>
+        new(Partition(row), row.GetInt64(2), row.GetInt64(3), (uint)row.GetInt64(4), row.GetInt32(5));
 
     private static TopicPartition Partition(NpgsqlDataReader row) => new(row.GetString(0), row.GetInt32(1));
 }

@@ -108,6 +108,12 @@ public sealed partial class SqliteCheckpointStore : ICheckpointStore, IClusterSt
             cancellation).ConfigureAwait(false);
     }
 
+    public async ValueTask<IReadOnlyList<PartitionPosition>> ReadPositionsAsync(CancellationToken cancellation)
+    {
+        RequireOpen();
+        return await Read(SqliteShardReader.ReadAllPositions, cancellation).ConfigureAwait(false);
+    }
+
     public async ValueTask<IReadOnlyList<ChangedRule>> PinRulesAsync(IReadOnlyList<RoutingRule> rules, CancellationToken cancellation)
     {
         RequireOpen();

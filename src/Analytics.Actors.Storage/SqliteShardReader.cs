@@ -62,8 +62,13 @@ internal static class SqliteShardReader
             SELECT topic, partition, next_offset, last_timestamp_ms, last_checksum, incarnation
             FROM position WHERE shard = ?1 ORDER BY topic, partition
             """)
-            .Bind(1, shard.Value)
-            .Read(row => new PartitionPosition(Partition(row), row.Integer(2), row.Integer(3), (uint)row.Integer(4), (int)row.Integer(5)));
+            .Bind(1, shard.Value).Read(Position);
+
+    private static PartitionPosition Position(SqliteStatement row) =>
+        new(Partition(row), row.Integer(2), row.Integer(3), (uint)row.Integer(4), (int)row.Integer(5));
+
+    public static IReadOnlyList<PartitionPosition> ReadAllPositions(SqliteSession session) =>
+        session.Prepare("SELECT topic, partition, next_offset, last_timestamp_ms, last_checksum, incarnation FROM position").Read(Position);
 
     private static List<MarkState> ReadMarks(SqliteSession session, ShardId shard) =>
         session.Prepare("""

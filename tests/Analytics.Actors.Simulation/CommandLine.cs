@@ -4,12 +4,13 @@ using System.Globalization;
 namespace Analytics.Actors.Simulation;
 
 /// <summary>
-/// <c>--seeds N [--seed S] [--minutes M] [--nodes K] [--bug NAME] [--all]</c> runs seeds, <c>--bugs [N]</c> hunts the planted
+/// <c>--seeds N [--seed S] [--minutes M] [--nodes K] [--bug NAME] [--all]</c> runs seeds, <c>--torture</c> rounds
+/// of 1 to 6 to 1 nodes, <c>--bugs [N]</c> hunts the planted
 /// bugs: all, or N of them, others every day. Exit codes: 0 right, 2 bad arguments, 3 crash, 4 wrong data, 5 no progress.
 /// </summary>
 public static class CommandLine
 {
-    private const string Usage = "--seeds N [--seed S] [--minutes M] [--nodes K] [--bug NAME] [--all] | --bugs [N] [--seeds N] [--seed S] [--nodes K]";
+    private const string Usage = "--seeds N [--seed S] [--minutes M] [--nodes K] [--bug NAME] [--all] | --torture [--seeds N] [--seed S] | --bugs [N] [--seeds N] [--seed S] [--nodes K]";
 
     // Every so many seeds are run twice: the trace must be the same.
     private const int RepeatEvery = 50;
@@ -19,7 +20,7 @@ public static class CommandLine
         try
         {
             var options = Options.Read(args);
-            return options.HuntsBugs ? Hunt(options) : RunSeeds(options);
+            return options.HuntsBugs ? Hunt(options) : options.Tortures ? RebalanceTorture.RunAll(options.First, options.Seeds, Console.Out) : RunSeeds(options);
         }
         catch (FormatException wrong)
         {
@@ -156,6 +157,7 @@ public static class CommandLine
         public double? Minutes { get; private init; }
         public string? Bug { get; private init; }
         public bool HuntsBugs { get; private init; }
+        public bool Tortures { get; private init; }
         public int? BugCount { get; private init; }
         public bool ShowsAll { get; private init; }
 
@@ -177,6 +179,7 @@ public static class CommandLine
                     "--seed" => options with { First = Number(0) },
                     "--nodes" => options with { Nodes = Number(1) },
                     "--minutes" => options with { Minutes = Number(1) },
+                    "--torture" => options with { Tortures = true },
                     "--all" => options with { ShowsAll = true },
                     "--bug" => options with { Bug = Value() is { } bug && PlantedBugs.Find(bug) is not null ? bug : throw new FormatException($"--bug wants one of {string.Join(", ", PlantedBugs.All.Select(make => make().Name))}") },
                     "--bugs" => options with { HuntsBugs = true, BugCount = at + 1 < args.Length && !args[at + 1].StartsWith("--", StringComparison.Ordinal) ? Number(1) : null },

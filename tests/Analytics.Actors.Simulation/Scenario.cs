@@ -16,6 +16,11 @@ public sealed record Scenario
     public required int CallsMax { get; init; }
     public required long OutboxBytesMax { get; init; }
     public required long WaitingBytesMax { get; init; }
+
+    /// <summary>Of one topic, read and not routed; and of all topics, routed and not applied.</summary>
+    public required long TopicWaitingBytesMax { get; init; }
+    public required long AheadBytesMax { get; init; }
+
     /// <summary>Stations that a shard keeps in memory: often so few that they are passivated and loaded all the time.</summary>
     public required int StationsMax { get; init; }
     public required long PassivateAfterMs { get; init; }
@@ -53,6 +58,8 @@ public sealed record Scenario
             UrgentIntervalMs = random.Next(5, 100),
             ReleaseLimitMs = random.Next(100, 2_000),
             SessionTimeoutMs = random.Next(500, 2_000),
+            TopicWaitingBytesMax = Small(3, random.Next(200, 2_000), 4 * 1024 * 1024),
+            AheadBytesMax = Small(3, random.Next(500, 4_000), 16 * 1024 * 1024),
         };
     }
 

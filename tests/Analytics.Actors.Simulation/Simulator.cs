@@ -35,7 +35,7 @@ public static class Simulator
             PassivateAfterMs = scenario.PassivateAfterMs,
             RetainedStationsMax = scenario.RetainedStationsMax,
             ArrivalsMax = scenario.ArrivalsMax,
-            PartitionCounts = new Dictionary<string, int> { [Workload.FirstOutput] = 2, [Workload.SecondOutput] = 1, [Workload.WatchOutput] = 1, [Workload.SpanOutput] = 2, ["sim.dead-letters"] = 2 },
+            PartitionCounts = PartitionCounts,
         };
         var cluster = new Cluster(world, scenario, settings, faults, bug) { Sources = Workload.Sources(settings) };
         var workload = new Workload(world, cluster.Log, settings, scenario.Stations);
@@ -62,10 +62,12 @@ public static class Simulator
         return new SimulationResult(seed, verdict, cluster.Checkers.Findings, world.TraceHash, scenario, faults, cluster.Checkers, world.History, world.NowMs - World.StartMs);
     }
 
-    private const string NoRest = "the cluster did not come to rest";
+    internal static readonly Dictionary<string, int> PartitionCounts = new() { [Workload.FirstOutput] = 2, [Workload.SecondOutput] = 1, [Workload.WatchOutput] = 1, [Workload.SpanOutput] = 2, ["sim.dead-letters"] = 2 };
+
+    internal const string NoRest = "the cluster did not come to rest";
 
     // Rest has to last: repeats that are still on their way may wake it. Then every node stops in order.
-    private static bool ComesToRest(World world, Cluster cluster)
+    internal static bool ComesToRest(World world, Cluster cluster)
     {
         var limit = world.NowMs + HealingLimitMs;
         for (var restedMs = 0; restedMs < 8_000; restedMs = cluster.Restless.Any() ? 0 : restedMs + 500)

@@ -49,6 +49,9 @@ public interface ICheckpointStore : IDeadLetterStore, IConfigurationStore, IAsyn
     /// </summary>
     ValueTask<IReadOnlyList<SourceState>> UpdateSourcesAsync(IReadOnlyList<SourceState> changed, CancellationToken cancellation);
 
+    /// <summary>How far all shards have read their data partitions, as their last checkpoints have it, in no order.</summary>
+    ValueTask<IReadOnlyList<PartitionPosition>> ReadPositionsAsync(CancellationToken cancellation);
+
     /// <summary>
     /// Pins the routing rules, by name: new names are added. Returns, by name and in their order, those that are stored
     /// otherwise; then nothing was changed.

@@ -87,6 +87,16 @@ public sealed partial class MemoryCheckpointStore(string storeId, Func<long>? cl
         }
     }
 
+    public ValueTask<IReadOnlyList<PartitionPosition>> ReadPositionsAsync(CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        lock (gate)
+        {
+            RequireOpen();
+            return ValueTask.FromResult<IReadOnlyList<PartitionPosition>>([.. shards.SelectMany(shard => shard.Positions)]);
+        }
+    }
+
     public ValueTask<IReadOnlyList<ChangedRule>> PinRulesAsync(IReadOnlyList<RoutingRule> rules, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
@@ -195,6 +205,7 @@ public sealed partial class MemoryCheckpointStore(string storeId, Func<long>? cl
         private byte[] state = [];
 
         public SortedDictionary<long, StoredDeadLetter> Letters { get; } = [];
+        public IEnumerable<PartitionPosition> Positions => positions.Values;
         public ShardOwner Owner => new(owner, new Epoch(epoch));
         private string owner = "";
 

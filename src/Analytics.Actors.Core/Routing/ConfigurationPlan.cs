@@ -51,7 +51,7 @@ public sealed record ConfigurationPlan(IReadOnlyList<PlannedChange> Changes, IRe
     {
         var what = $"topic {before.Name}";
         if (before.Scope != after.Scope) refused.Add(new(what, $"scope {before.Scope} -> {after.Scope}", "remove the topic, apply, and declare it anew: windows of stations and of all are different ones"));
-        if (before.Keyed != after.Keyed) refused.Add(new(what, $"keyed {before.Keyed} -> {after.Keyed}", "whether shards or routers read a topic is fixed for the group: take a topic of another name"));
+        if (before.Keyed != after.Keyed) refused.Add(new(what, $"keyed {before.Keyed} -> {after.Keyed}", RoutingRules.ReadersStay));
         if (before.Mode != after.Mode || before.Shape != after.Shape || before.DeviceMember != after.DeviceMember)
             changes.Add(new(what, $"mode {before.Mode}, shape {before.Shape} -> mode {after.Mode}, shape {after.Shape}", KindOf(before) == KindOf(after) ? "windows keep what still fits" : "windows are of another kind: emptied"));
         if (before.Window != after.Window) changes.Add(new(what, $"window {before.Window} -> {after.Window}", after.Window > before.Window ? "windows are kept, and grow" : "windows are cut to the newest"));

@@ -23,8 +23,31 @@ public sealed record RouterSettings
     /// <summary>Pause before grants that the store did not take are asked for again.</summary>
     public long GrantRetryMs { get; init; } = 300;
 
-    /// <summary>Bytes waiting for acknowledgement, or for a grant, at which reading pauses; it goes on at half of it.</summary>
+    /// <summary>Bytes waiting for acknowledgement at which nothing more is routed; it goes on at half of it.</summary>
     public long WaitingBytesMax { get; init; } = 32 * 1024 * 1024;
+
+    /// <summary>
+    /// Bytes of one topic that are read and not routed, for want of a turn or of a grant, at which reading of the topic pauses;
+    /// it goes on at half of it.
+    /// </summary>
+    public long TopicWaitingBytesMax { get; init; } = 4 * 1024 * 1024;
+
+    /// <summary>
+    /// Bounds of what may be routed and not applied by the shards yet, of all topics together, and where it begins. Between
+    /// them it follows the shards' pace.
+    /// </summary>
+    public long AheadBytesMin { get; init; } = 16 * 1024;
+    public long AheadBytesStart { get; init; } = 64 * 1024;
+    public long AheadBytesMax { get; init; } = 16 * 1024 * 1024;
+
+    /// <summary>How long what is routed should wait to be applied, where a topic has a backlog.</summary>
+    public long DelayTargetMs { get; init; } = 500;
+
+    /// <summary>Pause between two looks at the shards' positions, while something is not applied.</summary>
+    public long LookIntervalMs { get; init; } = 100;
+
+    /// <summary>Looks in a row at which a log's position stood still, after which its shard is waited for no more.</summary>
+    public int LooksUntilStalled { get; init; } = 100;
 }
 
 /// <summary>
@@ -43,22 +66,21 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     // A piece's tag and length in its envelope.
     private const int PieceOverhead = 8;
 
-    // What a held record takes beside its value.
-    private const int HeldOverhead = 100;
-
     private readonly SortedDictionary<long, RecordRouter> rules = new() { [shards.ConfigurationVersion] = new RecordRouter(shards) };
     private readonly HashSet<long> askedFor = [];
     private readonly SortedSet<TopicPartition> wanting = [];
     private bool isRaising;
     private long? raiseAgainMs;
     private long clockMs;
-    private long heldBytes;
+    private readonly ShardsBehind behind = new(settings);
+    private bool isLooking;
+    private long lookedMs;
     private readonly SortedDictionary<TopicPartition, SourceProgress> sources = [];
     private readonly SortedDictionary<TopicPartition, Lane> lanes = [];
     private readonly HashSet<TopicPartition> idle = [];
     private long nextNumber = 1;
     private long waitingBytes;
-    private bool isPaused;
+    private bool isFull;
     private bool isCommitting;
     private int commitFailures;
     private long lastCommitMs;
@@ -72,8 +94,16 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     /// <summary>Items rejected since the start, by reason code.</summary>
     public Dictionary<string, long> RejectedByReason { get; } = new(StringComparer.Ordinal);
 
-    /// <summary>Nothing waits to be sent or acknowledged.</summary>
-    public bool IsIdle => waitingBytes == 0 && heldBytes == 0 && lanes.Values.All(lane => !lane.InFlight);
+    /// <summary>Nothing waits to be routed, sent or acknowledged.</summary>
+    public bool IsIdle => waitingBytes == 0 && Topics.IsEmpty && lanes.Values.All(lane => !lane.InFlight);
+
+    /// <summary>By topic: what was read of it, what the shards have still to apply, and whether it is held for their sake.</summary>
+    public IReadOnlyDictionary<string, TopicFlow> Flows => Topics.Flows;
+
+    /// <summary>Bytes that may be routed and not applied, as the shards' pace has it now.</summary>
+    public long AheadBytesAllowed => behind.Allowance;
+
+    private SourceTopics Topics => behind.Topics;
 
     /// <summary>The positions that may be committed, of all assigned partitions.</summary>
     public IReadOnlyList<(TopicPartition Partition, long Next)> Committable =>
@@ -90,7 +120,9 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     public long Known => rules.Keys.Last();
 
     /// <summary>When the router next wants to hear of time, ms; null: never.</summary>
-    public long? NextDueMs => !isRaising && wanting.Count > 0 && raiseAgainMs is { } raise && !(CommitDueMs < raise) ? raise : CommitDueMs;
+    public long? NextDueMs => new[] { CommitDueMs, LookDueMs, !isRaising && wanting.Count > 0 ? raiseAgainMs : null }.Min();
+
+    private long? LookDueMs => isLooking || !behind.IsAny ? null : lookedMs + settings.LookIntervalMs;
 
     private long? CommitDueMs => isCommitting || !sources.Values.Any(source => source.Committable > source.Committed) ? null
         : commitFailures > 0 ? lastCommitMs + RetryDelayMs
@@ -112,26 +144,23 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
         committed.Remove(partition);
         if (!sources.TryGetValue(partition, out var source)) return;
         Forget(partition);
-        foreach (var lane in lanes.Values) waitingBytes -= lane.Drop(source);
+        foreach (var lane in lanes.Values)
+        {
+            var dropped = lane.Drop(source);
+            waitingBytes -= dropped;
+            Topics.Ahead(partition.Topic, -dropped);
+        }
     }
 
-    /// <summary>Routes one record, or holds it until it may be.</summary>
-    public void Receive(in SourceRecord record, List<RouterEffect> effects)
+    /// <summary>Takes one record in; <see cref="Flush"/> routes it when it may be, and it is its topic's turn.</summary>
+    public void Receive(in SourceRecord record)
     {
         if (!sources.TryGetValue(record.Partition, out var source) || record.Offset <= source.HighestSeen) return;
         source.HighestSeen = record.Offset;
         if (source.Grant is not { } grant || record.Offset + 1 > grant.Granted - (source.Pace.Ahead / 2)) wanting.Add(record.Partition);
-        if (source.Held.Count == 0 && RulesFor(source, record.Offset) is { } now)
-        {
-            Route(source, now, record);
-        }
-        else
-        {
-            source.Held.Enqueue(record);
-            heldBytes += record.Value.Length + HeldOverhead;
-        }
-
-        PauseOrGoOn(effects);
+        Topics.Received(record);
+        if (source.Held.Count == 0 && RulesFor(source, record.Offset) is { } now) Topics.Enqueue(source, now, record);
+        else source.Held.Enqueue(record);
     }
 
     /// <summary>
@@ -156,8 +185,6 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
 
             GoOn(source);
         }
-
-        PauseOrGoOn(effects);
     }
 
     /// <summary>The store did not take them; they are asked for again after a pause. What waits for them waits.</summary>
@@ -183,8 +210,6 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
             GoOn(source);
             wanting.Add(source.Partition);
         }
-
-        PauseOrGoOn(effects);
     }
 
     private RecordRouter? RulesFor(SourceProgress source, long offset) =>
@@ -195,8 +220,7 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
         while (source.Held.TryPeek(out var record) && RulesFor(source, record.Offset) is { } now)
         {
             source.Held.Dequeue();
-            heldBytes -= record.Value.Length + HeldOverhead;
-            Route(source, now, record);
+            Topics.Enqueue(source, now, record);
         }
 
         if (source.Held.Count > 0) wanting.Add(source.Partition);
@@ -206,7 +230,8 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     {
         wanting.Remove(partition);
         if (!sources.Remove(partition, out var source)) return;
-        foreach (var record in source.Held) heldBytes -= record.Value.Length + HeldOverhead;
+        foreach (var record in source.Held) Topics.Left(record);
+        Topics.Drop(source);
     }
 
     // One order for all partitions whose grant is half used up, or whose records wait.
@@ -247,14 +272,6 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
         effects.Add(new RaiseGrants(requests, Known));
     }
 
-    private void PauseOrGoOn(List<RouterEffect> effects)
-    {
-        var bytes = waitingBytes + heldBytes;
-        if (isPaused ? bytes >= settings.WaitingBytesMax / 2 : bytes <= settings.WaitingBytesMax) return;
-        isPaused = !isPaused;
-        effects.Add(new PauseSources(isPaused));
-    }
-
     private void Route(SourceProgress source, RecordRouter now, in SourceRecord record)
     {
         var routed = now.Route(record, source.Incarnation);
@@ -280,24 +297,55 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
 
             Enqueue(new TopicPartition(shards.PartsTopic, shard), new Piece(pending, parts, null));
         }
+
+        isFull |= waitingBytes > settings.WaitingBytesMax;
     }
 
-    /// <summary>Hands out what may be sent now, and asks for grants. To be called after a run of records, so that envelopes fill.</summary>
-    public void Flush(List<RouterEffect> effects)
+    /// <summary>
+    /// Routes what may be routed now, hands out what may be sent, and asks for grants. To be called after whatever was told, for
+    /// several facts once, so that envelopes fill.
+    /// </summary>
+    /// <param name="bytesMost">Routes no more than about so much of what waits.</param>
+    /// <returns>More may be routed at once.</returns>
+    public bool Flush(List<RouterEffect> effects, long bytesMost = long.MaxValue)
     {
         AskForGrants(effects);
+        var bytes = 0L;
+        while (bytes < bytesMost && !isFull && Topics.Take(behind.Allowance) is var (source, now, record))
+        {
+            bytes += record.Value.Length + 1;
+            Route(source, now, record);
+        }
+
+        HandOut(effects);
+        return bytes >= bytesMost;
+    }
+
+    private void HandOut(List<RouterEffect> effects)
+    {
+        Topics.PauseOrGoOn(effects);
         if (idle.Count == 0) return;
         foreach (var destination in idle.Order()) Send(destination, lanes[destination], effects);
         idle.Clear();
     }
 
     /// <summary>The broker has the envelope.</summary>
-    public void Acknowledged(TopicPartition destination, long number, List<RouterEffect> effects)
+    /// <param name="offset">Its offset in the destination; -1: not known.</param>
+    public void Acknowledged(TopicPartition destination, long number, List<RouterEffect> effects, long offset = -1)
     {
         if (!lanes.TryGetValue(destination, out var lane) || lane.Number != number || !lane.InFlight) return;
-        waitingBytes -= lane.Acknowledged();
+        var (bytes, routedMs) = lane.Acknowledged();
+        foreach (var (_, count) in bytes) waitingBytes -= count;
+        behind.Landed(destination, offset, routedMs, bytes);
         Send(destination, lane, effects);
-        PauseOrGoOn(effects);
+        isFull &= waitingBytes >= settings.WaitingBytesMax / 2;
+    }
+
+    /// <summary>How the shards stand; null: it cannot be known now, and is asked for again.</summary>
+    public void Applied(ShardsProgress? progress, long nowMs)
+    {
+        isLooking = false;
+        if (progress is not null) behind.Applied(progress.Positions, progress.Fullness, nowMs);
     }
 
     /// <summary>The send failed for now: the same envelope goes again, never the next.</summary>
@@ -316,6 +364,7 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
         clockMs = nowMs;
         AskForGrants(effects);
         StoreCommitted(nowMs, effects);
+        Look(nowMs, effects);
         if (isCommitting) return;
         // A clock that was set back does not make the next commit wait until it has caught up.
         lastCommitMs = Math.Min(lastCommitMs, nowMs);
@@ -351,6 +400,15 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
         }
     }
 
+    private void Look(long nowMs, List<RouterEffect> effects)
+    {
+        lookedMs = Math.Min(lookedMs, nowMs);
+        if (!(LookDueMs <= nowMs)) return;
+        isLooking = true;
+        lookedMs = nowMs;
+        effects.Add(new ReadShardPositions());
+    }
+
     private void StoreCommitted(long nowMs, List<RouterEffect> effects)
     {
         if (committed.Count == 0 || nowMs < storedMs + settings.StoreIntervalMs) return;
@@ -364,7 +422,9 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     private void Enqueue(TopicPartition destination, Piece piece)
     {
         if (!lanes.TryGetValue(destination, out var lane)) lanes.Add(destination, lane = new Lane());
-        waitingBytes += lane.Add(piece);
+        var bytes = lane.Add(piece, clockMs);
+        waitingBytes += bytes;
+        Topics.Ahead(piece.Record.Owner.Partition.Topic, bytes);
         if (!lane.InFlight) idle.Add(destination);
     }
 
@@ -383,18 +443,18 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     /// <summary>The way to one destination: what waits, and the envelope that is outstanding.</summary>
     private sealed class Lane
     {
-        private readonly Queue<(Piece Piece, int Bytes)> waiting = new();
-        private readonly List<Piece> packed = [];
-        private int packedBytes;
+        private readonly Queue<(Piece Piece, int Bytes, long RoutedMs)> waiting = new();
+        private readonly List<(Piece Piece, int Bytes)> packed = [];
+        private long routedMs;
 
         public bool InFlight { get; private set; }
         public long Number { get; private set; }
         public byte[] Value { get; private set; } = [];
 
-        public int Add(Piece piece)
+        public int Add(Piece piece, long nowMs)
         {
             var bytes = piece.Bytes;
-            waiting.Enqueue((piece, bytes));
+            waiting.Enqueue((piece, bytes, nowMs));
             return bytes;
         }
 
@@ -402,13 +462,14 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
         {
             if (waiting.Count == 0) return null;
             packed.Clear();
-            packedBytes = 0;
+            routedMs = waiting.Peek().RoutedMs;
+            var packedBytes = 0;
             PartsEnvelope? parts = null;
             BatchEnvelope? manifests = null;
             while (waiting.TryPeek(out var next) && (packed.Count == 0 || packedBytes + next.Bytes <= bytesMax))
             {
                 waiting.Dequeue();
-                packed.Add(next.Piece);
+                packed.Add((next.Piece, next.Bytes));
                 packedBytes += next.Bytes;
                 if (next.Piece.Parts is { } record) (parts ??= new PartsEnvelope()).Records.Add(record);
                 else (manifests ??= new BatchEnvelope()).Manifests.Add(next.Piece.Manifest!);
@@ -419,13 +480,21 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
             return Value = parts?.ToByteArray() ?? manifests!.ToByteArray();
         }
 
-        public int Acknowledged()
+        /// <summary>What it held, by topic, and when the oldest of it was routed.</summary>
+        public (IReadOnlyList<(string Topic, long Bytes)> Bytes, long RoutedMs) Acknowledged()
         {
             InFlight = false;
             Value = [];
-            foreach (var piece in packed) piece.Record.Acknowledged();
+            var bytes = new Dictionary<string, long>(StringComparer.Ordinal);
+            foreach (var (piece, count) in packed)
+            {
+                piece.Record.Acknowledged();
+                var topic = piece.Record.Owner.Partition.Topic;
+                bytes[topic] = bytes.GetValueOrDefault(topic) + count;
+            }
+
             packed.Clear();
-            return packedBytes;
+            return (bytes.Select(pair => (pair.Key, pair.Value)).ToList(), routedMs);
         }
 
         public int Drop(SourceProgress source)

@@ -17,8 +17,16 @@ public sealed record CommitPositions(IReadOnlyList<(TopicPartition Partition, lo
 /// </summary>
 public sealed record StorePositions(IReadOnlyList<PartitionPosition> Positions) : RouterEffect;
 
-/// <summary>Stop or go on reading: as much is in hand as may be.</summary>
-public sealed record PauseSources(bool Pause) : RouterEffect;
+/// <summary>Stop or go on reading a source topic, all partitions of it: as much of it is in hand as may be.</summary>
+public sealed record PauseTopic(string Topic, bool Pause) : RouterEffect;
+
+/// <summary>How far the shards have got with what routers send them.</summary>
+/// <param name="Positions">Next offsets of their logs, as far as they can be known; a log that is left out is not begun.</param>
+/// <param name="Fullness">What the shards that can be asked have in hand on average, as a part of what they may have: see <see cref="Shards.Shard.Fullness"/>.</param>
+public sealed record ShardsProgress(IReadOnlyDictionary<TopicPartition, long> Positions, double Fullness);
+
+/// <summary>Find out how far the shards have applied their logs, and report it with <see cref="Router.Applied"/>.</summary>
+public sealed record ReadShardPositions : RouterEffect;
 
 /// <summary>
 /// Raise these grants in the store; report with <see cref="Router.Granted"/> or <see cref="Router.GrantsFailed"/>. One is under way

@@ -37,6 +37,9 @@ public static class RoutingRules
     /// <summary>The one rule that is no part of the pipeline: it stays pinned.</summary>
     public static RoutingRule SizeLimit(int maxRecordBytes) => new("maxRecordBytes", maxRecordBytes.ToString(System.Globalization.CultureInfo.InvariantCulture));
 
+    /// <summary>What to do instead of changing who reads a topic.</summary>
+    public const string ReadersStay = "whoever reads a topic has its positions and marks, so it stays as it is, also where the topic was away meanwhile: use a topic of another name, or begin with a new group and a new database";
+
     /// <summary>
     /// Who reads each source topic. It stays pinned too, also where a topic was away for a while: a router's positions are
     /// others than a shard's, and so are the marks, so that records would be lost or doubled.

@@ -106,10 +106,13 @@ public sealed partial class Shard
     /// <summary>The stations of a state of the first version have not all been counted yet.</summary>
     internal bool IsCounting { get; set; }
 
+    /// <summary>The version of the configuration that the shard runs.</summary>
     public long ConfigurationVersion => settings.ConfigurationVersion;
+
     /// <summary>
-    /// The version of a record that the shard has met and cannot take: it may concern topics and modules that only that one
-    /// knows. From there on nothing is taken; who takes the shard over with it reads it again. Null: it has met none.
+    /// The version by which a record was routed that the shard has met and cannot take: it may concern topics and modules that
+    /// only that version knows. From there on nothing is taken; who takes the shard over with that version reads it again.
+    /// Null: it has met none.
     /// </summary>
     public long? AwaitedVersion { get; private set; }
 
@@ -152,8 +155,12 @@ public sealed partial class Shard
     public Dictionary<string, long> AppliedByTopic { get; } = new(StringComparer.Ordinal);
 
     /// <summary>The shard has as much in hand as it may: reading pauses.</summary>
-    public bool IsFull => around.OwedCount >= settings.CallsMax || Outputs.Outbox.Bytes + Outputs.ForwardedBytes >= settings.OutboxBytesMax
-        || arrivals.Count >= settings.ArrivalsMax || arrivals.Bytes >= settings.ArrivalBytesMax;
+    public bool IsFull => Fullness >= 1;
+
+    /// <summary>What the shard has in hand, as a part of what it may have: 0 nothing, 1 or more all of it.</summary>
+    public double Fullness => Math.Max(
+        Math.Max(around.OwedCount / (double)settings.CallsMax, (Outputs.Outbox.Bytes + Outputs.ForwardedBytes) / (double)settings.OutboxBytesMax),
+        Math.Max(arrivals.Count / (double)settings.ArrivalsMax, arrivals.Bytes / (double)settings.ArrivalBytesMax));
 
     /// <summary>When the shard next wants to hear of time, ms; null: never.</summary>
     public long? NextDueMs
@@ -175,23 +182,26 @@ public sealed partial class Shard
     {
         // The reader was told to begin at the stored position; an echo from before a seek changes nothing.
         if (AwaitedVersion is not null || record.Offset < received.GetValueOrDefault(record.Partition)) return;
-        received[record.Partition] = record.Offset + 1;
         if (record.Partition == BatchLog)
         {
-            ReceiveBatches(record, nowMs);
+            if (!ReceiveBatches(record, nowMs)) return;
+            received[record.Partition] = record.Offset + 1;
+            Advance(record);
             return;
         }
 
         var arrival = record.Partition == PartsLog ? Arrival.Of(record) : keyed.Route(record, positions.GetValueOrDefault(record.Partition)?.Incarnation ?? 0);
         if (!MayTake(arrival.Rules)) return;
+        received[record.Partition] = record.Offset + 1;
         if (arrivals.Count > 0 || !IsReady(arrival)) arrivals.Enqueue(arrival);
         else ReceiveParts(arrival, nowMs);
     }
 
     private bool MayTake(long rules)
     {
-        if (rules > settings.ConfigurationVersion) AwaitedVersion = rules;
-        return AwaitedVersion is null;
+        if (rules <= settings.ConfigurationVersion) return true;
+        AwaitedVersion = rules;
+        return false;
     }
 
     /// <summary>What the store is to be asked for: stations that are needed, and the next page to look through.</summary>
@@ -254,37 +264,6 @@ public sealed partial class Shard
 
         GoOn(nowMs);
     }
-
-    /// <summary>A module call ended.</summary>
-    /// <param name="releases">False for a call past its time whose code still runs: its slot stays taken.</param>
-    public void CallReturned(CallId call, CallOutcome outcome, bool releases, long nowMs)
-    {
-        if (call.Epoch != Epoch) return;
-        if (!running.Remove(call))
-        {
-            // Its station was paused or forgotten meanwhile: nobody wants the answer, but the place is free now.
-            if (releases) CallReleased(call, nowMs);
-            return;
-        }
-
-        if (!around.TryFind(call.Trigger, out var station, out var trigger)) return;
-        if (!releases) stuck[call] = (station, trigger.Module);
-
-        station.CallReturned(trigger, outcome, releases, nowMs);
-        AfterStation(station);
-    }
-
-    /// <summary>The code of a call past its time has returned.</summary>
-    public void CallReleased(CallId call, long nowMs)
-    {
-        if (!stuck.Remove(call, out var slot)) return;
-        slot.Station.CallReleased(slot.Module, nowMs);
-        AfterStation(slot.Station);
-    }
-
-    /// <summary>The first batch that a running call answers; empty where it answers none.</summary>
-    public string BatchOf(CallId call) =>
-        call.Epoch == Epoch && around.TryFind(call.Trigger, out _, out var trigger) && trigger.Debts.Count > 0 ? trigger.Debts[0].BatchId : "";
 
     /// <summary>
     /// Replays or discards dead letters that were read from the store under this owner's epoch, in order of their numbers.
@@ -576,59 +555,6 @@ public sealed partial class Shard
         }
     }
 
-    private void ReceiveBatches(in LogRecord record, long nowMs)
-    {
-        BatchEnvelope envelope;
-        try
-        {
-            envelope = BatchEnvelope.Parser.ParseFrom(record.Value.Span);
-        }
-        catch (InvalidProtocolBufferException failure)
-        {
-            RejectEnvelope(record, failure.Message, nowMs);
-            Advance(record);
-            return;
-        }
-
-        if (envelope.Manifests.Count > 0 && !MayTake(envelope.Manifests.Max(manifest => manifest.Rules))) return;
-        foreach (var manifest in envelope.Manifests) ReceiveManifest(manifest, nowMs);
-        if (envelope.Answers.Count > 0) ReceiveAnswers(envelope, record, nowMs);
-        Advance(record);
-    }
-
-    private void ReceiveAnswers(BatchEnvelope envelope, in LogRecord record, long nowMs)
-    {
-        if (!Origin.TryParse(envelope.Origin, out var origin) || (origin.Store != settings.StoreId && !settings.Earlier.Contains(origin.Store)))
-        {
-            RejectEnvelope(record, $"answers of another store: origin '{envelope.Origin}', this store is '{settings.StoreId}'", nowMs);
-            return;
-        }
-
-        if (IsTakenBack(origin, settings.BatchTopic)) return;
-        var mark = Marks.Of(BatchLog, new OriginRun(origin.Store, origin.Shard, settings.BatchTopic, origin.Partition));
-        for (var index = 0; index < envelope.Answers.Count; index++)
-        {
-            if (mark.Advance(new Place(origin.Sequence, index, 0))) Batches.Answer(envelope.Answers[index], nowMs);
-        }
-    }
-
-    private void ReceiveManifest(Manifest manifest, long nowMs)
-    {
-        var source = new SourcePartition(manifest.Topic, manifest.Incarnation, manifest.Partition);
-        var mark = Marks.Of(BatchLog, source);
-        NoticeMissing(source, mark, manifest.PreviousOffset);
-
-        if (!mark.Advance(new Place(manifest.Offset, manifest.Index, 0))) return;
-        // A repeated output opens the same batch again, at another offset: it is over or open already.
-        if (Origin.TryParse(manifest.Origin, out var origin)
-            && (IsTakenBack(origin, manifest.Topic) || !Marks.Of(BatchLog, new OriginRun(origin.Store, origin.Shard, manifest.Topic, origin.Partition)).Advance(new Place(origin.Sequence, manifest.Index, 0))))
-        {
-            return;
-        }
-
-        Batches.Announce(manifest, source, nowMs);
-    }
-
     /// <summary>An output of ours from after the backup that the store was restored from: it is written again.</summary>
     private bool IsTakenBack(in Origin origin, string topic)
     {
@@ -648,28 +574,6 @@ public sealed partial class Shard
     private void RejectEnvelope(in LogRecord record, string detail, long nowMs) =>
         Outputs.Reject(DeadLetter.Of(
             new SourcePartition(record.Partition.Topic, 0, record.Partition.Partition), record.Offset, 0, "", new Rejection("bad-envelope", detail), record.Value, nowMs));
-
-    private void StartCall(Station station, ModuleConfiguration module, Trigger trigger)
-    {
-        var id = new CallId(Id, Epoch, trigger.Id, trigger.Attempts);
-        running.Add(id);
-        var call = new ModuleCall(id, module, trigger.Captured!.ToModuleInput(station.Id));
-        if (isCareful) withheld.Add(call);
-        else Outputs.Calls.Add(call);
-    }
-
-    private void InterruptCalls()
-    {
-        foreach (var station in residents.Stations.Values)
-        {
-            if (station.TriggerCount == 0) continue;
-            station.Interrupt();
-            AfterStation(station);
-        }
-
-        running.Clear();
-        withheld.Clear();
-    }
 
     private void Sweep(long nowMs)
     {

@@ -40,13 +40,4 @@ public sealed partial class Shard
         Orders.Made(ordered);
         Outputs.Raise(new StationSteered(Id, ordered.Number, ordered.Station, ordered.Order, ordered.By));
     }
-
-    // Nobody wants the answer of a call that runs any more, but its code does: it keeps its place until it returns.
-    private void KeepPlace(Station station, string module, Trigger trigger)
-    {
-        var call = new CallId(Id, Epoch, trigger.Id, trigger.Attempts);
-        running.Remove(call);
-        if (withheld.Exists(waiting => waiting.Id == call) || Outputs.Calls.RemoveAll(waiting => waiting.Id == call) > 0) station.QueueOf(module).IsStuck = false;
-        else stuck[call] = (station, module);
-    }
 }

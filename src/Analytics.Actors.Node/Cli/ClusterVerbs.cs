@@ -74,11 +74,13 @@ internal sealed class ClusterVerbs(Desk desk)
         await node.GetAsync($"{Root}/status", cancellation).ConfigureAwait(false) is JsonArray lines
         && await node.GetAsync($"{Root}/nodes", cancellation).ConfigureAwait(false) is JsonArray nodes ? Judge(lines, nodes) : null;
 
-    private static JsonObject Judge(JsonArray lines, JsonArray nodes)
+    internal static JsonObject Judge(JsonArray lines, JsonArray nodes)
     {
         var reasons = new List<string>();
-        foreach (var node in nodes.Where(node => Text(node!["state"]) == "vanished")) reasons.Add($"{node!["node"]}: not heard of for {Span(Number(node["age_seconds"]))}");
-        foreach (var line in lines.Where(line => Text(line!["status"]) is not ("healthy" or "-")))
+        var vanished = nodes.Where(node => Text(node!["state"]) == "vanished").ToDictionary(node => Text(node!["node"]), node => Number(node!["age_seconds"]), StringComparer.Ordinal);
+        foreach (var (node, age) in vanished) reasons.Add($"{node}: not heard of for {Span(age)}");
+        // That one that vanished does not answer goes without saying.
+        foreach (var line in lines.Where(line => Text(line!["status"]) is not ("healthy" or "-") && !(Text(line["status"]) == "unreachable" && vanished.ContainsKey(Text(line["node"])))))
         {
             var problems = line!["problems"] as JsonArray ?? [];
             reasons.AddRange(problems.Count == 0 ? [$"{line["node"]}: {line["status"]}"] : problems.Select(problem => $"{line["node"]}: {problem}"));
@@ -101,11 +103,11 @@ internal sealed class ClusterVerbs(Desk desk)
             ["source_lag"] = lines.Sum(line => (long)Number(line!["source_lag"])),
             ["shard_lag"] = lines.Sum(line => (long)Number(line!["shard_lag"])),
             ["stuck_calls"] = lines.Sum(line => (line!["stuck_calls"] as JsonArray)?.Count ?? 0),
-            ["stores"] = new JsonObject(lines.Select(line => KeyValuePair.Create(Text(line!["node"]), line!["store"]?.DeepClone()))),
+            ["stores"] = new JsonObject(lines.Where(line => line!["store"] is not null).Select(line => KeyValuePair.Create(Text(line!["node"]), (JsonNode?)line!["store"]!.DeepClone()))),
         };
     }
 
-    private static string Describe(JsonObject status)
+    internal static string Describe(JsonObject status)
     {
         var reasons = status["reasons"]!.AsArray();
         var stores = status["stores"]!.AsObject().Where(store => Text(store.Value) != "running").ToList();

@@ -192,7 +192,24 @@ public static class Verbs
         check.SetAction(parse => ConfigCheck.Run(
             parse.GetValue(pipeline) ?? Files.DefaultPipeline, parse.GetValue(config), parse.GetValue(json), Console.Out, Console.Error));
         var running = new ConfigurationVerbs(desk);
-        return new Command("config", "configuration of the pipeline and of nodes") { check, running.Plan(), running.Apply(), running.Show() };
+        return new Command("config", "configuration of the pipeline and of nodes") { check, ConfigImportCommand(), running.Plan(), running.Apply(), running.Show() };
+    }
+
+    private static Command ConfigImportCommand()
+    {
+        var file = new Argument<string>("FILE") { Description = "the Python library's configuration: a Python module, or .yaml" };
+        var node = new Option<string>("--node") { Description = "where to write the node's configuration", DefaultValueFactory = _ => "node.json" };
+        var pipeline = new Option<string>("--pipeline") { Description = "where to write the pipeline", DefaultValueFactory = _ => "pipeline.json" };
+        var force = new Option<bool>("--force") { Description = "overwrites them" };
+        var json = new Option<bool>("--json") { Description = "the report as JSON" };
+        var command = new Command("import", "makes a configuration of the Python library's, and says what became of each key") { file, node, pipeline, force, json };
+        command.SetAction(parse => ConfigImport.Run(parse.GetValue(file)!, parse.GetValue(node)!, parse.GetValue(pipeline)!, parse.GetValue(force), parse.GetValue(json), Console.Out));
+        HelpWithExamples.AddTo(command, """
+            Examples:
+              analytics config import /opt/analysis/config.py
+              analytics config import config.yaml --node cluster-config/node.json --pipeline cluster-config/stations.json
+            """);
+        return command;
     }
 
     private static Command Store()

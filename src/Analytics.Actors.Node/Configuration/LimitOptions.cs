@@ -17,6 +17,12 @@ public sealed record LimitOptions
     /// <summary>Kilobytes that a Kafka consumer may fetch ahead (librdkafka's queued.max.messages.kbytes).</summary>
     public int QueuedMaxMessagesKbytes { get; init; } = 65_536;
 
+    /// <summary>
+    /// Bytes that a router may have routed and the shards not applied, at most; less, the slower the shards are, so that a
+    /// fresh record of one topic does not wait behind the backlog of another.
+    /// </summary>
+    public long AheadBytes { get; init; } = 16L * 1024 * 1024;
+
     /// <summary>Stations that one shard keeps in memory; the others wait in the database.</summary>
     public int Entities { get; init; } = 10_000;
 
@@ -33,6 +39,7 @@ public sealed record LimitOptions
             MailboxBytes = mailboxBytes?.Integer(1, 1L << 40) ?? Math.Max(defaults.MailboxBytes, recordBytesMax),
             CallsInFlight = (int)(section.Find("callsInFlight")?.Integer(1, 1_000_000) ?? defaults.CallsInFlight),
             QueuedMaxMessagesKbytes = (int)(section.Find("queuedMaxMessagesKbytes")?.Integer(1, 2_097_151) ?? defaults.QueuedMaxMessagesKbytes),
+            AheadBytes = section.Find("aheadBytes")?.Integer(1, 1L << 40) ?? defaults.AheadBytes,
             Entities = (int)(section.Find("entities")?.Integer(1, 100_000_000) ?? defaults.Entities),
             PassivateAfter = section.Find("passivateAfterSeconds")?.Integer(1, 31_536_000) is { } seconds ? TimeSpan.FromSeconds(seconds) : defaults.PassivateAfter,
         };
@@ -51,6 +58,7 @@ public sealed record LimitOptions
         ("limits.mailboxBytes", NodeOptions.Text(MailboxBytes)),
         ("limits.callsInFlight", NodeOptions.Text(CallsInFlight)),
         ("limits.queuedMaxMessagesKbytes", NodeOptions.Text(QueuedMaxMessagesKbytes)),
+        ("limits.aheadBytes", NodeOptions.Text(AheadBytes)),
         ("limits.entities", NodeOptions.Text(Entities)),
         ("limits.passivateAfterSeconds", NodeOptions.Text((long)PassivateAfter.TotalSeconds)),
     ];

@@ -47,7 +47,8 @@ public sealed class ConfigurationDesk(NodeHost node, ConfigurationVersions versi
         var planned = await PlanAsync(text, cancellation).ConfigureAwait(false);
         if (expected is { } seen && seen != planned.Current) return new AppliedConfiguration(planned, null, planned.Current, []);
         if (planned.IsRefused || planned.IsUnchanged) return new AppliedConfiguration(planned, null, null, []);
-        await versions.RequireReadersAsync(versions.Check(text, "the file").Pipeline!, cancellation).ConfigureAwait(false);
+        var moved = await versions.PinReadersAsync(versions.Check(text, "the file").Pipeline!, cancellation).ConfigureAwait(false);
+        if (moved.Count > 0) return new AppliedConfiguration(planned with { Plan = planned.Plan! with { Refused = moved } }, null, null, []);
         var change = new ConfigurationChange(planned.Current, text, by, time.GetUtcNow().ToUnixTimeMilliseconds(), comment, planned.Plan!.Rerouted.Count > 0);
         var outcome = await store.ApplyConfigurationAsync(change, cancellation).ConfigureAwait(false);
         if (!outcome.Applied) return new AppliedConfiguration(planned, null, outcome.Current, []);

@@ -38,12 +38,10 @@ public sealed class ConfigurationVersions(ICheckpointStore store, NodeOptions op
         return (current.Number, pipeline);
     }
 
-    /// <summary>Refuses a pipeline that has a topic read by others than before: by shards, or by routers.</summary>
-    public async Task RequireReadersAsync(PipelineConfiguration pipeline, CancellationToken cancellation)
-    {
-        var changed = await store.PinRulesAsync([.. RoutingRules.Readers(pipeline)], cancellation).ConfigureAwait(false);
-        if (changed.Count > 0) throw new ConfigurationRefusedException($"whether a topic is keyed cannot change: {RoutingRules.Explain(changed)}");
-    }
+    /// <summary>Pins who reads the topics of a pipeline that is to run; returns the topics that others have read before, then nothing is pinned.</summary>
+    public async Task<IReadOnlyList<PlannedChange>> PinReadersAsync(PipelineConfiguration pipeline, CancellationToken cancellation) =>
+        [.. (await store.PinRulesAsync([.. RoutingRules.Readers(pipeline)], cancellation).ConfigureAwait(false))
+            .Select(rule => new PlannedChange(rule.Name, $"{rule.Stored} -> {rule.Given}", RoutingRules.ReadersStay))];
 
     /// <summary>A version as a pipeline; null where the store does not have it.</summary>
     public async Task<PipelineConfiguration?> ReadAsync(long number, CancellationToken cancellation) =>

@@ -97,7 +97,8 @@ public sealed class ConfigurationWatch(
         try
         {
             pipeline = versions.Parse(stored);
-            await versions.RequireReadersAsync(pipeline, stopping.Token).ConfigureAwait(false);
+            var moved = await versions.PinReadersAsync(pipeline, stopping.Token).ConfigureAwait(false);
+            if (moved.Count > 0) return $"configuration version {stored.Number} does not run: {string.Join("; ", moved.Select(change => $"{change.What}, {change.Change}: {change.Effect}"))}";
         }
         catch (ConfigurationRefusedException refused)
         {

@@ -8,7 +8,7 @@ namespace Analytics.Actors.Node.Hosting;
 public sealed class Mailbox<T>(long bytesMax)
 {
     /// <summary>The most data taken at once, after which orders have their turn again.</summary>
-    private const long DataBytesPerTake = 256 * 1024;
+    public const long DataBytesPerTake = 256 * 1024;
 
     private readonly Lock gate = new();
     private readonly ManualResetEventSlim hasItems = new(false);

@@ -219,8 +219,11 @@ public sealed class NodeHost : IAsyncDisposable
                 CommitBatchSize = options.Commit.BatchSize,
                 MaxCommitRetries = options.Commit.RetriesMax,
                 CommitRetryDelayMs = (long)options.Commit.RetryDelay.TotalMilliseconds,
+                // Of all topics together no more than in a mailbox; of one at least what makes a pause worth while.
+                TopicWaitingBytesMax = Math.Max(1024 * 1024, options.Limits.MailboxBytes / (TopicsToRead(pipeline).Count() + 1)),
+                AheadBytesMax = options.Limits.AheadBytes,
             },
-            parts.Store, producer, Observer, options.Limits.MailboxBytes, parts.Time);
+            parts.Store, producer, Observer, new AppliedPositions(ShardSettings, Shards, parts.Store), options.Limits.MailboxBytes, parts.Time);
         if (options.Roles.Router) source = new RouterSource(parts.Kafka, $"{options.Group}.router", TopicsToRead(pipeline), parts.Store, Router, kafkaLog, parts.Time);
         configurations = new ConfigurationWatch(ShardSettings, versions, parts.Store, Router, Shards, TakeUpAsync, Observer);
         Router.RulesWanted = Shards.ConfigurationWanted = configurations.Need;
@@ -326,6 +329,10 @@ public sealed class NodeHost : IAsyncDisposable
         read.AddRange(await LogPositionsAsync(log => ShardSettings!.IsKeyed(log.Topic)).ConfigureAwait(false));
         return read;
     }
+
+    /// <summary>By source topic: what the router has read and not routed, what the shards have still to apply, and whether it is held for their sake.</summary>
+    public async Task<IReadOnlyDictionary<string, TopicFlow>> SourceFlowsAsync() =>
+        Router is null ? new Dictionary<string, TopicFlow>() : await Router.Ask(router => router.Flows).ConfigureAwait(false);
 
     /// <summary>What the store knows of partitions, of the whole cluster.</summary>
     public async Task<IReadOnlyDictionary<TopicPartition, SourceState>> StoredPositionsAsync() =>

@@ -14,14 +14,19 @@ public sealed class RouterLoop : IRouterListener
     private static readonly TimeSpan LongestWait = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan SendAgainAfter = TimeSpan.FromMilliseconds(100);
 
+    // Less than is taken from the mailbox at once: there all topics stand in one line.
+    private const long RoutedBytesPerTake = Mailbox<object>.DataBytesPerTake / 2;
+
     private readonly Mailbox<object> mailbox;
     private readonly Router router;
     private readonly ICheckpointStore store;
     private readonly PartitionProducer producer;
     private readonly NodeObserver observer;
+    private readonly AppliedPositions applied;
     private readonly TimeProvider time;
     private readonly List<RouterEffect> effects = [];
     private readonly HashSet<TopicPartition> assigned = [];
+    private readonly HashSet<string> paused = new(StringComparer.Ordinal);
 
     // What the store knows of the partitions that are ours, as of when they were positioned; those that are stopped as well.
     private readonly Dictionary<TopicPartition, SourceState> rows = [];
@@ -31,12 +36,12 @@ public sealed class RouterLoop : IRouterListener
     private IReadOnlyList<(object Item, long Bytes)> batch = [];
     private volatile bool isEnding;
     private volatile bool isPositioned;
-    private bool isPaused;
 
     public RouterLoop(
         ShardSettings shards, RouterSettings settings, ICheckpointStore store, PartitionProducer producer, NodeObserver observer,
-        long mailboxBytesMax, TimeProvider time)
+        AppliedPositions applied, long mailboxBytesMax, TimeProvider time)
     {
+        this.applied = applied;
         this.store = store;
         this.producer = producer;
         this.observer = observer;
@@ -109,7 +114,7 @@ public sealed class RouterLoop : IRouterListener
             if (place.Next is not { } next) continue;
             assigned.Add(place.Partition);
             router.Assigned(place.Partition, place.State.Incarnation, next);
-            if (isPaused) _ = source!.Pause(place.Partition);
+            if (paused.Contains(place.Partition.Topic)) _ = source!.Pause(place.Partition);
             if (place.State.IsWanted) reached.Add(place.State.Position);
         }
 
@@ -159,21 +164,22 @@ public sealed class RouterLoop : IRouterListener
     {
         try
         {
+            var isMore = false;
             while (!isEnding)
             {
-                var wait = router.NextDueMs is { } due ? TimeSpan.FromMilliseconds(Math.Clamp(due - NowMs, 0, LongestWait.TotalMilliseconds)) : LongestWait;
+                var wait = isMore ? TimeSpan.Zero : router.NextDueMs is { } due ? TimeSpan.FromMilliseconds(Math.Clamp(due - NowMs, 0, LongestWait.TotalMilliseconds)) : LongestWait;
                 batch = mailbox.Take(wait);
+                router.TimePassed(NowMs, false, effects);
                 foreach (var (item, bytes) in batch)
                 {
-                    if (item is IReadOnlyList<FetchedRecord> records) Route(records);
+                    if (item is IReadOnlyList<FetchedRecord> records) Receive(records);
                     else if (item is Question<Router> question) question.Answer(router);
                     else ((Action)item)();
                     mailbox.Done(bytes);
-                    router.Flush(effects);
                     CarryOut();
                 }
 
-                router.TimePassed(NowMs, false, effects);
+                isMore = router.Flush(effects, RoutedBytesPerTake);
                 CarryOut();
             }
 
@@ -190,11 +196,11 @@ public sealed class RouterLoop : IRouterListener
         }
     }
 
-    private void Route(IReadOnlyList<FetchedRecord> records)
+    private void Receive(IReadOnlyList<FetchedRecord> records)
     {
         foreach (var record in records)
         {
-            router.Receive(new SourceRecord(record.Partition, record.Offset, record.TimestampMs, record.Value, record.Header(Header.Origin)), effects);
+            router.Receive(new SourceRecord(record.Partition, record.Offset, record.TimestampMs, record.Value, record.Header(Header.Origin)));
         }
 
         observer.Fetched(records);
@@ -209,7 +215,8 @@ public sealed class RouterLoop : IRouterListener
                 case SendEnvelope send: Send(send); break;
                 case CommitPositions commit: _ = CommitAsync(commit); break;
                 case StorePositions positions: _ = StoreAsync(positions.Positions); break;
-                case PauseSources pause: Pause(pause.Pause); break;
+                case PauseTopic pause: Pause(pause); break;
+                case ReadShardPositions: _ = LookAsync(); break;
                 case RaiseGrants raise: _ = RaiseAsync(raise); break;
                 case ReadRules read: RulesWanted?.Invoke(read.Version); break;
                 default: throw new InvalidOperationException($"no way to carry out {effect}");
@@ -219,10 +226,22 @@ public sealed class RouterLoop : IRouterListener
         effects.Clear();
     }
 
-    private void Pause(bool pause)
+    private void Pause(PauseTopic order)
     {
-        isPaused = pause;
-        foreach (var partition in assigned) _ = pause ? source!.Pause(partition) : source!.Resume(partition);
+        if (order.Pause) paused.Add(order.Topic);
+        else paused.Remove(order.Topic);
+        observer.Metrics.Routing(router.Flows);
+        foreach (var partition in assigned.Where(partition => partition.Topic == order.Topic)) _ = order.Pause ? source!.Pause(partition) : source!.Resume(partition);
+    }
+
+    private async Task LookAsync()
+    {
+        var progress = await applied.ReadAsync().ConfigureAwait(false);
+        Post(() =>
+        {
+            router.Applied(progress, NowMs);
+            observer.Metrics.Routing(router.Flows);
+        });
     }
 
     private void Send(SendEnvelope send)
@@ -236,7 +255,7 @@ public sealed class RouterLoop : IRouterListener
             if (outcome.Result == SendResult.Sent)
             {
                 CrashPoint.Reached(CrashPoint.RouterSent);
-                Post(() => router.Acknowledged(send.Destination, send.Number, effects));
+                Post(() => router.Acknowledged(send.Destination, send.Number, effects, outcome.Offset));
                 return;
             }
 

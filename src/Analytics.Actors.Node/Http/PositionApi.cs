@@ -21,7 +21,7 @@ internal static class PositionApi
     public static void Map(IEndpointRouteBuilder routes, ClusterRoutes cluster, NodeHost node, string root)
     {
         cluster.Get($"{root}/sources", async _ => await NodeApi.Answered(node, async () =>
-            PositionViews.Sources(node, await node.SourcePositionsAsync(), await node.StoredPositionsAsync())),
+            PositionViews.Sources(node, await node.SourcePositionsAsync(), await node.StoredPositionsAsync(), await node.SourceFlowsAsync())),
             async (picture, _) => PositionViews.WithStored(node, picture, await NodeApi.Answered(node, node.StoredPositionsAsync)));
         cluster.Get($"{root}/positions", async request =>
         {

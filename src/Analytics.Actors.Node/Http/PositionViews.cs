@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Routing;
 using Analytics.Actors.Node.Hosting;
 using TopicPartition = Analytics.Actors.Core.TopicPartition;
 
@@ -11,7 +12,8 @@ internal static class PositionViews
 {
     /// <summary>Source partitions that this node reads, or would, were they not stopped.</summary>
     public static JsonArray Sources(
-        NodeHost node, IReadOnlyList<(TopicPartition Partition, long Next, long? End)> read, IReadOnlyDictionary<TopicPartition, SourceState> rows) => new(
+        NodeHost node, IReadOnlyList<(TopicPartition Partition, long Next, long? End)> read, IReadOnlyDictionary<TopicPartition, SourceState> rows,
+        IReadOnlyDictionary<string, TopicFlow> flows) => new(
     [
         .. WithStopped(node, read, rows).OrderBy(position => position.Partition).Select(position => (JsonNode)new JsonObject
         {
@@ -27,6 +29,8 @@ internal static class PositionViews
             ["gap"] = Gap(rows.GetValueOrDefault(position.Partition)),
             ["misplaced"] = node.ShardSettings?.IsKeyed(position.Partition.Topic) == true ? node.Observer.Counters.MisplacedByPartition.GetValueOrDefault(position.Partition) : null,
             ["stopped"] = node.Observer.StoppedPartitions.GetValueOrDefault(position.Partition.ToString()),
+            ["topic_held"] = flows.GetValueOrDefault(position.Partition.Topic).IsHeld,
+            ["topic_ahead_bytes"] = flows.GetValueOrDefault(position.Partition.Topic).AheadBytes,
         }),
     ]);
 

@@ -3,6 +3,7 @@ using System.Diagnostics.Metrics;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Modules;
 using Analytics.Actors.Core.Positions;
+using Analytics.Actors.Core.Routing;
 using Analytics.Actors.Core.Stations;
 
 namespace Analytics.Actors.Node.Metrics;
@@ -38,6 +39,7 @@ public sealed class NodeMetrics : IDisposable
     private readonly ConcurrentDictionary<(ShardId Shard, string Topic), long> windowBytes = [];
     private readonly ConcurrentDictionary<TopicPartition, long> lags = [];
     private readonly ConcurrentDictionary<TopicPartition, bool> stoppedPartitions = [];
+    private volatile IReadOnlyDictionary<string, TopicFlow> flows = new Dictionary<string, TopicFlow>();
 
     public NodeMetrics()
     {
@@ -74,6 +76,8 @@ public sealed class NodeMetrics : IDisposable
         deadLetters = meter.CreateCounter<long>("data_analysis_dead_letters_total", null, "Records and parts that could not be used, by topic and reason.");
         gaps = meter.CreateCounter<long>("data_analysis_gaps_total", null, "Times that reading went on elsewhere than where it stood: trimmed, recreated, beyond_end, operator.");
         meter.CreateObservableGauge("data_analysis_partition_stopped", () => stoppedPartitions.Select(entry => new Measurement<long>(1, Topic(entry.Key.Topic), new("partition", entry.Key.Partition))), null, "1 for each partition that is not read until an operator decides.");
+        meter.CreateObservableGauge("data_analysis_topic_held", () => flows.Where(flow => flow.Value.IsHeld).Select(flow => new Measurement<long>(1, Topic(flow.Key))), null, "1 for each source topic whose reading waits for the shards, so that other topics do not wait behind its backlog.");
+        meter.CreateObservableGauge("data_analysis_topic_ahead_bytes", () => flows.Select(flow => new Measurement<long>(flow.Value.AheadBytes, Topic(flow.Key))), null, "Bytes of a source topic that this node's router has routed and the shards have not applied.");
         gapRecords = meter.CreateCounter<long>("data_analysis_gap_records_total", null, "Offsets in those ranges.");
         missingRecords = meter.CreateCounter<long>("data_analysis_missing_records_total", null, "Records that a router sent to a shard and the shard never saw.");
         misrouted = meter.CreateCounter<long>("data_analysis_misrouted_total", null, "Records of a topic keyed by station that were not in their stations' partition, or had another key.");
@@ -128,6 +132,9 @@ public sealed class NodeMetrics : IDisposable
     public IReadOnlyCollection<TopicPartition> StoppedPartitions => stoppedPartitions.Keys.ToList();
 
     public void PartitionStarted(TopicPartition partition) => stoppedPartitions.TryRemove(partition, out _);
+
+    /// <summary>How the source topics stand with the router.</summary>
+    public void Routing(IReadOnlyDictionary<string, TopicFlow> topics) => flows = topics;
 
     public void RecordsMissing(string topic, long count) => missingRecords.Add(count, Topic(topic));
 

@@ -103,7 +103,7 @@ public sealed class TraceRunner
         List<RouterEffect> effects = [];
         if (sources.Add(partition)) router.Assigned(partition, 0, offset, SourceGrant.Everything(partition, 0, 0));
         nextOffsets[partition] = Math.Max(nextOffsets.GetValueOrDefault(partition), offset + 1);
-        router.Receive(new SourceRecord(partition, offset, timestampMs, value, origin), effects);
+        router.Receive(new SourceRecord(partition, offset, timestampMs, value, origin));
         router.Flush(effects);
         CarryOut(effects);
     }
@@ -134,6 +134,7 @@ public sealed class TraceRunner
             {
                 List<RouterEffect> after = [];
                 router.Acknowledged(send.Destination, send.Number, after);
+                router.Flush(after);
                 CarryOut(after);
             });
         }

@@ -122,11 +122,12 @@ internal static class Seconds
         return sorted.Count == 0 ? "never" : string.Create(CultureInfo.InvariantCulture, $"p50 {At(sorted, 0.5):0.000} s, p99 {At(sorted, 0.99):0.000} s, at most {sorted[^1]:0.000} s");
     }
 
-    /// <summary>From a record of FEED in its topic to the upload of its batch, of those that came since.</summary>
-    public static IReadOnlyList<double> FromRecordToUpload(Cluster cluster)
+    /// <summary>From a record of FEED in its topic to the upload of its batch.</summary>
+    /// <param name="since">Of records that came since then, on the clock of <see cref="Stopwatch"/>.</param>
+    public static IReadOnlyList<double> FromRecordToUpload(Cluster cluster, long since)
     {
         var records = cluster.Reader.Records;
-        var sent = records.Where(record => record.Topic == Cluster.Feed).ToDictionary(record => $"{record.Topic}:{record.Partition}:{record.Offset}", record => record.ReadTicks);
+        var sent = records.Where(record => record.Topic == Cluster.Feed && record.ReadTicks >= since).ToDictionary(record => $"{record.Topic}:{record.Partition}:{record.Offset}", record => record.ReadTicks);
         return [.. records.Where(record => record.Topic == Cluster.Evaluation).DistinctBy(record => record.Origin)
             .Select(record => (Batch: JsonDocument.Parse(record.Value).RootElement.GetProperty("batch_id").GetString()!, record.ReadTicks))
             .Where(upload => sent.ContainsKey(upload.Batch)).Select(upload => Stopwatch.GetElapsedTime(sent[upload.Batch], upload.ReadTicks).TotalSeconds)];

@@ -93,7 +93,8 @@ public class RebalanceTests(PostgreSqlServer server, ITestOutputHelper output)
         await using var feed = new NumberedFeed(cluster.Bootstrap, 1, cluster.BrokerState);
         foreach (var name in new[] { "node-1", "node-2", "node-3" }) await cluster.StartedAsync(cluster.StartNode(name));
         await cluster.SettledAsync(Limit, cluster.Nodes);
-        await feed.MoreAsync(50);
+        await cluster.UploadedAsync(20, Limit);
+        var begun = Stopwatch.GetTimestamp();
         for (var roll = 0; roll < rolls; roll++)
         {
             foreach (var node in cluster.Nodes)
@@ -112,7 +113,7 @@ public class RebalanceTests(PostgreSqlServer server, ITestOutputHelper output)
         await using (var store = new PostgreSqlCheckpointStore(PostgreSqlAddress.Parse(address))) await verdict.JudgeStoreAsync(cluster, store);
         var commits = await audit.ReadAsync();
         var pauses = await Pauses.ReadAsync(cluster, audit);
-        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{rolls * cluster.Nodes.Count} nodes restarted in {run.Elapsed.TotalSeconds:0} s; from a record to its batch's upload {Seconds.Describe(Seconds.FromRecordToUpload(cluster))}"));
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{rolls * cluster.Nodes.Count} nodes restarted in {run.Elapsed.TotalSeconds:0} s; from a record to its batch's upload {Seconds.Describe(Seconds.FromRecordToUpload(cluster, begun))}"));
         output.WriteLine($"{verdict}; {commits}");
         Tell(pauses, aborts);
         verdict.Wrong.ShouldBe("");

@@ -159,7 +159,12 @@ internal sealed class Forwarder : IDisposable
         await foreach (var (bytes, at) in chunks.ReadAllAsync(end.Token))
         {
             var wait = Stopwatch.GetElapsedTime(Stopwatch.GetTimestamp(), at + Volatile.Read(ref delayTicks));
-            if (wait > TimeSpan.Zero) await Task.Delay(wait, end.Token);
+            if (wait > TimeSpan.Zero)
+            {
+                using var far = new PeriodicTimer(wait);
+                await far.WaitForNextTickAsync(end.Token);
+            }
+
             await Volatile.Read(ref isRequests ? ref requestsFlow : ref answersFlow).Task.WaitAsync(end.Token);
             await to.SendAsync(bytes, end.Token);
         }

@@ -66,12 +66,12 @@ internal sealed partial class HostNetwork : IDisposable
     /// <summary>Why there can be no such network here; null where there can.</summary>
     public static string? Missing()
     {
-        const string Name = NamePrefix + "trial";
+        var name = Text($"{NamePrefix}{Environment.ProcessId}-trial");
         if (Environment.UserName != "root") return "network namespaces need root";
         try
         {
-            Ip("netns", "add", Name);
-            Ip("netns", "delete", Name);
+            Ip("netns", "add", name);
+            Ip("netns", "delete", name);
             return null;
         }
         catch (Exception refused) when (refused is InvalidOperationException or System.ComponentModel.Win32Exception)

@@ -9,7 +9,7 @@ namespace Analytics.Actors.Simulation;
 /// The whole cluster: nodes that crash and come back, one log, one store, and a coordinator that moves shards and source
 /// partitions as Kafka's groups do: in order, or without the old owner knowing.
 /// </summary>
-public sealed class Cluster
+public sealed partial class Cluster
 {
     private readonly SimulatedProcess?[] processes;
     private readonly long[] clockSkewMs;
@@ -58,7 +58,7 @@ public sealed class Cluster
     /// <summary>What keeps the cluster from resting, for the story of a failure.</summary>
     public IEnumerable<string> Restless =>
         Alive.SelectMany(process => process.Restless)
-            .Concat(Enumerable.Range(0, processes.Length).Where(node => processes[node] is null).Select(node => $"node {node} is down"))
+            .Concat(Enumerable.Range(0, processes.Length).Where(node => processes[node] is null && IsWanted(node)).Select(node => $"node {node} is down"))
             .Concat(Enumerable.Range(0, Settings.ShardCount).Select(shard => new ShardId(shard)).Where(shard => !shardOwners.ContainsKey(shard)).Select(shard => $"shard {shard} has no owner"))
             .Concat(moving.Keys.Select(shard => $"shard {shard} is moving"));
 
@@ -85,7 +85,7 @@ public sealed class Cluster
 
     public void Start()
     {
-        for (var node = 0; node < processes.Length; node++) StartProcess(node);
+        for (var node = 0; node < processes.Length; node++) if (IsWanted(node)) StartProcess(node);
         Rebalance();
         PlanRebalance();
     }
@@ -185,6 +185,7 @@ public sealed class Cluster
 
     private void StartProcess(int node)
     {
+        if (!IsWanted(node)) return;
         if (isRestoring || Store.IsDown || !Network.ToStore(node).IsUp)
         {
             PlanStart(node);
@@ -214,8 +215,14 @@ public sealed class Cluster
 
     private void Rebalance()
     {
-        var members = Alive.Where(process => !process.IsExpelled).ToList();
+        var members = Alive.Where(process => !process.IsExpelled && IsWanted(process.Node)).ToList();
         if (members.Count == 0 || isStopping) return;
+        if (Wanted is not null)
+        {
+            BalanceStickily(members);
+            return;
+        }
+
         for (var number = 0; number < Settings.ShardCount; number++)
         {
             var shard = new ShardId(number);

@@ -34,8 +34,8 @@ public sealed class Network(Cluster cluster, int nodes)
         foreach (var link in logs.Concat(stores)) link.To = link.From = true;
     }
 
-    /// <summary>Sends a record to the log. <paramref name="report"/> hears once whether it was acknowledged, if the process still lives.</summary>
-    public void Produce(SimulatedProcess process, TopicPartition destination, byte[]? key, byte[] value, string? origin, long timestampMs, Action<bool> report)
+    /// <summary>Sends a record to the log. <paramref name="report"/> hears once whether it was acknowledged, and at which offset, if the process still lives.</summary>
+    public void Produce(SimulatedProcess process, TopicPartition destination, byte[]? key, byte[] value, string? origin, long timestampMs, Action<bool, long> report)
     {
         var sending = new Sending(report);
         process.Outstanding.Add(sending);
@@ -43,7 +43,7 @@ public sealed class Network(Cluster cluster, int nodes)
         var link = ToLog(process.Node);
         if (!link.To || World.Chance(faults.SendLost))
         {
-            World.After(World.Between(100, 1_000), () => Answer(process, sending, false));
+            World.After(World.Between(100, 1_000), () => Answer(process, sending, false, -1));
             return;
         }
 
@@ -52,12 +52,12 @@ public sealed class Network(Cluster cluster, int nodes)
         var answerLost = World.Chance(faults.SendAnswerLost);
         World.After(delay, () =>
         {
-            cluster.Log.Append(destination, timestampMs, key, value, origin);
+            var offset = cluster.Log.Append(destination, timestampMs, key, value, origin);
             var isHeard = !answerLost && link.From;
-            World.After(isHeard ? World.Between(1, 5) : World.Between(50, 500), () => Answer(process, sending, isHeard));
+            World.After(isHeard ? World.Between(1, 5) : World.Between(50, 500), () => Answer(process, sending, isHeard, offset));
         });
         // A client does not wait for an answer for ever, whatever the message does.
-        if (delay > 1_000) World.After(1_000, () => Answer(process, sending, false));
+        if (delay > 1_000) World.After(1_000, () => Answer(process, sending, false, -1));
         // The same message lands once more, perhaps long after.
         if (twice) World.After(delay + World.Between(0, 2_000), () => cluster.Log.Append(destination, timestampMs, key, value, origin));
     }
@@ -66,14 +66,14 @@ public sealed class Network(Cluster cluster, int nodes)
     public void RestartProducer(SimulatedProcess process)
     {
         World.Note($"{process.Name}: its producer starts again with {process.Outstanding.Count} messages outstanding");
-        foreach (var sending in process.Outstanding.ToList()) Answer(process, sending, false);
+        foreach (var sending in process.Outstanding.ToList()) Answer(process, sending, false, -1);
     }
 
-    private static void Answer(SimulatedProcess process, Sending sending, bool sent) => process.Reach(() =>
+    private static void Answer(SimulatedProcess process, Sending sending, bool sent, long offset) => process.Reach(() =>
     {
-        if (process.Outstanding.Remove(sending)) sending.Report(sent);
+        if (process.Outstanding.Remove(sending)) sending.Report(sent, offset);
     });
 }
 
 /// <summary>A message that a process has sent and not heard of.</summary>
-public sealed record Sending(Action<bool> Report);
+public sealed record Sending(Action<bool, long> Report);

@@ -14,11 +14,15 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
         CommitIntervalMs = 500,
         CommitBatchSize = 20,
         WaitingBytesMax = cluster.Scenario.WaitingBytesMax,
+        TopicWaitingBytesMax = cluster.Scenario.TopicWaitingBytesMax,
+        AheadBytesMax = cluster.Scenario.AheadBytesMax,
+        AheadBytesStart = cluster.Scenario.AheadBytesMax,
+        AheadBytesMin = Math.Min(1_000, cluster.Scenario.AheadBytesMax),
     });
 
     private readonly Dictionary<TopicPartition, Reading> sources = [];
+    private readonly HashSet<string> paused = [];
     private readonly Dictionary<(TopicPartition, int), IReadOnlyList<RulesFrom>> cached = [];
-    private bool isPaused;
     private bool isTickPlanned;
 
     private World World => cluster.World;
@@ -36,7 +40,7 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
             foreach (var (source, reading) in sources)
             {
                 if (reading.Next < 0 || reading.Life != cluster.Log.Life(source)) yield return $"{process.Name}: {source} is being positioned";
-                else if (reading.Next < cluster.Log.End(source)) yield return $"{process.Name}: {source} is read up to {reading.Next} of {cluster.Log.End(source)}{(isPaused ? ", paused" : "")}";
+                else if (reading.Next < cluster.Log.End(source)) yield return $"{process.Name}: {source} is read up to {reading.Next} of {cluster.Log.End(source)}{(paused.Contains(source.Topic) ? ", paused" : "")}";
                 else if (router.Committable.First(position => position.Partition == source).Next is var done && cluster.Log.RouterOffsets.GetValueOrDefault(source) is var committed && done > committed)
                     yield return $"{process.Name}: {source} is done up to {done} and committed up to {committed}; the router wants to hear of time at {router.NextDueMs - process.ClockMs} ms from now";
             }
@@ -54,7 +58,7 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
     {
         if (!sources.Remove(partition)) return;
         World.Note($"{process.Name} routes {partition} no more");
-        router.Revoked(partition);
+        Do(_ => router.Revoked(partition));
     }
 
     public void Landed(TopicPartition partition)
@@ -149,13 +153,13 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
 
     private void PlanFetch(TopicPartition partition, Reading reading)
     {
-        if (reading.Next < 0 || reading.IsPlanned || isPaused || (reading.Next == cluster.Log.End(partition) && reading.Life == cluster.Log.Life(partition))) return;
+        if (reading.Next < 0 || reading.IsPlanned || paused.Contains(partition.Topic) || (reading.Next == cluster.Log.End(partition) && reading.Life == cluster.Log.Life(partition))) return;
         reading.IsPlanned = true;
         World.After(World.Between(1, 30), () => process.Reach(() =>
         {
             reading.IsPlanned = false;
             // A new assignment of the partition supersedes this one.
-            if (!sources.TryGetValue(partition, out var current) || current != reading || isPaused) return;
+            if (!sources.TryGetValue(partition, out var current) || current != reading || paused.Contains(partition.Topic)) return;
             if (!cluster.Network.ToLog(process.Node).IsUp)
             {
                 World.After(World.Between(50, 300), () => process.Reach(() => PlanFetch(partition, reading)));
@@ -174,7 +178,7 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
             {
                 var record = cluster.Log.At(partition, reading.Next);
                 var given = new SourceRecord(partition, reading.Next, record.TimestampMs, record.Value, record.Origin);
-                foreach (var heard in cluster.Bug.OnSource(process, given)) router.Receive(heard, effects);
+                foreach (var heard in cluster.Bug.OnSource(process, given)) router.Receive(heard);
             }
 
             router.Flush(effects);
@@ -208,10 +212,13 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
                 case ReadRules read:
                     ReadRules(read.Version);
                     break;
-                case PauseSources pause:
-                    isPaused = pause.Pause;
-                    if (isPaused) break;
+                case PauseTopic pause:
+                    if (pause.Pause) paused.Add(pause.Topic);
+                    else paused.Remove(pause.Topic);
                     foreach (var (partition, reading) in sources.ToList()) PlanFetch(partition, reading);
+                    break;
+                case ReadShardPositions:
+                    Look();
                     break;
                 default:
                     throw new InvalidOperationException(effect.ToString());
@@ -269,24 +276,37 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
         if (cluster.Bug.RouterDoesNotWait)
         {
             SendUntilThere(send);
-            process.ReachSoon(() => Heard(send, true));
+            process.ReachSoon(() => Heard(send, true, -1));
             return;
         }
 
-        cluster.Network.Produce(process, send.Destination, null, send.Value, null, process.ClockMs, sent => Heard(send, sent));
+        cluster.Network.Produce(process, send.Destination, null, send.Value, null, process.ClockMs, (sent, offset) => Heard(send, sent, offset));
     }
 
     private void SendUntilThere(SendEnvelope send) =>
-        cluster.Network.Produce(process, send.Destination, null, send.Value, null, process.ClockMs, sent =>
+        cluster.Network.Produce(process, send.Destination, null, send.Value, null, process.ClockMs, (sent, _) =>
         {
             if (!sent) SendUntilThere(send);
         });
 
-    private void Heard(SendEnvelope send, bool sent)
+    // The shards' positions, as the store has them or as those of this process are now.
+    private void Look() => World.After(World.Between(1, 20), () =>
+    {
+        var isReached = cluster.Network.ToStore(process.Node).IsUp && !cluster.Store.IsDown;
+        var fullness = process.Core.Running.Select(shard => Math.Min(1, shard.Fullness)).DefaultIfEmpty().Average();
+        var progress = isReached ? new ShardsProgress(cluster.Store.Positions(), fullness) : null;
+        World.After(World.Between(1, 20), () => process.Reach(() =>
+        {
+            Do(_ => router.Applied(progress, process.ClockMs));
+        }));
+    });
+
+    private void Heard(SendEnvelope send, bool sent, long offset)
     {
         List<RouterEffect> effects = [];
-        if (sent || cluster.Bug.RouterSkipsFailed) router.Acknowledged(send.Destination, send.Number, effects);
+        if (sent || cluster.Bug.RouterSkipsFailed) router.Acknowledged(send.Destination, send.Number, effects, offset);
         else router.Failed(send.Destination, send.Number, effects);
+        router.Flush(effects);
         CarryOut(effects);
         PlanTick();
     }

@@ -308,7 +308,7 @@ public sealed class SimulatedProcess
     private void Send(SendOutputs order, OutputSender sender, OutboxEntry entry)
     {
         var origin = entry.Headers.FirstOrDefault(header => header.Key == Header.Origin).Value;
-        cluster.Network.Produce(this, entry.Destination, entry.Key, entry.Value, origin, entry.TimestampMs, sent =>
+        cluster.Network.Produce(this, entry.Destination, entry.Key, entry.Value, origin, entry.TimestampMs, (sent, _) =>
         {
             // Given up meanwhile: what it had outstanding may land, nothing more follows.
             if (!senders.TryGetValue((order.Shard, order.Epoch), out var current) || current != sender) return;

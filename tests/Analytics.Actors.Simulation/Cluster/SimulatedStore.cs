@@ -111,6 +111,10 @@ public sealed class SimulatedStore
     }).ToList();
 
     /// <summary>What is known of source partitions.</summary>
+    /// <summary>How far the shards' last checkpoints have read their logs.</summary>
+    public IReadOnlyDictionary<TopicPartition, long> Positions() =>
+        Now(store.ReadPositionsAsync(default)).ToDictionary(position => position.Partition, position => position.Next);
+
     public IReadOnlyList<SourceState> Sources(IReadOnlyList<SourceState> changed) => Now(store.UpdateSourcesAsync(changed, default));
 
     /// <summary>A router writes committed positions, each in its row.</summary>

@@ -379,7 +379,7 @@ internal sealed class CoreNode
             var entry = log[(int)offset];
             Route(effects =>
             {
-                Router.Receive(new SourceRecord(partition, offset, entry.TimestampMs, entry.Value, entry.Origin), effects);
+                Router.Receive(new SourceRecord(partition, offset, entry.TimestampMs, entry.Value, entry.Origin));
                 Router.Flush(effects);
             });
             return offset + 1 < log.Count;
@@ -406,7 +406,11 @@ internal sealed class CoreNode
                         Do($"send {send.Destination}", () =>
                         {
                             node.Append(send.Destination, null, send.Value, null, node.NowMs);
-                            Do($"send {send.Destination}", () => Route(after => Router.Acknowledged(send.Destination, send.Number, after)));
+                            Do($"send {send.Destination}", () => Route(after =>
+                            {
+                                Router.Acknowledged(send.Destination, send.Number, after);
+                                Router.Flush(after);
+                            }));
                         });
                         break;
                     case CommitPositions commit:
@@ -416,7 +420,7 @@ internal sealed class CoreNode
                             Router.CommitFinished(commit.Positions, true);
                         });
                         break;
-                    case StorePositions:
+                    case StorePositions or PauseTopic:
                         break;
                     default:
                         throw new InvalidOperationException($"not expected in these tests: {effect}");

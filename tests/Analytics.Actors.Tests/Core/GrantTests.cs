@@ -13,7 +13,7 @@ public class GrantTests
     private const long StartMs = CoreNode.StartMs;
     private static readonly TopicPartition Source = new("METERS", 0), Other = new("METERS", 1);
     private readonly List<RouterEffect> effects = [];
-    private readonly Router router = new(Version(1, "stationId"), new RouterSettings { WaitingBytesMax = 100_000 });
+    private readonly Router router = new(Version(1, "stationId"), new RouterSettings { TopicWaitingBytesMax = 100_000 });
 
     [Fact]
     public void Nothing_is_routed_before_it_is_granted()
@@ -45,7 +45,7 @@ public class GrantTests
         again.Learn(Version(1, "stationId"), effects);
         again.Assigned(Source, 0, 2, new SourceGrant(Source, 0, 100, [new RulesFrom(1, 0), new RulesFrom(2, 3)]));
         effects.Clear();
-        for (var offset = 2; offset < 5; offset++) again.Receive(Record(Source, offset), effects);
+        for (var offset = 2; offset < 5; offset++) again.Receive(Record(Source, offset));
         again.Flush(effects);
         Sent().ShouldBe([(2, 1), (3, 2), (4, 2)]);
     }
@@ -105,16 +105,18 @@ public class GrantTests
         Pass(1_000);
         Raised().ShouldBe("METERS[0]#0 up to 3, known 1");
         // Reading pauses before too much waits.
-        for (var offset = 3; offset < 1_500; offset++) router.Receive(Record(Source, offset), effects);
-        effects.OfType<PauseSources>().ShouldBe([new PauseSources(true)]);
+        for (var offset = 3; offset < 1_500; offset++) router.Receive(Record(Source, offset));
+        router.Flush(effects);
+        effects.OfType<PauseTopic>().ShouldBe([new PauseTopic(Source.Topic, true)]);
         Grant(Source, 1_500, (1, 0));
         while (effects.OfType<SendEnvelope>().ToList() is { Count: > 0 } sends)
         {
             effects.RemoveAll(effect => effect is SendEnvelope);
             foreach (var send in sends) router.Acknowledged(send.Destination, send.Number, effects);
+            router.Flush(effects);
         }
 
-        effects.OfType<PauseSources>().ShouldBe([new PauseSources(false)]);
+        effects.OfType<PauseTopic>().ShouldBe([new PauseTopic(Source.Topic, true), new PauseTopic(Source.Topic, false)]);
         router.IsIdle.ShouldBeTrue();
     }
 
@@ -162,7 +164,7 @@ public class GrantTests
 
     private void Receive(TopicPartition partition, params long[] offsets)
     {
-        foreach (var offset in offsets) router.Receive(Record(partition, offset), effects);
+        foreach (var offset in offsets) router.Receive(Record(partition, offset));
         router.Flush(effects);
     }
 

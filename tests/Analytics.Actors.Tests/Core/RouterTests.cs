@@ -263,19 +263,6 @@ public class RouterTests
     }
 
     [Fact]
-    public void Reading_pauses_at_the_limit_of_waiting_bytes_and_goes_on_at_half_of_it()
-    {
-        var router = Begin(Settings(1, OneModule("\"batch\": \"none\"")) with { EnvelopeBytesMax = 200 }, 0, new RouterSettings { WaitingBytesMax = 1_000 });
-        var offset = 0;
-        while (!effects.OfType<PauseSources>().Any()) Receive(router, offset++, Values(1, "S1"));
-        effects.OfType<PauseSources>().Single().Pause.ShouldBeTrue();
-        Receive(router, offset, Values(1, "S1"));
-        effects.OfType<PauseSources>().Count().ShouldBe(1);
-        for (var send = effects.OfType<SendEnvelope>().Last(); !router.IsIdle; send = effects.OfType<SendEnvelope>().Last()) Acknowledge(router, send);
-        effects.OfType<PauseSources>().Select(pause => pause.Pause).ShouldBe([true, false]);
-    }
-
-    [Fact]
     public void Every_rejection_has_one_shard_and_is_counted()
     {
         var settings = Settings(16);
@@ -326,7 +313,7 @@ public class RouterTests
 
     private void Receive(Router router, long offset, string value, TopicPartition? partition = null)
     {
-        router.Receive(new SourceRecord(partition ?? Source, offset, CoreNode.StartMs, Bytes(value), null), effects);
+        router.Receive(new SourceRecord(partition ?? Source, offset, CoreNode.StartMs, Bytes(value), null));
         router.Flush(effects);
     }
 

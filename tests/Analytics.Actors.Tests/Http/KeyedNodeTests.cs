@@ -186,10 +186,16 @@ public sealed class KeyedNodeTests : IDisposable
 
         await ApplyAsync(2, Text("stop", """ "keyed": false """));
         await node.WaitUntilAsync("the node refuses it", () => Task.FromResult(node.Host.ConfigurationProblem is not null));
-        node.Host.ConfigurationProblem!.ShouldContain("reading METER is \"by shards (keyed by station)\" in the store and \"by routers (not keyed)\" in the configuration");
+        node.Host.ConfigurationProblem!.ShouldContain("reading METER, by shards (keyed by station) -> by routers (not keyed)");
         node.Host.ConfigurationVersion.ShouldBe(2);
         await SendAsync(platform, 3, ShardOf(3));
         await node.WaitAppliedAsync(Meter, 3);
+
+        // Whoever asks first is refused, also where the topic is away in between.
+        await store.ApplyConfigurationAsync(new ConfigurationChange(3, Text("stop", """ "keyed": false """).Replace("METER", "LATER", StringComparison.Ordinal), "test", 0, "", Reroutes: true), default);
+        var applied = await node.Host.Configurations!.ApplyAsync(Text("stop", """ "keyed": false """), null, "test", "", default);
+        applied.Version.ShouldBeNull();
+        applied.Planned.Plan!.Refused.ShouldHaveSingleItem().What.ShouldBe("reading METER");
     }
 
     private static TestModule Module => new("m", (_, _) => ModuleResult.Nothing);

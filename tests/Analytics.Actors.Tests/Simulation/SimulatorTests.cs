@@ -20,6 +20,17 @@ public class SimulatorTests
         Simulator.Run(seed + 1, PlantedBug.None, null).TraceHash.ShouldNotBe(first.TraceHash);
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public void A_cluster_that_grows_to_six_nodes_and_shrinks_to_one_loses_nothing_and_pauses_no_shard_that_stays(int seed)
+    {
+        var round = RebalanceTorture.Run(seed);
+        round.Findings.ShouldBeEmpty();
+        round.Pauses.Count.ShouldBeGreaterThan(5, "shards moved");
+    }
+
     [Fact]
     public void A_planted_bug_is_found_and_told_with_whom_it_concerns()
     {

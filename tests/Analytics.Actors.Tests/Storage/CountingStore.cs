@@ -51,6 +51,8 @@ internal sealed class CountingStore(ICheckpointStore store, CountingStore.Counts
 
     public ValueTask<IReadOnlyList<SourceState>> UpdateSourcesAsync(IReadOnlyList<SourceState> changed, CancellationToken cancellation) => store.UpdateSourcesAsync(changed, cancellation);
 
+    public ValueTask<IReadOnlyList<PartitionPosition>> ReadPositionsAsync(CancellationToken cancellation) => store.ReadPositionsAsync(cancellation);
+
     public ValueTask<IReadOnlyList<ChangedRule>> PinRulesAsync(IReadOnlyList<RoutingRule> rules, CancellationToken cancellation) => store.PinRulesAsync(rules, cancellation);
 
     public ValueTask<ConfigurationVersion?> ReadConfigurationAsync(long? number, CancellationToken cancellation) => store.ReadConfigurationAsync(number, cancellation);

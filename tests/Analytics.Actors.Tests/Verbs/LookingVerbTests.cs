@@ -150,6 +150,35 @@ public sealed class LookingVerbTests(LiveNodeFixture fixture) : IClassFixture<Li
         nodes[0]!.ToJsonString().ShouldBe("""{"node":"a","address":"http://10.0.0.1:8000","version":"1.0.0","roles":["router","shard","api"],"state":"running","shards":3,"records_per_second":12.3,"calls_running":2,"cpu":0.25,"memory_bytes":100000000,"configuration_version":7,"started":1763000000000,"age_seconds":0.5}""");
     }
 
+    [Fact]
+    public void What_is_not_well_is_told_with_its_reason()
+    {
+        static JsonArray Lines(string json) => (JsonArray)JsonNode.Parse(json)!;
+        var status = Analytics.Actors.Node.Cli.ClusterVerbs.Judge(
+            Lines("""
+            [{"node":"a","status":"degraded","shard_count":4,"shards":[0,1],"stations":7,"source_lag":5,"shard_lag":1,"store":"failing","stuck_calls":[{}],"problems":["a call of m for station S1 has not returned for 31 s","the store does not work: away"]},
+             {"node":"b","status":"unreachable"},{"node":"c","status":"unreachable"},{"node":"d","status":"healthy","shard_count":4,"shards":[3],"stations":2,"store":"running","stuck_calls":[],"problems":[]}]
+            """),
+            Lines("""[{"node":"a","state":"running"},{"node":"b","state":"vanished","age_seconds":75},{"node":"c","state":"running"},{"node":"d","state":"running"}]"""));
+        Analytics.Actors.Node.Cli.ClusterVerbs.Describe(status).ShouldBe("""
+            NOT HEALTHY: 5 reasons
+
+            nodes     3 running, 1 vanished
+            shards    3 of 4 run
+            stations  9
+            lag       5 records of sources, 1 of shards
+            calls     1 stuck
+            store     failing at a
+
+            - b: not heard of for 1m15s
+            - a: a call of m for station S1 has not returned for 31 s
+            - a: the store does not work: away
+            - c: unreachable
+            - shard 2: run by no node that answers
+            """);
+        status["shards_without_owner"]!.ToJsonString().ShouldBe("[2]");
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
