@@ -116,7 +116,7 @@ public class GrantTests
             router.Flush(effects);
         }
 
-        effects.OfType<PauseTopic>().ShouldBe([new PauseTopic(Source.Topic, true), new PauseTopic(Source.Topic, false)]);
+        effects.OfType<PauseTopic>().ShouldBe([new PauseTopic(Source.Topic, false)]);
         router.IsIdle.ShouldBeTrue();
     }
 
