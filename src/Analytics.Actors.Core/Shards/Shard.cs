@@ -106,10 +106,13 @@ public sealed partial class Shard
     /// <summary>The stations of a state of the first version have not all been counted yet.</summary>
     internal bool IsCounting { get; set; }
 
+    /// <summary>The version of the configuration that the shard runs.</summary>
     public long ConfigurationVersion => settings.ConfigurationVersion;
+
     /// <summary>
-    /// The version of a record that the shard has met and cannot take: it may concern topics and modules that only that one
-    /// knows. From there on nothing is taken; who takes the shard over with it reads it again. Null: it has met none.
+    /// The version by which a record was routed that the shard has met and cannot take: it may concern topics and modules that
+    /// only that version knows. From there on nothing is taken; who takes the shard over with that version reads it again.
+    /// Null: it has met none.
     /// </summary>
     public long? AwaitedVersion { get; private set; }
 
@@ -179,23 +182,26 @@ public sealed partial class Shard
     {
         // The reader was told to begin at the stored position; an echo from before a seek changes nothing.
         if (AwaitedVersion is not null || record.Offset < received.GetValueOrDefault(record.Partition)) return;
-        received[record.Partition] = record.Offset + 1;
         if (record.Partition == BatchLog)
         {
-            ReceiveBatches(record, nowMs);
+            if (!ReceiveBatches(record, nowMs)) return;
+            received[record.Partition] = record.Offset + 1;
+            Advance(record);
             return;
         }
 
         var arrival = record.Partition == PartsLog ? Arrival.Of(record) : keyed.Route(record, positions.GetValueOrDefault(record.Partition)?.Incarnation ?? 0);
         if (!MayTake(arrival.Rules)) return;
+        received[record.Partition] = record.Offset + 1;
         if (arrivals.Count > 0 || !IsReady(arrival)) arrivals.Enqueue(arrival);
         else ReceiveParts(arrival, nowMs);
     }
 
     private bool MayTake(long rules)
     {
-        if (rules > settings.ConfigurationVersion) AwaitedVersion = rules;
-        return AwaitedVersion is null;
+        if (rules <= settings.ConfigurationVersion) return true;
+        AwaitedVersion = rules;
+        return false;
     }
 
     /// <summary>What the store is to be asked for: stations that are needed, and the next page to look through.</summary>
