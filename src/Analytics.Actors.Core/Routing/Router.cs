@@ -133,6 +133,13 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     /// <param name="grant">What may be processed of it; null: the store is asked.</param>
     public void Assigned(TopicPartition partition, int incarnation, long next, SourceGrant? grant = null)
     {
+        // A log that was trimmed under its reader goes on behind the gap; what was read before may be nowhere else any more.
+        if (sources.TryGetValue(partition, out var read) && read.Incarnation == incarnation && next > read.HighestSeen)
+        {
+            read.GoOnAt(next);
+            return;
+        }
+
         Forget(partition);
         sources[partition] = new SourceProgress(partition, incarnation, next, shards.ShardCount) { Grant = grant };
         if (grant is null) wanting.Add(partition);

@@ -10,6 +10,9 @@ namespace Analytics.Actors.Core.Routing;
 internal sealed class SourceProgress(TopicPartition partition, int incarnation, long next, int shards)
 {
     private readonly Queue<Pending> incomplete = new();
+
+    // What the log no longer has: from the next offset after the last record read to where reading went on.
+    private readonly Queue<(long From, long To)> gaps = new();
     private RecordWitness last = new(-1, 0);
 
     public TopicPartition Partition { get; } = partition;
@@ -55,6 +58,18 @@ internal sealed class SourceProgress(TopicPartition partition, int incarnation, 
         return pending;
     }
 
+    /// <summary>
+    /// Reading goes on at a later offset, in the same life of the log. What was read before is still to be acknowledged before
+    /// the gap counts as passed.
+    /// </summary>
+    public void GoOnAt(long offset)
+    {
+        if (offset == HighestSeen + 1) return;
+        gaps.Enqueue((HighestSeen + 1, offset));
+        HighestSeen = offset - 1;
+        Advance();
+    }
+
     private void Advance()
     {
         while (incomplete.TryPeek(out var pending) && pending.Pieces == 0)
@@ -62,6 +77,14 @@ internal sealed class SourceProgress(TopicPartition partition, int incarnation, 
             incomplete.Dequeue();
             Committable = pending.Offset + 1;
             last = pending.Witness;
+        }
+
+        while (gaps.TryPeek(out var gap) && gap.From <= Committable)
+        {
+            gaps.Dequeue();
+            if (gap.To <= Committable) continue;
+            Committable = gap.To;
+            last = new RecordWitness(-1, 0);
         }
     }
 

@@ -7,7 +7,8 @@ namespace Analytics.Actors.Core.Shards;
 /// <summary>How a shard takes what routers and shards say of its batches: manifests, and answers.</summary>
 public sealed partial class Shard
 {
-    private void ReceiveBatches(in LogRecord record, long nowMs)
+    /// <summary>False where the record was not taken.</summary>
+    private bool ReceiveBatches(in LogRecord record, long nowMs)
     {
         BatchEnvelope envelope;
         try
@@ -17,14 +18,13 @@ public sealed partial class Shard
         catch (InvalidProtocolBufferException failure)
         {
             RejectEnvelope(record, failure.Message, nowMs);
-            Advance(record);
-            return;
+            return true;
         }
 
-        if (envelope.Manifests.Count > 0 && !MayTake(envelope.Manifests.Max(manifest => manifest.Rules))) return;
+        if (envelope.Manifests.Count > 0 && !MayTake(envelope.Manifests.Max(manifest => manifest.Rules))) return false;
         foreach (var manifest in envelope.Manifests) ReceiveManifest(manifest, nowMs);
         if (envelope.Answers.Count > 0) ReceiveAnswers(envelope, record, nowMs);
-        Advance(record);
+        return true;
     }
 
     private void ReceiveAnswers(BatchEnvelope envelope, in LogRecord record, long nowMs)

@@ -31,7 +31,7 @@ internal static class ConfigurationApi
         {
             var order = await ReadAsync(request);
             return Plan(await Desk(node).PlanAsync(order.Text, request.HttpContext.RequestAborted));
-        })).Needs(Right.Steer);
+        })).Needs(Right.Read);
         routes.MapPost("/api/v1/config/apply", (HttpRequest request) => Answer(async () =>
         {
             var order = await ReadAsync(request);

@@ -139,6 +139,23 @@ public class GrantTests
     }
 
     [Fact]
+    public void What_was_read_of_a_log_before_it_was_trimmed_is_routed_and_committed_before_the_gap_is()
+    {
+        Begin(Source, 2);
+        Grant(Source, 2, (1, 0));
+        Receive(Source, 2, 3);
+        Sent().ShouldBeEmpty();
+        router.Assigned(Source, 0, 7);
+        Grant(Source, 10, (1, 0));
+        Receive(Source, 7);
+        router.Committable.ShouldBe([(Source, 2)]);
+        Sent().ShouldBe([(2, 1), (3, 1), (7, 1)]);
+        router.Committable.ShouldBe([(Source, 8)]);
+        router.Assigned(Source, 0, 12);
+        router.Committable.ShouldBe([(Source, 12)], "nothing is under way");
+    }
+
+    [Fact]
     public void Grants_of_a_partition_that_went_away_or_began_another_life_are_passed_over()
     {
         Begin(Source, 0);
