@@ -3,16 +3,19 @@ using Confluent.Kafka;
 namespace Analytics.Actors.Kafka;
 
 /// <summary>
-/// Knows whether a consumer has asked to join its group and waits for the answer. Until then it must not commit: the commit
-/// would wait behind that question on the same connection, and come to the broker with a generation that is over then. The
-/// client (librdkafka before 2.10, issue 4059) takes the refusal for the loss of all its partitions and joins anew, which
-/// makes one more rebalance for everybody. It tells of its state nowhere but in its debug log.
+/// Knows where a consumer stands with its group. The client tells of that nowhere but in its debug log. Two things depend on it:
+/// while it has asked to join and waits for the answer it must not commit: the commit would wait behind that question on the
+/// same connection, and come to the broker with a generation that is over then. The client (librdkafka before 2.10, issue 4059)
+/// takes the refusal for the loss of all its partitions and joins anew, which makes one more rebalance for everybody.
+/// And in a rebalance it must not subscribe to other topics: the client puts that off, and where it is closed before it has come
+/// to it, it ends the process (an assertion of librdkafka 2.0.2 about its subscription).
 /// </summary>
 internal sealed class JoinWatch
 {
     private const string Change = " changed join state ";
     private const string Arrow = " -> ";
     private const string Waiting = "wait-join";
+    private const string Steady = "steady";
 
     // A member that leaves, or has lost its partitions, gives them back first; the question is still on its way.
     private const string GivingBack = "wait-unassign";
@@ -21,6 +24,7 @@ internal sealed class JoinWatch
     private readonly bool isDebugWanted;
     private readonly Lock gate = new();
     private bool isJoining;
+    private bool isSteady;
 
     // Who waits: told true when the answer is there, false when it is no longer worth waiting for.
     private TaskCompletionSource<bool> answered = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -38,6 +42,15 @@ internal sealed class JoinWatch
         get
         {
             lock (gate) return isJoining;
+        }
+    }
+
+    /// <summary>The member has its place in the group, and no rebalance is under way as far as it has heard.</summary>
+    public bool IsSteady
+    {
+        get
+        {
+            lock (gate) return isSteady;
         }
     }
 
@@ -66,6 +79,7 @@ internal sealed class JoinWatch
 
     private void Changed(ReadOnlySpan<char> from, ReadOnlySpan<char> to)
     {
+        lock (gate) isSteady = to.StartsWith(Steady);
         if (to.StartsWith(Waiting))
         {
             lock (gate) isJoining = true;

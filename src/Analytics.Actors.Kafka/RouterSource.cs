@@ -83,6 +83,9 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     private bool announce;
     private SourcePartitionState? latest;
 
+    // Topics to be read instead of those that are, once no rebalance is under way.
+    private List<string>? subscribing;
+
     /// <param name="group">The router's group.</param>
     /// <param name="store">Remembers lives, positions and gaps of source partitions.</param>
     public RouterSource(
@@ -110,17 +113,24 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     }
 
     /// <summary>
-    /// Reads these topics from now on. What is read already goes on; of those that are gone the partitions are revoked, new ones
-    /// come by a rebalance.
+    /// Reads these topics as soon as no rebalance is under way (see <see cref="JoinWatch"/>). What is read already goes on; of
+    /// those that are gone the partitions are revoked, new ones come by a rebalance.
     /// </summary>
     public Task Read(IReadOnlyList<RouterTopic> wanted) => loop.Post("subscribing", () =>
     {
         foreach (var topic in wanted) topics[topic.Name] = topic;
-        var names = wanted.Select(topic => topic.Name).ToList();
+        subscribing = wanted.Select(topic => topic.Name).ToList();
+        SubscribeWhenSteady();
+    });
+
+    private void SubscribeWhenSteady()
+    {
+        if (subscribing is not { } names || !join.IsSteady) return;
+        subscribing = null;
         if (consumer.Subscription.ToHashSet().SetEquals(names)) return;
         logger.Information($"subscribing to {string.Join(", ", names.Order(StringComparer.Ordinal))}");
         consumer.Subscribe(names);
-    });
+    }
 
     /// <summary>Ends with the poll thread; faulted where that ended by itself (then nothing is read any more).</summary>
     public Task Completion => loop.Completion;
@@ -324,6 +334,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     void IConsumerLoopOwner.OnPolled()
     {
         AnnouncePositioned();
+        SubscribeWhenSteady();
         if (held.Count == 0) return;
         var waiting = held.Where(assigned.ContainsKey).ToList();
         held.Clear();
