@@ -35,7 +35,7 @@ internal sealed class ClusterVerbs(Desk desk)
     {
         try
         {
-            using var http = NodeClient.Connect("127.0.0.1:8000", Environment.GetEnvironmentVariable(NodeClient.TokenVariable), null, null, null, CompletionLimit);
+            using var http = NodeClient.Connect(NodeClient.DefaultAddress, CompletionLimit);
             var nodes = JsonNode.Parse(http.GetStringAsync($"{Root}/nodes").GetAwaiter().GetResult()) as JsonArray ?? [];
             return nodes.Select(node => new CompletionItem(Text(node!["node"]))).ToList();
         }
@@ -49,17 +49,25 @@ internal sealed class ClusterVerbs(Desk desk)
     {
         var command = new Command("show", "every node: address, version, roles, state, shards, load, when it was last seen");
         var look = new Look(desk, command);
-        command.SetAction((parse, cancellation) => look.ShowAsync(parse, (node, stop) => node.GetAsync($"{Root}/nodes", stop), nodes => Nodes((JsonArray)nodes), cancellation));
+        command.SetAction((parse, cancellation) => look.ShowAsync(parse, (node, stop) => node.GetAsync($"{Root}/nodes", stop), nodes => Nodes((JsonArray)nodes, look.Now), cancellation));
         return command;
+    }
 
-        string Nodes(JsonArray nodes) => Render(
+    internal static string Nodes(JsonArray nodes, DateTimeOffset now)
+    {
+        return Render(
             ["node", "state", "address", "version", "roles", ">shards", ">records/s", ">calls", ">cpu", ">memory", ">config", ">up", ">seen"],
             nodes.Select(node => (IReadOnlyList<string>)
             [
-                Text(node!["node"]), Text(node["state"]), Text(node["address"]), Text(node["version"]), string.Join('+', node["roles"]!.AsArray().Select(Text)), Text(node["shards"]),
-                Count(node["records_per_second"]), Text(node["calls_running"]), Number(node["cpu"]).ToString("0%", CultureInfo.InvariantCulture), Bytes(node["memory_bytes"]),
-                Text(node["configuration_version"]), Ago(node["started"], look.Now), Span(Number(node["age_seconds"])) + " ago",
+                Text(node!["node"]), Text(node["state"]), Text(node["address"]), Text(node["version"]), string.Join('+', node["roles"]!.AsArray().Select(Text)),
+                .. IsGone(node) ? Enumerable.Repeat("-", 7) : [
+                    Text(node["shards"]), Count(node["records_per_second"]), Text(node["calls_running"]), Number(node["cpu"]).ToString("0%", CultureInfo.InvariantCulture), Bytes(node["memory_bytes"]),
+                    Text(node["configuration_version"]), Ago(node["started"], now)],
+                Span(Number(node["age_seconds"])) + " ago",
             ]));
+
+        // What it last told of itself is no longer so.
+        static bool IsGone(JsonNode node) => Text(node["state"]) is "left" or "down";
     }
 
     private Command Status()
@@ -78,7 +86,7 @@ internal sealed class ClusterVerbs(Desk desk)
     {
         var reasons = new List<string>();
         var vanished = nodes.Where(node => Text(node!["state"]) == "vanished").ToDictionary(node => Text(node!["node"]), node => Number(node!["age_seconds"]), StringComparer.Ordinal);
-        foreach (var (node, age) in vanished) reasons.Add($"{node}: not heard of for {Span(age)}");
+        foreach (var (node, age) in vanished) reasons.Add($"{node}: not heard of for {Span(age)}; start it again, or, if it is not to come back: analytics cluster down {node}");
         // That one that vanished does not answer goes without saying.
         foreach (var line in lines.Where(line => Text(line!["status"]) is not ("healthy" or "-") && !(Text(line["status"]) == "unreachable" && vanished.ContainsKey(Text(line["node"])))))
         {

@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Spectre.Console;
 
 namespace Analytics.Actors.Node.Cli;
 
@@ -40,7 +39,7 @@ internal sealed class DeadLettersVerb(NodeClient node, bool asJson, TextWriter o
             return Verbs.Done;
         }
 
-        WriteTable(letters);
+        await output.WriteLineAsync(Table(letters)).ConfigureAwait(false);
         if (letters.Count == limit) await output.WriteLineAsync($"more, older ones: --after {letters[^1]!["id"]}").ConfigureAwait(false);
         return Verbs.Done;
     }
@@ -81,25 +80,13 @@ internal sealed class DeadLettersVerb(NodeClient node, bool asJson, TextWriter o
         return refused.Count == 0 ? Verbs.Done : Verbs.Failed;
     }
 
-    private void WriteTable(JsonArray letters)
-    {
-        var table = new Table { Border = TableBorder.None };
-        foreach (var column in (string[])["id", "written", "state", "topic", "place", "station", "reason", "detail"]) table.AddColumn(new TableColumn(new Text(column)) { NoWrap = column != "detail" });
-        foreach (var letter in letters)
-        {
-            string[] cells =
-            [
-                $"{letter!["id"]}", Time(letter["timestamp"]), $"{letter["state"]}", $"{letter["topic"]}", $"{letter["partition"]}:{letter["offset"]}.{letter["index"]}",
-                OneLine(letter["station"]), $"{letter["reason"]}", OneLine(letter["detail"]),
-            ];
-            table.AddRow(cells.Select(cell => new Text(cell)));
-        }
-
-        var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(output), Ansi = AnsiSupport.No, ColorSystem = ColorSystemSupport.NoColors });
-        // A pipe has no width: there a row stays a line.
-        if (!ReferenceEquals(output, Console.Out) || Console.IsOutputRedirected) console.Profile.Width = 10_000;
-        console.Write(table);
-    }
+    private static string Table(JsonArray letters) => Tables.Render(
+        ["id", "written", "state", "topic", "place", "station", "reason", "detail"],
+        letters.Select(letter => (IReadOnlyList<string>)
+        [
+            $"{letter!["id"]}", Time(letter["timestamp"]), $"{letter["state"]}", $"{letter["topic"]}", $"{letter["partition"]}:{letter["offset"]}.{letter["index"]}",
+            OneLine(letter["station"]), $"{letter["reason"]}", OneLine(letter["detail"]),
+        ]));
 
     private static string Describe(JsonObject letter)
     {

@@ -15,8 +15,9 @@ internal sealed class LogVerb(Desk desk)
     {
         var node = new Option<string?>("--node") { Description = "of this node only" };
         node.CompletionSources.Add(_ => ClusterVerbs.NodeIds());
-        var level = new Option<string?>("--level") { Description = "this level and above: debug, info, warning, error" };
-        level.AcceptOnlyFromAmong("debug", "info", "warning", "error", "critical");
+        var level = new Option<string?>("--level") { Description = "this level and above: debug, info, warning, error, critical" };
+        string[] levels = ["debug", "info", "warning", "error", "critical"];
+        level.CompletionSources.Add(levels);
         var station = new Option<string?>("--station") { Description = "lines about this station" };
         var lines = new Option<int>("--lines") { Description = "how many to begin with, 1 to 10000", DefaultValueFactory = _ => 50 };
         var follow = new Option<bool>("--follow", "-f") { Description = "and what comes, until Ctrl-C" };
@@ -27,7 +28,13 @@ internal sealed class LogVerb(Desk desk)
             var most = parse.GetValue(lines);
             if (most is < 1 or > 10_000) throw new BadArgumentsException($"--lines {most}: must be 1 to 10000");
             List<string> query = [];
-            if (parse.GetValue(level) is { } lowest) query.Add($"level={lowest}");
+            // Lines show their level in capitals; who copies it from there means the same.
+            if (parse.GetValue(level) is { } lowest)
+            {
+                if (!levels.Contains(lowest, StringComparer.OrdinalIgnoreCase)) throw new BadArgumentsException($"--level {lowest}: must be one of {string.Join(", ", levels)}");
+                query.Add($"level={lowest.ToLowerInvariant()}");
+            }
+
             if (parse.GetValue(station) is { } id) query.Add($"station={Uri.EscapeDataString(id)}");
             var known = new Dictionary<string, long>(StringComparer.Ordinal);
             return look.FollowAsync(parse, async client =>

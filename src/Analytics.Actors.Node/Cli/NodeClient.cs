@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Net;
 using System.Net.Http.Headers;
+using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
@@ -16,9 +17,12 @@ namespace Analytics.Actors.Node.Cli;
 internal sealed class NodeClient(HttpClient http, TextWriter error)
 {
     public const string TokenVariable = "ANALYTICS_TOKEN";
+    public const string AddressVariable = "ANALYTICS_ADDRESS";
     private const string AddressName = "--address";
 
-    public static Option<string> Address() => new(AddressName) { Description = "host:port of a node's API", DefaultValueFactory = _ => "127.0.0.1:8000" };
+    public static Option<string> Address() => new(AddressName) { Description = $"host:port of a node's API; better in {AddressVariable} where it is always the same", DefaultValueFactory = _ => DefaultAddress };
+
+    public static string DefaultAddress => Environment.GetEnvironmentVariable(AddressVariable) is { Length: > 0 } address ? address : "127.0.0.1:8000";
 
     public static Option<bool> Json() => new("--json") { Description = "as JSON" };
 
@@ -50,6 +54,8 @@ internal sealed class NodeClient(HttpClient http, TextWriter error)
     public static HttpClient Connect(string address, string? token, string? ca, string? certificate, string? key, TimeSpan answerLimit)
     {
         if (key is not null && certificate is null) throw new BadArgumentsException("--key: has no meaning without --certificate");
+        // As an address a number alone would be an IPv4 address, and 8002 none that anybody means.
+        if (address.Length > 0 && address.All(char.IsAsciiDigit)) throw new BadArgumentsException($"{AddressName} {address}: must be host:port, such as 127.0.0.1:{address}");
         var scheme = ca is null && certificate is null ? "http" : "https";
         if (!Uri.TryCreate(address.Contains("://", StringComparison.Ordinal) ? address : $"{scheme}://{address}", UriKind.Absolute, out var uri) || uri.Scheme is not ("http" or "https"))
             throw new BadArgumentsException($"{AddressName} {address}: must be host:port of a node's API, such as 127.0.0.1:8000 (https://host:port where it has a certificate)");
@@ -76,6 +82,8 @@ internal sealed class NodeClient(HttpClient http, TextWriter error)
         }
     }
 
+    private string toldSilent = "";
+
     public Task<JsonNode?> GetAsync(string path, CancellationToken cancellation) => AskAsync(() => http.GetAsync(path, cancellation), cancellation);
 
     public async Task<JsonNode?> PostAsync(string path, JsonObject body, CancellationToken cancellation)
@@ -92,17 +100,22 @@ internal sealed class NodeClient(HttpClient http, TextWriter error)
             using var answer = await request().ConfigureAwait(false);
             var text = await answer.Content.ReadAsStringAsync(cancellation).ConfigureAwait(false);
             var body = JsonNode.Parse(text);
-            if (answer.Headers.TryGetValues(ClusterRoutes.UnreachableHeader, out var silent))
-                await error.WriteLineAsync($"not answering: {string.Join(", ", silent)}; what is told of them comes from the database, or is missing").ConfigureAwait(false);
+            // A verb may ask twice to show one picture: the same is said once, until all of them answer again.
+            var nowSilent = answer.Headers.TryGetValues(ClusterRoutes.UnreachableHeader, out var silent) ? string.Join(", ", silent.SelectMany(nodes => nodes.Split(','))) : "";
+            if (nowSilent.Length > 0 && nowSilent != toldSilent)
+                await error.WriteLineAsync($"not answering: {nowSilent}; what is told of them comes from the database, or is missing").ConfigureAwait(false);
+            toldSilent = nowSilent;
             if (answer.IsSuccessStatusCode) return body;
             var why = body is JsonObject failure ? failure["error"]?.ToString() ?? text : text;
-            if (answer.StatusCode == HttpStatusCode.Unauthorized) why = $"the node at {http.BaseAddress} wants to know who asks: --token or {TokenVariable}, or --certificate";
+            if (answer.StatusCode == HttpStatusCode.Unauthorized) why = http.DefaultRequestHeaders.Authorization is null
+                ? $"the node at {http.BaseAddress} wants to know who asks: --token or {TokenVariable}, or --certificate"
+                : $"the node at {http.BaseAddress} does not know this token: its http.tokens has those that it knows (--token, {TokenVariable})";
             if (answer.StatusCode == HttpStatusCode.BadRequest) throw new BadArgumentsException(why);
             await error.WriteLineAsync(why).ConfigureAwait(false);
         }
         catch (HttpRequestException failure)
         {
-            await error.WriteLineAsync($"no node answers at {http.BaseAddress}: {failure.Message} (--address names a node's http.host and http.port)").ConfigureAwait(false);
+            await error.WriteLineAsync($"no node answers at {http.BaseAddress}: {Reason(failure)} (--address names a node's http.host and http.port)").ConfigureAwait(false);
         }
         catch (JsonException)
         {
@@ -110,9 +123,17 @@ internal sealed class NodeClient(HttpClient http, TextWriter error)
         }
         catch (TaskCanceledException) when (!cancellation.IsCancellationRequested)
         {
-            await error.WriteLineAsync($"the node at {http.BaseAddress} did not answer in time").ConfigureAwait(false);
+            await error.WriteLineAsync($"the node at {http.BaseAddress} did not answer within {http.Timeout.TotalSeconds:0} s; another node may (--address)").ConfigureAwait(false);
         }
 
         return null;
     }
+
+    // The outer message may say no more than that there is an inner one.
+    private static string Reason(HttpRequestException failure) => failure.InnerException switch
+    {
+        null or SocketException => failure.Message,
+        _ when failure.HttpRequestError == HttpRequestError.SecureConnectionError => $"no TLS connection: {failure.GetBaseException().Message.TrimEnd('.')}",
+        var inner => inner.Message.TrimEnd('.'),
+    };
 }

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
 using Analytics.Actors.Core.Pipeline;
-using Spectre.Console;
 
 namespace Analytics.Actors.Node.Cli;
 
@@ -21,7 +20,9 @@ internal static class PositionVerbs
         command.SetAction((parse, cancellation) => AskAsync(parse, node => node.GetAsync($"{Path}?limit=10000", cancellation), (lines, output) =>
         {
             if (parse.GetValue(json)) output.WriteLine(lines.ToJsonString());
-            else WriteTable(lines, output);
+            else output.WriteLine(Tables.Render(
+                ["topic", ">partition", ">next", ">end", ">lag", ">life", "state"],
+                lines.Select(line => (IReadOnlyList<string>)[Tables.Text(line!["topic"]), Tables.Text(line["partition"]), Tables.Text(line["next"]), Tables.Text(line["end"]), Tables.Text(line["lag"]), Tables.Text(line["incarnation"]), State(line)])));
         }));
         return command;
     }
@@ -55,24 +56,6 @@ internal static class PositionVerbs
         });
         return command;
     }
-
-    private static void WriteTable(JsonArray lines, TextWriter output)
-    {
-        var table = new Table { Border = TableBorder.None };
-        foreach (var column in (string[])["topic", "partition", "next", "end", "lag", "life", "state"]) table.AddColumn(new TableColumn(new Text(column)) { NoWrap = column != "state" });
-        foreach (var line in lines)
-        {
-            string[] cells = [$"{line!["topic"]}", $"{line["partition"]}", Text(line["next"]), Text(line["end"]), Text(line["lag"]), $"{line["incarnation"]}", State(line)];
-            table.AddRow(cells.Select(cell => new Text(cell)));
-        }
-
-        var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(output) });
-        // A pipe has no width; what is read by programs and grep stays on its line.
-        if (Console.IsOutputRedirected) console.Profile.Width = 1_000;
-        console.Write(table);
-    }
-
-    private static string Text(JsonNode? value) => value?.ToString() ?? "-";
 
     private static string State(JsonNode line)
     {

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Completions;
 using System.CommandLine.Parsing;
 using System.Globalization;
+using System.Text.RegularExpressions;
 using Analytics.Actors.Node.Demo;
 using Analytics.Actors.Node.Replay;
 
@@ -34,7 +35,7 @@ public static class Verbs
         var isCompleted = root.Directives.OfType<SuggestDirective>().Any(suggest => parsed.GetResult(suggest) is not null);
         if (parsed.Errors.Count > 0 && !isCompleted && parsed.Action is not (System.CommandLine.Help.HelpAction or HelpWithExamples))
         {
-            foreach (var wrong in parsed.Errors) await error.WriteLineAsync(wrong.Message).ConfigureAwait(false);
+            foreach (var wrong in parsed.Errors) await error.WriteLineAsync(Plain(wrong.Message)).ConfigureAwait(false);
             await error.WriteLineAsync($"see: analytics {string.Join(' ', parsed.CommandResult.Command.Parents.OfType<Command>().Where(parent => parent is not RootCommand).Select(parent => parent.Name).Append(parsed.CommandResult.Command is RootCommand ? "" : parsed.CommandResult.Command.Name))} --help").ConfigureAwait(false);
             return BadArguments;
         }
@@ -66,6 +67,11 @@ public static class Verbs
             return Failed;
         }
     }
+
+    // The library names types of .NET where a number is due.
+    private static string Plain(string message) => Regex.Match(message, @"^Cannot parse argument '(.*)' for (?:command|option) '(.*)' as expected type '.*System\.(\w+)\]?'\.$", RegexOptions.Singleline) is { Success: true } match
+        ? $"{match.Groups[2].Value} {match.Groups[1].Value}: must be a {(match.Groups[3].Value.StartsWith("Int", StringComparison.Ordinal) ? "whole number" : "number")}"
+        : message;
 
     private static RootCommand Root(Desk desk)
     {

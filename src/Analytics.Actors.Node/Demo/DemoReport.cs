@@ -179,7 +179,7 @@ public sealed record DemoReport
         Kind("ended by deadline", LatencyDetailsMs.Deadline);
         Kind("called incomplete", LatencyDetailsMs.Incomplete);
         text.AppendLine();
-        foreach (var check in Checks) Line($"{(check.Passed ? "ok    " : "FAILED")} {check.Name}: {check.Detail}");
+        foreach (var check in Checks) Line($"{(check.Passed ? "ok    " : "FAILED")} {check.Name}{(check.Detail.Length > 0 ? ": " : "")}{check.Detail}");
         text.AppendLine();
         Line($"{Verdict}");
         return text.ToString();

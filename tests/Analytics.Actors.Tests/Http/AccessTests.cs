@@ -167,7 +167,9 @@ public sealed class AccessTests : IDisposable
         (await VerbAsync(ReadToken, authority.Pem, null)).ShouldBe((true, ""));
         (await VerbAsync(null, authority.Pem, certificate)).ShouldBe((true, ""));
         (await VerbAsync(null, authority.Pem, null)).Error.ShouldContain("wants to know who asks");
+        (await VerbAsync(WrongToken, authority.Pem, null)).Error.ShouldContain("does not know this token");
         (await VerbAsync(ReadToken, other.Pem, null)).Error.ShouldContain("no node answers");
+        (await VerbAsync(ReadToken, other.Pem, null)).Error.ShouldNotContain("inner exception");
         Should.Throw<BadArgumentsException>(() => NodeClient.Connect(node.Address, "secret", null, null, null, TimeSpan.FromSeconds(1))).Message.ShouldNotContain("secret");
         Should.Throw<BadArgumentsException>(() => NodeClient.Connect(node.Address, null, key, null, null, TimeSpan.FromSeconds(1))).Message.ShouldStartWith($"--ca {key}: ");
         (await Verbs.RunAsync(["positions", "show", "--address", node.Address, "--key", key])).ShouldBe(Verbs.BadArguments);

@@ -6,6 +6,7 @@ using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Node.Cli;
 using Analytics.Actors.Node.Configuration;
 using Analytics.Actors.Node.Http;
+using Analytics.Actors.Tests.CommandLines;
 using Analytics.Actors.Tests.CoreRules;
 using Analytics.Actors.Tests.Pipeline;
 
@@ -170,6 +171,7 @@ public sealed class ClusterAnswerTests : IDisposable
         await other.Server.StopAsync();
         using var answer = await node.Http.GetAsync(new Uri(node.Server.Address!, "/api/v1/stations"));
         answer.Headers.GetValues(ClusterRoutes.UnreachableHeader).ShouldBe(["node-2"]);
+        (await CommandRun.AtAsync(node, "shards", "--token", ReadToken)).Error.Trim().ShouldBe("not answering: node-2; what is told of them comes from the database, or is missing", "once, though the verb asks twice");
         var lines = JsonNode.Parse(await answer.Content.ReadAsStringAsync())!["stations"]!.AsArray();
         lines.Select(line => ((string)line!["station"]!, (string)line["node"]!, line["stale"] is not null)).ShouldBe(ownerOf.Select(pair => (pair.Key, pair.Value, pair.Value == "node-2")));
         lines.Where(line => line!["stale"] is not null).ShouldAllBe(line => (double)line!["age_seconds"]! >= 0 && (double)line["age_seconds"]! < 60);

@@ -112,6 +112,15 @@ public sealed class LookingVerbTests(LiveNodeFixture fixture) : IClassFixture<Li
     }
 
     [Fact]
+    public async Task Positions_as_all_tables_are()
+    {
+        var run = await Look("positions", "show");
+        run.Code.ShouldBe(0, run.Error);
+        run.Lines[0].ShouldMatch("^topic  +partition  next  end  lag  life  state$");
+        run.Row("SCHEDULE-STATION-REALTIME-DATA").ShouldBe(["SCHEDULE-STATION-REALTIME-DATA", "0", "1", "1", "0", "0", "read", "by", "node-1"]);
+    }
+
+    [Fact]
     public async Task The_log_of_the_node()
     {
         var run = await Look("log", "tail", "--lines", "1000");
@@ -119,6 +128,8 @@ public sealed class LookingVerbTests(LiveNodeFixture fixture) : IClassFixture<Li
         run.Output.ShouldMatch(@"\d\d\.\d\d\dZ  INFO      node-1        NodeStarted: node-1 of live");
         run.Output.ShouldContain("DeadLetter: SCHEDULE-STATION-PARAM[1]");
         (await Look("log", "tail", "--level", "critical")).Output.Trim().ShouldBeEmpty();
+        run = await Look("log", "tail", "--level", "INFO", "--lines", "1000");
+        run.Output.ShouldContain("NodeStarted", customMessage: "as the lines themselves write it");
         (await Look("log", "tail", "--station", "nobody")).Output.Trim().ShouldBeEmpty();
         (await Look("log", "tail", "--node", "node-9")).Output.Trim().ShouldBeEmpty();
         var lines = (await Look("log", "tail", "--json", "--lines", "3")).Lines.Select(line => JsonNode.Parse(line)!).ToList();
@@ -151,6 +162,20 @@ public sealed class LookingVerbTests(LiveNodeFixture fixture) : IClassFixture<Li
     }
 
     [Fact]
+    public void Of_a_node_that_is_gone_nothing_is_shown_that_was_so_once()
+    {
+        var nodes = (JsonArray)JsonNode.Parse("""
+            [{"node":"a","address":"http://10.0.0.1:8000","version":"1.0.0","roles":["router","shard"],"state":"running","shards":3,"records_per_second":12.3,"calls_running":2,"cpu":0.25,"memory_bytes":100000000,"configuration_version":7,"started":0,"age_seconds":0.5},
+             {"node":"b","address":"http://10.0.0.2:8000","version":"1.0.0","roles":["router"],"state":"left","shards":3,"records_per_second":12.3,"calls_running":2,"cpu":0.25,"memory_bytes":100000000,"configuration_version":7,"started":0,"age_seconds":75}]
+            """)!;
+        Analytics.Actors.Node.Cli.ClusterVerbs.Nodes(nodes, DateTimeOffset.UnixEpoch.AddSeconds(90)).Split('\n')[1..].Select(line => string.Join(' ', line.Split(' ', StringSplitOptions.RemoveEmptyEntries))).ShouldBe(
+        [
+            "a running http://10.0.0.1:8000 1.0.0 router+shard 3 12.3 2 25% 100 MB 7 1m30s 500ms ago",
+            "b left http://10.0.0.2:8000 1.0.0 router - - - - - - - 1m15s ago",
+        ]);
+    }
+
+    [Fact]
     public void What_is_not_well_is_told_with_its_reason()
     {
         static JsonArray Lines(string json) => (JsonArray)JsonNode.Parse(json)!;
@@ -170,7 +195,7 @@ public sealed class LookingVerbTests(LiveNodeFixture fixture) : IClassFixture<Li
             calls     1 stuck
             store     failing at a
 
-            - b: not heard of for 1m15s
+            - b: not heard of for 1m15s; start it again, or, if it is not to come back: analytics cluster down b
             - a: a call of m for station S1 has not returned for 31 s
             - a: the store does not work: away
             - c: unreachable
@@ -212,12 +237,26 @@ public sealed class LookingVerbTests(LiveNodeFixture fixture) : IClassFixture<Li
     }
 
     [Theory]
+    [InlineData("--shard x: must be a whole number", "stations", "--shard", "x", "--address", "127.0.0.1:9")]
+    [InlineData("show x: must be a whole number", "config", "show", "x", "--address", "127.0.0.1:9")]
+    [InlineData("--rate much: must be a number", "demo", "--rate", "much")]
+    [InlineData("--address 8002: must be host:port, such as 127.0.0.1:8002", "shards", "--address", "8002")]
+    public async Task Bad_arguments_are_told_in_the_words_of_the_command_line(string says, params string[] arguments)
+    {
+        var run = await CommandRun.RunAsync(arguments);
+        run.Code.ShouldBe(2, run.Output + run.Error);
+        run.Error.ShouldStartWith(says);
+        run.Error.ShouldNotContain("System.");
+    }
+
+    [Theory]
     [InlineData("cluster", "show")]
     [InlineData("cluster", "status")]
     [InlineData("shards")]
     [InlineData("stations")]
     [InlineData("station", "S1")]
     [InlineData("sources")]
+    [InlineData("positions", "show")]
     [InlineData("log", "tail")]
     public async Task Without_a_node_they_fail_with_1(params string[] arguments)
     {
