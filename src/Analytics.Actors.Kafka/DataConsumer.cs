@@ -9,6 +9,11 @@ public interface IRecordSink
     /// <summary>Records in the order of their offsets within each partition; the list belongs to the sink.</summary>
     void OnRecords(IReadOnlyList<FetchedRecord> records);
 
+    /// <summary>An <see cref="DataConsumer.Assign"/> is carried out: what comes of the partition from here on is read from its offset on.</summary>
+    void OnAssigned(TopicPartition partition)
+    {
+    }
+
     /// <summary>The position is outside the partition's log (trimmed, or recreated). The partition is no longer assigned.</summary>
     void OnOutOfRange(TopicPartition partition, long position);
 }
@@ -53,6 +58,7 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
         return loop.Post($"assigning {partition} at {offset}", () =>
         {
             Remove(partition);
+            sink.OnAssigned(partition);
             // Only then does reading begin at once; see there.
             if (known.Add(partition.Topic)) TopicKnowledge.Refresh(consumer.Handle, partition.Topic, MetadataTimeout, logger);
             consumer.IncrementalAssign([new PartitionOffset(partition, offset).ToClient()]);

@@ -82,14 +82,15 @@ internal static class PostgreSqlConfigurations
 
     public static Task<IReadOnlyList<SourceGrant>> ReadGrantsAsync(NpgsqlConnection connection) => ReadAsync(connection, "", []);
 
+    // Each statement sees what has committed by then: grants first, because a grant never comes without its list.
     private static async Task<IReadOnlyList<SourceGrant>> ReadAsync(NpgsqlConnection connection, string which, object[] keys)
     {
+        var grants = await connection.QueryAsync($"SELECT topic, partition, incarnation, granted FROM source_grant {which} ORDER BY topic, partition, incarnation",
+            row => (Partition: new TopicPartition(row.GetString(0), row.GetInt32(1)), Incarnation: row.GetInt32(2), Granted: row.GetInt64(3)), keys).ConfigureAwait(false);
         var rules = (await connection.QueryAsync($"SELECT topic, partition, incarnation, version, from_offset FROM rules_from {which} ORDER BY version",
             row => (Key: (new TopicPartition(row.GetString(0), row.GetInt32(1)), row.GetInt32(2)), Rules: new RulesFrom(row.GetInt64(3), row.GetInt64(4))), keys).ConfigureAwait(false))
             .ToLookup(row => row.Key, row => row.Rules);
-        return (await connection.QueryAsync($"SELECT topic, partition, incarnation, granted FROM source_grant {which} ORDER BY topic, partition, incarnation",
-            row => (Partition: new TopicPartition(row.GetString(0), row.GetInt32(1)), Incarnation: row.GetInt32(2), Granted: row.GetInt64(3)), keys).ConfigureAwait(false))
-            .ConvertAll(row => new SourceGrant(row.Partition, row.Incarnation, row.Granted, [.. rules[(row.Partition, row.Incarnation)]]));
+        return grants.ConvertAll(row => new SourceGrant(row.Partition, row.Incarnation, row.Granted, [.. rules[(row.Partition, row.Incarnation)]]));
     }
 
     private static async Task<long> CurrentAsync(NpgsqlConnection connection) =>

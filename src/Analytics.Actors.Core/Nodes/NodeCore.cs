@@ -177,6 +177,8 @@ public sealed class NodeCore(NodeSettings settings)
 
     private void Assign(IReadOnlyList<ShardId> shards, List<NodeEffect> effects)
     {
+        // The group hears of the stop a moment later, and takes them back.
+        if (isStopping) return;
         foreach (var shard in shards)
         {
             if (shard.Value >= shardSettings.ShardCount)

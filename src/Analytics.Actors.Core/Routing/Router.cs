@@ -263,8 +263,9 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
                     if (source.GrantReadWith == Known) continue;
                     upTo = grant.Granted;
                 }
-                else if (source.Held.Count == 0 && upTo <= grant.Granted)
+                else if (upTo <= grant.Granted && (source.Held.Count == 0 || askedFor.Contains(grant.VersionAt(source.Held.Peek().Offset))))
                 {
+                    // What is held is granted, and waits for rules that have been ordered: it goes on when they are learnt.
                     continue;
                 }
             }

@@ -53,11 +53,23 @@ public sealed class ConfigurationDesk(NodeHost node, ConfigurationVersions versi
         var outcome = await store.ApplyConfigurationAsync(change, cancellation).ConfigureAwait(false);
         if (!outcome.Applied) return new AppliedConfiguration(planned, null, outcome.Current, []);
         node.Observer.ConfigurationApplied(outcome.Current, by, comment);
-        if (store is IClusterStore cluster)
-            await cluster.AppendEventsAsync([new ClusterEvent("configuration", node.Options.NodeId, null, null, by, $"version {outcome.Current} applied{(comment.Length > 0 ? $": {comment}" : "")}")], cancellation).ConfigureAwait(false);
+        // It is applied: whatever fails from here on must not look as if it were not.
+        node.Cluster?.Tell(new ClusterEvent("configuration", node.Options.NodeId, null, null, by, $"version {outcome.Current} applied{(comment.Length > 0 ? $": {comment}" : "")}"));
         node.LookForConfiguration();
-        var grants = change.Reroutes ? await store.ReadGrantsAsync(cancellation).ConfigureAwait(false) : [];
-        return new AppliedConfiguration(planned, outcome.Current, null, grants.Where(grant => grant.Rules[^1].Version == outcome.Current).ToList());
+        return new AppliedConfiguration(planned, outcome.Current, null, change.Reroutes ? await ReroutedAsync(outcome.Current, cancellation).ConfigureAwait(false) : []);
+    }
+
+    // From which offsets the version counts, where it can be told.
+    private async Task<IReadOnlyList<SourceGrant>> ReroutedAsync(long version, CancellationToken cancellation)
+    {
+        try
+        {
+            return [.. (await store.ReadGrantsAsync(cancellation).ConfigureAwait(false)).Where(grant => grant.Rules[^1].Version == version)];
+        }
+        catch (StoreUnavailableException)
+        {
+            return [];
+        }
     }
 
     /// <summary>The nodes that are there, each with the version that it runs; this one as it is now, others as they registered.</summary>

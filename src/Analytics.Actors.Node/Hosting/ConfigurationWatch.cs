@@ -74,6 +74,13 @@ public sealed class ConfigurationWatch(
                 // Both tell of themselves elsewhere, and this is asked again.
                 problem = $"a newer version of the configuration cannot be read or prepared now: {unavailable.Message}";
             }
+            catch (Exception unfit)
+            {
+                // A topic that cannot be made, a module that cannot be built: told once, and tried again, because it may be mended.
+                var why = $"a newer version of the configuration cannot be taken over: {unfit.Message}";
+                if (why != problem) observer.Warned(why);
+                problem = why;
+            }
         }
     }
 
@@ -84,7 +91,13 @@ public sealed class ConfigurationWatch(
         if (stored is not null && stored.Number > current.ConfigurationVersion) refused = await TakeOverAsync(stored).ConfigureAwait(false);
         List<long> needed;
         lock (gate) needed = [.. wanted];
-        foreach (var version in needed) refused ??= await LearnAsync(version, stored?.Number ?? 0).ConfigureAwait(false);
+        foreach (var version in needed)
+        {
+            // Each by itself: what one of them is refused for keeps no other away from the router.
+            var why = await LearnAsync(version, stored?.Number ?? 0).ConfigureAwait(false);
+            refused ??= why;
+        }
+
         // It is looked at again and again, and told once.
         if (refused is not null && refused != problem) observer.Warned(refused);
         problem = refused;

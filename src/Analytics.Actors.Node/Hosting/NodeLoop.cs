@@ -33,6 +33,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
     private readonly List<ShardEvent> events = [];
     private readonly Dictionary<ShardId, TaskCompletionSource> releases = [];
     private readonly ShardMoves moves;
+    private readonly ReadingStarts starts = new();
     private readonly TaskCompletionSource finished = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Thread thread;
     private DataConsumer? data;
@@ -188,6 +189,9 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         }
     }
 
+    // As data, so that it keeps its place among the records.
+    void IRecordSink.OnAssigned(TopicPartition partition) => mailbox.Post(new ReadingBegun(partition), 1);
+
     // The takeover that follows checks the position, and says what to do.
     void IRecordSink.OnOutOfRange(TopicPartition partition, long position)
     {
@@ -241,10 +245,15 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
                 if (refusal is { } refused) throw refused;
                 foreach (var (item, bytes) in batch)
                 {
-                    if (item is NodeMessage message) core.Handle(message, NowMs, effects);
+                    if (item is NodeMessage message)
+                    {
+                        if (!(message is RecordsRead read && starts.IsEcho(read.Partition))) core.Handle(message, NowMs, effects);
+                    }
+                    else if (item is ReadingBegun begun) starts.Begun(begun.Partition);
                     else ((Question<NodeCore>)item).Answer(core);
                     mailbox.Done(bytes);
-                    if (++unsettled == SettleAfter) Settle();
+                    // What a shard starts to read is known before the next records are looked at.
+                    if (++unsettled == SettleAfter || item is ShardTakenOver) Settle();
                 }
 
                 if (core.NextDueMs <= NowMs) core.Handle(time, NowMs, effects);
@@ -302,6 +311,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
                 break;
             case ShardLoad load: _ = LoadAsync(load); break;
             case StartReading start:
+                starts.Ordered(start.Partition);
                 _ = data!.Assign(start.Partition, start.Next);
                 moves.Reads(new ShardId(start.Partition.Partition));
                 break;
@@ -412,4 +422,6 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
             if (releases.Remove(release.Shard, out var waiting)) waiting.TrySetResult();
         }
     }
+
+    private sealed record ReadingBegun(TopicPartition Partition);
 }

@@ -82,6 +82,11 @@ public sealed class PositionWatch(
             {
                 // Both tell of themselves elsewhere, and this is asked again.
             }
+            catch (Exception unfit)
+            {
+                // Positions that nobody looks for would never be taken up: told, and tried again.
+                observer.Warned($"positions could not be looked for: {unfit.Message}");
+            }
         }
     }
 

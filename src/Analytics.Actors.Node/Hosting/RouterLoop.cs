@@ -104,7 +104,8 @@ public sealed class RouterLoop : IRouterListener
         }
     });
 
-    void IRouterListener.OnPositioned(IReadOnlyList<SourcePlace> places) => Post(() =>
+    // As data, so that it keeps its place among the records: those read before it are of before, and none of them is lost to a gap.
+    void IRouterListener.OnPositioned(IReadOnlyList<SourcePlace> places) => mailbox.Post((Action)(() =>
     {
         List<PartitionPosition> reached = [];
         foreach (var place in places)
@@ -120,7 +121,7 @@ public sealed class RouterLoop : IRouterListener
 
         if (reached.Count > 0) _ = StoreAsync(reached);
         isPositioned = true;
-    });
+    }), 1);
 
     async Task IRouterListener.OnRevokedAsync(IReadOnlyList<TopicPartition> partitions)
     {

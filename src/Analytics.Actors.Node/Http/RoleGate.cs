@@ -15,7 +15,7 @@ internal static class RoleGate
         if (node.Options.Roles.Api) return;
         application.Use(async (context, next) =>
         {
-            var isForCluster = context.Request.Path.StartsWithSegments("/api", StringComparison.Ordinal) && context.Request.Query["scope"] != "node";
+            var isForCluster = context.Request.Path.StartsWithSegments("/api", StringComparison.OrdinalIgnoreCase) && context.Request.Query["scope"] != "node";
             if (isForCluster) throw new RequestRefusedException(StatusCodes.Status404NotFound, $"{node.Options.NodeId} does not have the role api: ask {Others(node)}");
             await next(context).ConfigureAwait(false);
         });

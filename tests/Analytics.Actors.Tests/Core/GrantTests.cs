@@ -67,6 +67,24 @@ public class GrantTests
     }
 
     [Fact]
+    public void The_store_is_not_asked_again_and_again_for_what_waits_for_rules_alone()
+    {
+        router.Learn(Version(3, "otherId"), effects);
+        Begin(Source, 0);
+        Receive(Source, 0);
+        Grant(Source, 10, (2, 0), (3, 10));
+        effects.OfType<ReadRules>().Select(read => read.Version).ShouldBe([2]);
+        router.Waiting.ShouldBe([(Source, 2)]);
+        Raised().ShouldBeEmpty("no grant would help");
+        Pass(1_000);
+        Receive(Source, 1);
+        Raised().ShouldBeEmpty();
+        router.Learn(Version(2, "otherId"), effects);
+        router.Flush(effects);
+        Sent().ShouldBe([(0, 2), (1, 2)]);
+    }
+
+    [Fact]
     public void A_grant_is_raised_at_half_of_four_seconds_of_traffic_for_all_partitions_at_once()
     {
         Begin(Source, 0);

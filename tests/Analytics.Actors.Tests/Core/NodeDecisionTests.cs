@@ -360,6 +360,20 @@ public class NodeDecisionTests
         core.NextDueMs.ShouldBeNull();
     }
 
+    [Fact]
+    public void A_node_that_stops_takes_nothing_over_that_the_group_still_gives_it()
+    {
+        Run(Zero);
+        Handle(new StopRequested());
+        Finish();
+        Take<ReleaseShard>().Count().ShouldBe(1);
+        Handle(new ShardsAssigned([Zero, One]));
+        Take<TakeOver>().ShouldBeEmpty();
+        core.Phases.ShouldBeEmpty();
+        Handle(new ShardsRevoked([Zero, One]));
+        Take<ReleaseShard>().Select(effect => effect.Shard).ShouldBe([Zero, One]);
+    }
+
     private void Handle(NodeMessage message, long nowMs = Now)
     {
         core.Handle(message, nowMs, effects);

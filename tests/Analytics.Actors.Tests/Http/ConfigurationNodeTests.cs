@@ -3,8 +3,12 @@ using System.Globalization;
 using System.Net;
 using System.Text;
 using System.Text.Json;
+using Analytics.Actors.Core;
+using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Modules;
 using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Routing;
+using Analytics.Actors.Kafka;
 using Analytics.Actors.Kafka.Embedded;
 using Analytics.Actors.Node.Cli;
 using Analytics.Actors.Tests.Pipeline;
@@ -123,6 +127,59 @@ public sealed class ConfigurationNodeTests : IDisposable
         (await RunAsync(second, "apply", Text("otherId", 3, true), "--expect", "7")).Code.ShouldBe(Verbs.BadArguments);
         await ApplyAsync(second, Text("otherId", 3, true), second);
         second.Host.Pipeline.Topics["A"].StationPaths.ShouldBe(["otherId"]);
+    }
+
+    [Fact]
+    public async Task A_version_that_cannot_be_taken_up_now_is_told_and_tried_again()
+    {
+        using var broker = LiveNode.StartBroker(PipelineFiles.Valid(Text("stationId", 2, false)));
+        await using var node = NewNode(broker, "node-1", []);
+        await node.StartAsync();
+        await node.WaitReadyAsync();
+        node.TakingUp = _ => throw new TopicException("Topic X is missing and cannot be created");
+        await ApplyAsync(node, 2);
+        await node.WaitUntilAsync("the node tells why", () => Task.FromResult(node.Host.ConfigurationProblem?.Contains("cannot be created", StringComparison.Ordinal) == true));
+        (await node.ReadAsync("/health"))["problems"]!.ToJsonString().ShouldContain("cannot be created");
+        node.Host.ConfigurationVersion.ShouldBe(1);
+        node.TakingUp = null;
+        await node.WaitUntilAsync("it is taken up", () => Task.FromResult(node.Host.ConfigurationVersion == 2));
+        node.Host.ConfigurationProblem.ShouldBeNull();
+    }
+
+    [Fact]
+    public async Task A_node_that_cannot_run_the_newest_version_still_learns_the_older_ones_that_its_router_needs()
+    {
+        using var broker = LiveNode.StartBroker(PipelineFiles.Valid(Text("stationId", 2, false)));
+        await using var one = new LiveNode(
+            LiveNode.Options(broker.BootstrapServers, folder.FullName) with { Pools = new Dictionary<string, int> { ["default"] = 4, ["big"] = 4 } },
+            PipelineFiles.Valid(Text("stationId", 2, false)), Module("count"));
+        await one.StartAsync();
+        await ApplyAsync(one, 2);
+        await using var two = NewNode(broker, "node-2", []);
+        await two.StartAsync();
+        two.Host.ConfigurationVersion.ShouldBe(2);
+        await ApplyAsync(one, 3, pool: "big");
+        await two.WaitUntilAsync("version 3 is refused", () => Task.FromResult(two.Host.ConfigurationProblem?.Contains("version 3", StringComparison.Ordinal) == true));
+        (await KnowsAsync(two, 1)).ShouldBeFalse();
+        two.Host.Router!.RulesWanted!(1);
+        await two.WaitUntilAsync("version 1 is known", () => KnowsAsync(two, 1));
+    }
+
+    // Whether a record that is granted under a version need not wait for its rules.
+    private static Task<bool> KnowsAsync(LiveNode node, long version) => node.Host.Router!.Ask(router =>
+    {
+        var partition = new TopicPartition("A", 99);
+        router.Assigned(partition, 0, 0, new SourceGrant(partition, 0, 1, [new RulesFrom(version, 0)]));
+        router.Receive(new SourceRecord(partition, 0, 0, "{}"u8.ToArray(), null));
+        var isKnown = router.Waiting.All(waiting => waiting.Partition != partition);
+        router.Revoked(partition);
+        return isKnown;
+    });
+
+    private static async Task ApplyAsync(LiveNode node, int version, string pool = "default")
+    {
+        var applied = await node.Host.Configurations!.ApplyAsync(Text("stationId", version + 1, false, pool: pool), null, "a test", "", CancellationToken.None);
+        applied.Version.ShouldBe(version);
     }
 
     private LiveNode NewNode(EmbeddedBroker broker, string id, ConcurrentBag<long> second) => new(

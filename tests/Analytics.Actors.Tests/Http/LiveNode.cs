@@ -44,12 +44,18 @@ internal sealed class LiveNode : IAsyncDisposable
     {
         logging = LoggerFactory.Create(builder => builder.AddProvider(Log));
         store = new SqliteCheckpointStore(options.Store.Path!);
+        var byName = modules.ToDictionary(module => module.Name);
         Host = new NodeHost(options, new NodeParts
         {
             Pipeline = pipeline,
             Kafka = KafkaClientOptions.ForEmbeddedBroker(options.Kafka.BootstrapServers),
             Store = store,
-            Modules = modules.ToDictionary(module => module.Name),
+            Modules = byName,
+            ModulesOf = pipeline =>
+            {
+                TakingUp?.Invoke(pipeline);
+                return byName;
+            },
             Logging = logging,
         });
         Server = new NodeServer(Host, logging);
@@ -57,6 +63,9 @@ internal sealed class LiveNode : IAsyncDisposable
 
     public NodeHost Host { get; }
     public NodeServer Server { get; }
+
+    /// <summary>Called when the node takes up a pipeline; what it throws, taking up fails with.</summary>
+    public Action<PipelineConfiguration>? TakingUp { get; set; }
 
     /// <summary>What it has logged, from Information on.</summary>
     public LogLines Log { get; } = new();

@@ -71,6 +71,22 @@ public abstract partial class CheckpointStoreConformance
     }
 
     [Fact]
+    public async Task Grants_that_are_read_while_others_are_made_have_their_rules()
+    {
+        await Apply(0, "1");
+        var making = Task.Run(async () =>
+        {
+            for (var partition = 0; partition < 300; partition++) await Store.RaiseGrantsAsync([new GrantRequest(new TopicPartition("METERS", partition), 0, 1)], 1, default);
+        });
+        do
+        {
+            (await Store.ReadGrantsAsync(default)).ShouldAllBe(grant => grant.Rules.Count == 1);
+        }
+        while (!making.IsCompleted);
+        await making;
+    }
+
+    [Fact]
     public async Task Grants_and_changes_at_the_same_time_come_one_after_the_other()
     {
         await Apply(0, "1");

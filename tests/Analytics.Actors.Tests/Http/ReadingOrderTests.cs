@@ -1,0 +1,92 @@
+using Analytics.Actors.Core;
+using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Nodes;
+using Analytics.Actors.Kafka;
+using Analytics.Actors.Node.Hosting;
+using Analytics.Actors.Storage;
+using Analytics.Actors.Tests.Pipeline;
+
+namespace Analytics.Actors.Tests.Http;
+
+/// <summary>
+/// Orders overtake records in a loop's mailbox. What was read before a shard or a source partition began anew must not be taken
+/// for what is read after it, nor be lost by it. Each test has a node of its own, whose loop it holds up.
+/// </summary>
+public sealed class ReadingOrderTests : IDisposable
+{
+    private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("reading-order-");
+
+    public void Dispose() => folder.Delete(recursive: true);
+
+    [Fact]
+    public async Task Records_of_an_earlier_reading_are_not_taken_by_a_shard_that_began_anew()
+    {
+        var pipeline = Pipeline();
+        using var broker = LiveNode.StartBroker(pipeline);
+        await using var node = new LiveNode(broker, folder.FullName, pipeline);
+        await node.StartAsync();
+        await node.WaitReadyAsync();
+        var loop = node.Host.Shards!;
+        var shard = new ShardId(0);
+        await using var store = new SqliteCheckpointStore(node.Host.Options.Store.Path!);
+        await store.OpenAsync(LiveNode.Group, LiveNode.Shards, default);
+        var recovered = await store.TakeOverAsync(shard, "node-1", default);
+
+        await HoldingAsync<NodeCore>(() => loop.Ask, () =>
+        {
+            ((IRecordSink)loop).OnRecords([Record(new TopicPartition($"{LiveNode.Group}.station-events", 0), 1_000, [255, 255])]);
+            loop.Post(new ShardsLost([shard]));
+            loop.Post(new ShardsAssigned([shard]));
+            loop.Post(new ShardTakenOver(recovered));
+        });
+        // The second one is taken after all that was there at the first.
+        await loop.Ask(core => core.Find(shard));
+        await loop.Ask(core => core.Find(shard));
+        node.Host.Observer.Counters.DeadLettersByReason.ShouldBeEmpty();
+        await node.WaitReadyAsync();
+    }
+
+    [Fact]
+    public async Task Records_that_were_read_before_a_gap_are_routed_before_it()
+    {
+        var pipeline = Pipeline();
+        using var broker = LiveNode.StartBroker(pipeline);
+        await using var node = new LiveNode(broker, folder.FullName, pipeline);
+        await node.StartAsync();
+        await node.WaitReadyAsync();
+        var router = node.Host.Router!;
+        var source = new TopicPartition("A", 0);
+
+        await HoldingAsync<Core.Routing.Router>(() => router.Ask, () =>
+        {
+            IRouterListener listener = router;
+            listener.OnRecords([Record(source, 0, """{"stationId": "S1", "n": 1}"""u8.ToArray()), Record(source, 1, """{"stationId": "S2", "n": 2}"""u8.ToArray())]);
+            listener.OnPositioned([new SourcePlace(new SourceState(source, LiveNode.Partitions, 0) { Next = 5 }, 5)]);
+        });
+        await node.WaitAppliedAsync("A", 2);
+    }
+
+    private delegate Task<int> Asking<T>(Func<T, int> question);
+
+    // Holds a loop up while something is put into its mailbox.
+    private static async Task HoldingAsync<T>(Func<Asking<T>> loop, Action put)
+    {
+        using var held = new ManualResetEventSlim(false);
+        var isHeld = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var holding = loop()(_ =>
+        {
+            isHeld.SetResult();
+            held.Wait();
+            return 0;
+        });
+        await isHeld.Task;
+        put();
+        held.Set();
+        await holding;
+    }
+
+    private static FetchedRecord Record(TopicPartition partition, long offset, byte[] value) => new(partition, offset, 1_000, null, value, true, []);
+
+    private static Core.Pipeline.PipelineConfiguration Pipeline() => PipelineFiles.Valid(
+        """{ "topics": { "A": { "start": "earliest", "envelope": "object", "mode": "append", "window": 2, "shape": "fields", "fields": ["n"], "triggers": false } }, "modules": {} }""");
+}
