@@ -17,7 +17,8 @@ internal static class BrokerVerb
         await output.FlushAsync(cancellation).ConfigureAwait(false);
         try
         {
-            while (await input.ReadLineAsync(cancellation).ConfigureAwait(false) is { } line)
+            // The console's reader waits for a line on its caller's thread, whatever is cancelled meanwhile.
+            while (await Task.Run(input.ReadLine, cancellation).WaitAsync(cancellation).ConfigureAwait(false) is { } line)
             {
                 if (string.IsNullOrWhiteSpace(line)) continue;
                 EmbeddedBrokerCommands.Execute(broker, line, output);
