@@ -36,7 +36,7 @@ results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 run_tests() { # run_tests PROJECT
   echo "== $1"
-  dotnet test "tests/$1" -c Release --no-build --nologo -v quiet --logger "trx;LogFileName=$1.trx" --results-directory "$results"
+  dotnet test "tests/$1" -c Release --no-build --nologo -v quiet --logger "console;verbosity=minimal" --logger "trx;LogFileName=$1.trx" --results-directory "$results"
   local counters
   counters=$(grep -o '<Counters [^>]*' "$results/$1.trx" 2>/dev/null | head -n 1)
   if [ -z "$counters" ]; then
