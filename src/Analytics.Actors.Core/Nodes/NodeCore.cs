@@ -254,7 +254,7 @@ public sealed class NodeCore(NodeSettings settings)
         foreach (var log in shard.Logs)
         {
             readers[log] = slot;
-            effects.Add(new StartReading(log, shard.Positions.TryGetValue(log, out var position) ? position.Next : 0));
+            effects.Add(new StartReading(log, shard.NextOf(log)));
         }
     }
 

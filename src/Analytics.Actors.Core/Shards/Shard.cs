@@ -125,6 +125,9 @@ public sealed partial class Shard
     public IReadOnlyDictionary<string, TopicWindow> Globals => around.Globals;
     public IReadOnlyDictionary<TopicPartition, PartitionPosition> Positions => positions;
 
+    /// <summary>The next offset to apply of one of its data partitions; 0 where nothing was applied yet.</summary>
+    public long NextOf(TopicPartition log) => positions.TryGetValue(log, out var position) ? position.Next : 0;
+
     /// <summary>Number of the last checkpoint taken.</summary>
     public long CheckpointNumber => checkpointNumber;
 

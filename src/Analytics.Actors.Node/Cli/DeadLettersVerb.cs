@@ -103,7 +103,7 @@ internal sealed class DeadLettersVerb(NodeClient node, bool asJson, TextWriter o
         Line("holds", $"{letter["holds"]}, {letter["length"]} bytes, crc32c {letter["crc32c"]}{(bytes.Length < letter["length"]!.GetValue<long>() ? $"; only the first {bytes.Length} are kept" : "")}");
         if (bytes.Length == 0) return text.ToString().TrimEnd();
         var shown = Encoding.UTF8.GetString(bytes, 0, Math.Min(bytes.Length, ShownMax));
-        text.Append('\n').Append(Visible(shown, keepLines: true));
+        text.Append('\n').Append(Tables.Visible(shown, keepLines: true));
         if (bytes.Length > ShownMax) text.Append(CultureInfo.InvariantCulture, $"\n... {bytes.Length - ShownMax} bytes more (--json has them)");
         return text.ToString();
     }
@@ -112,11 +112,7 @@ internal sealed class DeadLettersVerb(NodeClient node, bool asJson, TextWriter o
         ? DateTimeOffset.FromUnixTimeMilliseconds(known).ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture)
         : "-";
 
-    private static string OneLine(JsonNode? text) => Visible(text?.ToString() ?? "-", keepLines: false);
-
-    // What a stranger wrote must not steer the terminal.
-    private static string Visible(string text, bool keepLines) =>
-        string.Concat(text.Select(c => char.IsControl(c) && !(keepLines && c is '\n' or '\t') ? '\u00b7' : c));
+    private static string OneLine(JsonNode? text) => Tables.Visible(text?.ToString() ?? "-");
 
     private static string Print(JsonNode node) => node.ToJsonString(new JsonSerializerOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
 }

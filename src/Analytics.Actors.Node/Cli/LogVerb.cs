@@ -69,6 +69,6 @@ internal sealed class LogVerb(Desk desk)
     {
         var time = DateTimeOffset.FromUnixTimeMilliseconds((long)Number(line["time"])).ToString("yyyy-MM-dd HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
         // A trace of an exception keeps its lines; each of them without control characters.
-        return $"{time}  {Text(line["level"]),-8}  {Text(line["node"]),-12}  {string.Join("\n    ", Text(line["message"]).ReplaceLineEndings("\n").Split('\n').Select(Visible))}";
+        return $"{time}  {Text(line["level"]),-8}  {Text(line["node"]),-12}  {string.Join("\n    ", Text(line["message"]).ReplaceLineEndings("\n").Split('\n').Select(line => Visible(line)))}";
     }
 }

@@ -85,6 +85,7 @@ internal static class Tables
         }));
     }
 
-    /// <summary>On one line, and without anything that would steer the terminal.</summary>
-    public static string Visible(string text) => string.Concat(text.Select(c => char.IsControl(c) ? '\u00b7' : c));
+    /// <summary>Without anything that would steer the terminal, and on one line unless its lines are to be kept.</summary>
+    public static string Visible(string text, bool keepLines = false) =>
+        string.Concat(text.Select(c => char.IsControl(c) && !(keepLines && c is '\n' or '\t') ? '\u00b7' : c));
 }

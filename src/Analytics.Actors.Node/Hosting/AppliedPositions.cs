@@ -36,7 +36,7 @@ public sealed class AppliedPositions(ShardSettings settings, NodeLoop shards, IC
         var positions = new Dictionary<TopicPartition, long>();
         foreach (var shard in node.Running)
         {
-            foreach (var log in new[] { shard.PartsLog, shard.BatchLog }) positions[log] = shard.Positions.TryGetValue(log, out var position) ? position.Next : 0;
+            foreach (var log in new[] { shard.PartsLog, shard.BatchLog }) positions[log] = shard.NextOf(log);
         }
 
         return (positions, node.Running.Select(shard => Math.Min(1, shard.Fullness)).DefaultIfEmpty().Average());

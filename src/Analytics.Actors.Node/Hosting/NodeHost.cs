@@ -363,7 +363,7 @@ public sealed class NodeHost : IAsyncDisposable
         if (Shards is null || data is not { } reader) return [];
         var positions = await Shards.Ask(node => node.Running
             .SelectMany(shard => ShardSettings!.LogsOf(shard.Id).Where(isWanted)
-                .Select(log => (Log: log, Next: shard.Positions.TryGetValue(log, out var position) ? position.Next : 0)))
+                .Select(log => (Log: log, Next: shard.NextOf(log))))
             .ToList()).ConfigureAwait(false);
         var ends = await Task.WhenAll(positions.Select(position => reader.GetHighWatermark(position.Log))).ConfigureAwait(false);
         return positions.Select((position, index) => (position.Log, position.Next, ends[index])).ToList();

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Node.Configuration;
@@ -14,8 +13,7 @@ namespace Analytics.Actors.Node.Http;
 /// <summary>Versions of the configuration: shown, planned, applied. It is the cluster's, whichever node is asked.</summary>
 internal static class ConfigurationApi
 {
-    private const int WordsMost = 200;
-    private const string Form = """{"text": PIPELINE, "by": WHO, "comment": WHY, "expected": VERSION (the current one without it)}""";
+    private const string Must = """must be {"text": PIPELINE, "by": WHO, "comment": WHY, "expected": VERSION (the current one without it)}""";
 
     public static readonly (string Path, string Says)[] Contents =
     [
@@ -62,7 +60,7 @@ internal static class ConfigurationApi
     {
         long? number = null;
         if (request.Query.TryGetValue("version", out var given))
-            number = long.TryParse(given.ToString(), NumberStyles.None, CultureInfo.InvariantCulture, out var wanted) && wanted > 0 ? wanted : throw Refused($"version: value \"{given}\": must be a number from 1 on");
+            number = long.TryParse(given.ToString(), NumberStyles.None, CultureInfo.InvariantCulture, out var wanted) && wanted > 0 ? wanted : throw OrderBody.Refused($"version: value \"{given}\": must be a number from 1 on");
         var (version, history) = await desk.ShowAsync(number, request.HttpContext.RequestAborted);
         if (version is null) throw new RequestRefusedException(StatusCodes.Status404NotFound, $"there is no version {number}; the newest is {history[0].Number}");
         var shown = Line(version);
@@ -109,24 +107,8 @@ internal static class ConfigurationApi
         return answer;
     }
 
-    private static async Task<(string Text, long? Expected, string By, string Comment)> ReadAsync(HttpRequest request)
-    {
-        try
-        {
-            var body = await JsonNode.ParseAsync(request.Body, cancellationToken: request.HttpContext.RequestAborted) as JsonObject ?? throw Refused($"must be {Form}");
-            return body["text"]?.GetValue<string>() is { } text ? (text, body["expected"]?.GetValue<long>(), Words(body, "by", "somebody"), Words(body, "comment", "")) : throw Refused($"must be {Form}");
-        }
-        catch (Exception wrong) when (wrong is JsonException or InvalidOperationException or FormatException)
-        {
-            throw Refused($"must be {Form}: {wrong.Message}");
-        }
-    }
-
-    private static string Words(JsonObject body, string member, string otherwise)
-    {
-        var words = body[member]?.GetValue<string>() is { Length: > 0 } given ? given : otherwise;
-        return words.Length <= WordsMost && !words.Any(char.IsControl) ? words : throw Refused($"{member}: must be at most {WordsMost} characters of one line");
-    }
-
-    private static RequestRefusedException Refused(string message) => new(StatusCodes.Status400BadRequest, message);
+    private static Task<(string Text, long? Expected, string By, string Comment)> ReadAsync(HttpRequest request) => OrderBody.ReadAsync(request, Must, body =>
+        body?["text"]?.GetValue<string>() is { } text
+            ? (text, body["expected"]?.GetValue<long>(), OrderBody.Words(body, "by", "somebody"), OrderBody.Words(body, "comment", ""))
+            : throw OrderBody.Refused(Must));
 }

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Pipeline;
@@ -16,7 +15,6 @@ namespace Analytics.Actors.Node.Http;
 internal static class PositionApi
 {
     private const int ListMost = 10_000;
-    private const int WhoMost = 200;
 
     public static void Map(IEndpointRouteBuilder routes, ClusterRoutes cluster, NodeHost node, string root)
     {
@@ -35,7 +33,7 @@ internal static class PositionApi
     private static async Task<JsonNode> SetAsync(NodeHost node, HttpRequest request)
     {
         var (topic, partition, to, by) = await ReadAsync(request);
-        if (!PositionText.TryRead(to, node.Pipeline.TimeZone, out var place)) throw Refused($"to: value \"{to}\": must be {PositionText.Form}");
+        if (!PositionText.TryRead(to, node.Pipeline.TimeZone, out var place)) throw OrderBody.Refused($"to: value \"{to}\": must be {PositionText.Form}");
         if (node.Positions is not { } positions) throw new RequestRefusedException(StatusCodes.Status503ServiceUnavailable, "the node is starting");
         try
         {
@@ -43,7 +41,7 @@ internal static class PositionApi
         }
         catch (PositionRefusedException wrong)
         {
-            throw Refused(wrong.Message);
+            throw OrderBody.Refused(wrong.Message);
         }
         catch (Exception away) when (away is BrokerUnavailableException or StoreUnavailableException)
         {
@@ -51,23 +49,16 @@ internal static class PositionApi
         }
     }
 
-    private static async Task<(string Topic, int? Partition, string To, string By)> ReadAsync(HttpRequest request)
+    private static Task<(string Topic, int? Partition, string To, string By)> ReadAsync(HttpRequest request)
     {
-        const string form = """{"topic": NAME, "to": PLACE, "partition": NUMBER (all without it), "by": WHO}""";
-        try
+        const string must = """must be {"topic": NAME, "to": PLACE, "partition": NUMBER (all without it), "by": WHO}""";
+        return OrderBody.ReadAsync(request, must, body =>
         {
-            var body = await JsonNode.ParseAsync(request.Body, cancellationToken: request.HttpContext.RequestAborted) as JsonObject ?? throw Refused($"must be {form}");
-            var by = body["by"]?.GetValue<string>() is { Length: > 0 } given ? given : "somebody";
-            if (by.Length > WhoMost || by.Any(char.IsControl)) throw Refused($"by: must be at most {WhoMost} characters of one line");
+            if (body is null) throw OrderBody.Refused(must);
+            var by = OrderBody.Words(body, "by", "somebody");
             return body["topic"]?.GetValue<string>() is { } topic && body["to"]?.GetValue<string>() is { } to
                 ? (topic, body["partition"]?.GetValue<int>(), to, by)
-                : throw Refused($"must be {form}");
-        }
-        catch (Exception wrong) when (wrong is JsonException or InvalidOperationException or FormatException)
-        {
-            throw Refused($"must be {form}: {wrong.Message}");
-        }
+                : throw OrderBody.Refused(must);
+        });
     }
-
-    private static RequestRefusedException Refused(string message) => new(StatusCodes.Status400BadRequest, message);
 }
