@@ -505,7 +505,7 @@ public sealed partial class Shard
         {
             var unknown = new Rejection("unknown-topic", "the pipeline does not declare this topic");
             var form = record.Global ? RejectedForm.Record : RejectedForm.Item;
-            for (var item = 0; item < arrival.Items.Count; item++) Outputs.Reject(arrival.Letter(item, form, part.Station, unknown, arrival.Items[item], nowMs));
+            for (var item = 0; item < arrival.Items.Length; item++) Outputs.Reject(arrival.Letter(item, form, part.Station, unknown, arrival.Items.Span[item], nowMs));
             if (!record.Global) Station.AnswerNothing(Outputs, part.Station, arrival, "the topic is gone", nowMs);
             return;
         }
@@ -539,7 +539,7 @@ public sealed partial class Shard
             around.Globals.Add(topic.Name, window = TopicWindows.Create(topic, settings.Pipeline.TimeZone));
         }
 
-        var change = window.Apply(arrival.Items, arrival.TimestampMs, nowMs);
+        var change = window.Apply(arrival.Items.Span, arrival.TimestampMs, nowMs);
         // Every shard gets a global record; the first one speaks for all of what is wrong with it.
         if (Id.Value == 0)
         {

@@ -28,7 +28,7 @@ public class ExpectationAgreementTests
             {
                 part.Ordinal.ShouldBe(0);
                 // A window counts items inside the part: the parts that a window refuses hold consecutive items.
-                rejections.AddRange(TopicWindows.Create(topic, pipeline.TimeZone).Apply(part.Items, record.TimestampMs, record.TimestampMs)
+                rejections.AddRange(TopicWindows.Create(topic, pipeline.TimeZone).Apply([.. part.Items], record.TimestampMs, record.TimestampMs)
                     .Rejected.Select(item => new ExpectedRejection(part.Index + item.Index, item.Reason.Code)));
             }
 
