@@ -30,11 +30,11 @@ internal sealed class DeviceWindow : TopicWindow
 
     public override long SizeBytes => devices.Sum(device => (long)device.Value.Item.Length + device.Key.Length * 2 + DeviceOverhead);
 
-    public override WindowChange Apply(IReadOnlyList<ReadOnlyMemory<byte>> items, long recordTimeMs, long nowMs)
+    public override WindowChange Apply(ReadOnlySpan<ReadOnlyMemory<byte>> items, long recordTimeMs, long nowMs)
     {
         List<RejectedItem>? rejected = null;
         var changed = false;
-        for (var i = 0; i < items.Count; i++)
+        for (var i = 0; i < items.Length; i++)
         {
             if (Check(items[i].Span, out var device, out var timeMs) is { } reason)
             {

@@ -154,8 +154,8 @@ public class GoldenWindowTests
 
     private static bool Apply(Run run, TopicConfiguration topic, TopicWindow window, JsonNode? value)
     {
-        IReadOnlyList<ReadOnlyMemory<byte>> items;
-        if (value is JsonArray list) items = list.Select(Golden.Bytes).ToList();
+        ReadOnlyMemory<byte>[] items;
+        if (value is JsonArray list) items = list.Select(Golden.Bytes).ToArray();
         else if (topic.Mode == UpdateMode.Replace)
         {
             // Not a part that the splitter would make: so it goes through it.
