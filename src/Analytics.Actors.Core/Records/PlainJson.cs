@@ -120,10 +120,6 @@ internal static class PlainJson
         }
     }
 
-    /// <summary>How many elements a list has; -1 where the reader must count them.</summary>
-    public static int Count(ReadOnlySpan<byte> list) =>
-        At(list, 0) == '[' && List(list, 0, RecordSplitter.DepthMax, out var count) == list.Length ? count : Failed;
-
     private static int Number(ReadOnlySpan<byte> json, int at)
     {
         if (At(json, at) == '-') at++;
@@ -158,16 +154,12 @@ internal static class PlainJson
     private static int Literal(ReadOnlySpan<byte> json, int at, ReadOnlySpan<byte> literal) =>
         json[at..].StartsWith(literal) ? at + literal.Length : Failed;
 
-    private static int List(ReadOnlySpan<byte> json, int at, int levels) => List(json, at, levels, out _);
-
-    private static int List(ReadOnlySpan<byte> json, int at, int levels, out int count)
+    private static int List(ReadOnlySpan<byte> json, int at, int levels)
     {
-        count = 0;
         at = Blanks(json, at + 1);
         if (At(json, at) == ']') return at + 1;
         while (true)
         {
-            count++;
             at = Value(json, at, levels);
             if (at < 0) return Failed;
             at = Blanks(json, at);
