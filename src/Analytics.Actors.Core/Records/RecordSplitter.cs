@@ -19,12 +19,9 @@ public static class RecordSplitter
     /// <c>too-deep</c>, <c>duplicate-key</c>, <c>wrong-envelope</c>, <c>item-not-object</c>, <c>no-id</c>, <c>invalid-id</c>.
     /// </summary>
     /// <param name="into">Gets what the record holds; what it held before is gone.</param>
-    public static void Split(TopicConfiguration topic, ReadOnlyMemory<byte> value, SplitRecord into) =>
-        Split(EnvelopePlan.For(topic), value, into);
-
-    /// <summary>The same for those who keep the plan of a topic.</summary>
-    internal static void Split(EnvelopePlan plan, ReadOnlyMemory<byte> value, SplitRecord into)
+    public static void Split(TopicConfiguration topic, ReadOnlyMemory<byte> value, SplitRecord into)
     {
+        var plan = EnvelopePlan.For(topic);
         into.Clear();
         var json = WithoutByteOrderMark(value);
         if (json.IsEmpty)
