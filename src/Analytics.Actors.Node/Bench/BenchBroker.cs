@@ -1,0 +1,97 @@
+using System.Globalization;
+using Analytics.Actors.Core;
+using Analytics.Actors.Kafka;
+using Analytics.Actors.Kafka.Raw;
+
+namespace Analytics.Actors.Node.Bench;
+
+/// <summary>
+/// The embedded broker as a process of its own, and the log of records that every run of a scenario reads. It keeps 5 MB of a
+/// partition, so a log is written once, within that, and read again and again.
+/// </summary>
+internal sealed class BenchBroker : IAsyncDisposable
+{
+    public const int Partitions = 64;
+
+    private const int UnderWayMax = 50_000;
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
+
+    private readonly BenchProcess process;
+
+    private BenchBroker(BenchProcess process, string bootstrapServers)
+    {
+        this.process = process;
+        BootstrapServers = bootstrapServers;
+        Kafka = KafkaClientOptions.ForEmbeddedBroker(bootstrapServers);
+        Raw = new RawLoop(bootstrapServers);
+    }
+
+    public string BootstrapServers { get; }
+
+    public KafkaClientOptions Kafka { get; }
+
+    public RawLoop Raw { get; }
+
+    public static async Task<BenchBroker> StartAsync(CancellationToken cancellation)
+    {
+        const string announced = "bootstrap: ";
+        var process = BenchProcess.Start("broker", "--brokers", "1", "--shards", "64", "--partitions", "64");
+        try
+        {
+            var line = await process.AskAsync(null, line => line.StartsWith(announced, StringComparison.Ordinal), Limit, cancellation).ConfigureAwait(false);
+            return new BenchBroker(process, line[announced.Length..]);
+        }
+        catch
+        {
+            await process.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>Makes a topic; one that any client has asked for before has four partitions.</summary>
+    public async Task<IReadOnlyList<TopicPartition>> AddTopicAsync(string topic, CancellationToken cancellation)
+    {
+        var answer = await process.AskAsync(
+            string.Create(CultureInfo.InvariantCulture, $"topic {topic} {Partitions}"), line => line.Contains(topic, StringComparison.Ordinal), Limit, cancellation).ConfigureAwait(false);
+        if (answer.StartsWith("error", StringComparison.Ordinal)) throw new BenchFailedException(answer);
+        return [.. Enumerable.Range(0, Partitions).Select(partition => new TopicPartition(topic, partition))];
+    }
+
+    /// <summary>The internal topics and the uploads' of a new group.</summary>
+    public async Task AddGroupAsync(string group, CancellationToken cancellation)
+    {
+        foreach (var topic in (string[])["station-events", "batch-results", "dead-letters", "replays"]) await AddTopicAsync($"{group}.{topic}", cancellation).ConfigureAwait(false);
+    }
+
+    /// <summary>Writes the log that runs will read, in batches as large as a fetch of a backlog is, and checks that all of it is there.</summary>
+    public async Task<BenchLog> WriteAsync(IEnumerable<BenchRecord> records, IReadOnlyCollection<string> topics, CancellationToken cancellation)
+    {
+        Dictionary<string, IReadOnlyList<TopicPartition>> partitions = [];
+        foreach (var topic in topics) partitions[topic] = await AddTopicAsync(topic, cancellation).ConfigureAwait(false);
+        var options = Kafka with { Producer = new Dictionary<string, string> { ["linger.ms"] = "200", ["batch.size"] = "200000", ["queue.buffering.max.messages"] = "100000" } };
+        var log = new BenchLog([.. partitions.Values.SelectMany(list => list)]);
+        string? refused = null;
+        using (var producer = new PartitionProducer(options))
+        {
+            using var room = new SemaphoreSlim(UnderWayMax, UnderWayMax);
+            foreach (var record in records)
+            {
+                if (!room.Wait(0, CancellationToken.None)) await room.WaitAsync(cancellation).ConfigureAwait(false);
+                var partition = log.Add(record);
+                producer.Send(partition, record.Key, record.Value, [], record.TimestampMs, outcome =>
+                {
+                    if (outcome.Result != SendResult.Sent) Volatile.Write(ref refused, outcome.Error);
+                    room.Release();
+                });
+            }
+
+            if (!producer.Flush(Limit) || refused is not null) throw new BenchFailedException($"the log could not be written: {refused ?? "the broker does not answer"}");
+        }
+
+        var held = Raw.Count(log.Partitions);
+        if (held != log.Records) throw new BenchFailedException($"{log.Records} records were written and the broker holds {held}");
+        return log;
+    }
+
+    public ValueTask DisposeAsync() => process.DisposeAsync();
+}

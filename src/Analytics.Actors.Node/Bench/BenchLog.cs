@@ -1,0 +1,49 @@
+using System.Runtime.InteropServices;
+using Analytics.Actors.Core;
+using Analytics.Actors.Core.Records;
+using Analytics.Actors.Node.Demo;
+
+namespace Analytics.Actors.Node.Bench;
+
+/// <summary>One record for a log: of one station, whose id is the key.</summary>
+public readonly record struct BenchRecord(string Topic, byte[] Key, byte[] Value, long TimestampMs);
+
+/// <summary>What a log holds: how many records, and what shards must have applied when they have read all of it.</summary>
+internal sealed class BenchLog(IReadOnlyList<TopicPartition> partitions)
+{
+    private readonly Dictionary<TopicPartition, Witness> witnesses = [];
+
+    public IReadOnlyList<TopicPartition> Partitions => partitions;
+
+    public long Records { get; private set; }
+
+    public long Bytes { get; private set; }
+
+    /// <summary>Where a key's records are: with its shard, as the topics have as many partitions as there are shards.</summary>
+    public static int PartitionOf(ReadOnlySpan<byte> key) => Murmur2.Partition(key, BenchBroker.Partitions);
+
+    /// <summary>Takes the next record into account; its partition.</summary>
+    public TopicPartition Add(BenchRecord record)
+    {
+        var partition = new TopicPartition(record.Topic, PartitionOf(record.Key));
+        ref var witness = ref CollectionsMarshal.GetValueRefOrAddDefault(witnesses, partition, out _);
+        witness = witness.With(new Place(witness.Count, 0, 0));
+        Records++;
+        Bytes += record.Value.Length;
+        return partition;
+    }
+
+    /// <summary>Compares what the shards say that they applied with what lies in the log; "" where it is the same.</summary>
+    public string Difference(IEnumerable<AppliedMark> marks)
+    {
+        var applied = new Dictionary<TopicPartition, Witness>();
+        foreach (var mark in marks)
+        {
+            ref var witness = ref CollectionsMarshal.GetValueRefOrAddDefault(applied, new TopicPartition(mark.Topic, mark.Partition), out _);
+            witness = new Witness(witness.Count + mark.Count, witness.Hash ^ mark.Hash);
+        }
+
+        var wrong = witnesses.Where(expected => applied.GetValueOrDefault(expected.Key) != expected.Value).ToList();
+        return wrong.Count == 0 ? "" : $"{wrong.Count} partitions were not applied exactly once: of {wrong[0].Key} {applied.GetValueOrDefault(wrong[0].Key).Count} records instead of {wrong[0].Value.Count}";
+    }
+}
