@@ -2,6 +2,7 @@ using System.Globalization;
 using Analytics.Actors.Core;
 using Analytics.Actors.Kafka;
 using Analytics.Actors.Kafka.Raw;
+using Analytics.Actors.Node.Bench.Workloads;
 
 namespace Analytics.Actors.Node.Bench;
 
@@ -64,18 +65,19 @@ internal sealed class BenchBroker : IAsyncDisposable
     }
 
     /// <summary>Writes the log that runs will read, in batches as large as a fetch of a backlog is, and checks that all of it is there.</summary>
-    public async Task<BenchLog> WriteAsync(IEnumerable<BenchRecord> records, IReadOnlyCollection<string> topics, CancellationToken cancellation)
+    public async Task<BenchLog> WriteAsync(Workload workload, long records, CancellationToken cancellation)
     {
         Dictionary<string, IReadOnlyList<TopicPartition>> partitions = [];
-        foreach (var topic in topics) partitions[topic] = await AddTopicAsync(topic, cancellation).ConfigureAwait(false);
+        foreach (var topic in workload.Topics) partitions[topic] = await AddTopicAsync(topic, cancellation).ConfigureAwait(false);
         var options = Kafka with { Producer = new Dictionary<string, string> { ["linger.ms"] = "200", ["batch.size"] = "200000", ["queue.buffering.max.messages"] = "100000" } };
         var log = new BenchLog([.. partitions.Values.SelectMany(list => list)]);
         string? refused = null;
         using (var producer = new PartitionProducer(options))
         {
             using var room = new SemaphoreSlim(UnderWayMax, UnderWayMax);
-            foreach (var record in records)
+            for (var number = 0L; number < records; number++)
             {
+                var record = workload.At(number);
                 if (!room.Wait(0, CancellationToken.None)) await room.WaitAsync(cancellation).ConfigureAwait(false);
                 var partition = log.Add(record);
                 producer.Send(partition, record.Key, record.Value, [], record.TimestampMs, outcome =>

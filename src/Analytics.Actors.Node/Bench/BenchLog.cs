@@ -1,12 +1,10 @@
 using System.Runtime.InteropServices;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Records;
+using Analytics.Actors.Node.Bench.Workloads;
 using Analytics.Actors.Node.Demo;
 
 namespace Analytics.Actors.Node.Bench;
-
-/// <summary>One record for a log: of one station, whose id is the key.</summary>
-public readonly record struct BenchRecord(string Topic, byte[] Key, byte[] Value, long TimestampMs);
 
 /// <summary>What a log holds: how many records, and what shards must have applied when they have read all of it.</summary>
 internal sealed class BenchLog(IReadOnlyList<TopicPartition> partitions)
@@ -23,7 +21,7 @@ internal sealed class BenchLog(IReadOnlyList<TopicPartition> partitions)
     public static int PartitionOf(ReadOnlySpan<byte> key) => Murmur2.Partition(key, BenchBroker.Partitions);
 
     /// <summary>Takes the next record into account; its partition.</summary>
-    public TopicPartition Add(BenchRecord record)
+    public TopicPartition Add(WorkloadRecord record)
     {
         var partition = new TopicPartition(record.Topic, PartitionOf(record.Key));
         ref var witness = ref CollectionsMarshal.GetValueRefOrAddDefault(witnesses, partition, out _);
