@@ -10,24 +10,30 @@ namespace Analytics.Actors.Node.Bench;
 internal sealed class BenchLog(IReadOnlyList<TopicPartition> partitions)
 {
     private readonly Dictionary<TopicPartition, Witness> witnesses = [];
+    private readonly Dictionary<TopicPartition, long> ends = [];
 
     public IReadOnlyList<TopicPartition> Partitions => partitions;
 
     public long Records { get; private set; }
 
-    public long Bytes { get; private set; }
+    /// <summary>Records that say something of a station.</summary>
+    public long Parts { get; private set; }
 
     /// <summary>Where a key's records are: with its shard, as the topics have as many partitions as there are shards.</summary>
     public static int PartitionOf(ReadOnlySpan<byte> key) => Murmur2.Partition(key, BenchBroker.Partitions);
 
     /// <summary>Takes the next record into account; its partition.</summary>
-    public TopicPartition Add(WorkloadRecord record)
+    /// <param name="hasPart">It says something of a station.</param>
+    public TopicPartition Add(WorkloadRecord record, bool hasPart = true)
     {
         var partition = new TopicPartition(record.Topic, PartitionOf(record.Key));
-        ref var witness = ref CollectionsMarshal.GetValueRefOrAddDefault(witnesses, partition, out _);
-        witness = witness.With(new Place(witness.Count, 0, 0));
+        ref var end = ref CollectionsMarshal.GetValueRefOrAddDefault(ends, partition, out _);
+        var place = new Place(end++, 0, 0);
         Records++;
-        Bytes += record.Value.Length;
+        if (!hasPart) return partition;
+        ref var witness = ref CollectionsMarshal.GetValueRefOrAddDefault(witnesses, partition, out _);
+        witness = witness.With(place);
+        Parts++;
         return partition;
     }
 

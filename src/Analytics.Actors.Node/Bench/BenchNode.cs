@@ -7,11 +7,13 @@ using Analytics.Actors.Node.Demo;
 
 namespace Analytics.Actors.Node.Bench;
 
-/// <summary>What a node did, from when its first records were seen applied until the last one was.</summary>
+/// <summary>What a node did, from when it was last seen without any record read until it was seen to have applied the last one.</summary>
 /// <param name="ProcessorSeconds">Processor time of the node's process meanwhile.</param>
+/// <param name="Parts">What it applied.</param>
 /// <param name="StartSeconds">From its start until then: joining groups, taking shards over.</param>
 /// <param name="Checkpoints">Group commits meanwhile.</param>
-internal sealed record NodeOutcome(long Records, double Seconds, double ProcessorSeconds, double StartSeconds, long Checkpoints, long ResidentBytes);
+/// <param name="Uploads">What it uploaded meanwhile.</param>
+internal sealed record NodeOutcome(long Parts, double Seconds, double ProcessorSeconds, double StartSeconds, long Checkpoints, long Uploads, long ResidentBytes);
 
 /// <summary>
 /// The node under test: a process of its own with the defaults that users have, a fresh SQLite file in a temporary folder and a fresh
@@ -22,24 +24,18 @@ internal sealed partial class BenchNode : IAsyncDisposable
     private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(90), StopLimit = TimeSpan.FromSeconds(60), Patience = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(20);
 
-    private readonly BenchBroker broker;
     private readonly HttpClient http = new() { Timeout = TimeSpan.FromSeconds(30) };
     private readonly string folder = Directory.CreateTempSubdirectory("analytics-bench-").FullName;
-    private BenchProcess process;
+    private BenchProcess process = NewProcess();
     private string file = "";
+    private Uri address = new("http://127.0.0.1/");
     private int groups;
-
-    public BenchNode(BenchBroker broker)
-    {
-        this.broker = broker;
-        process = NewProcess();
-    }
 
     public BenchProcess Process => process;
 
     /// <summary>Starts a node of a new group with an empty store; it is not waited for.</summary>
     /// <param name="settings">Further members of its configuration.</param>
-    public async Task StartAsync(string pipeline, JsonObject? settings, CancellationToken cancellation)
+    public async Task StartAsync(BenchBroker broker, string pipeline, CancellationToken cancellation, JsonObject? settings = null)
     {
         var group = string.Create(CultureInfo.InvariantCulture, $"bench-{++groups}");
         await broker.AddGroupAsync(group, cancellation).ConfigureAwait(false);
@@ -76,19 +72,30 @@ internal sealed partial class BenchNode : IAsyncDisposable
         address = new Uri(ApiAddress().Match(started).Value);
     }
 
-    private Uri address = new("http://127.0.0.1/");
-
     /// <summary>Waits until the node has applied the whole log, and checks that it has applied each record exactly once.</summary>
-    public async Task<NodeOutcome> ReadWholeAsync(BenchLog log, CancellationToken cancellation)
+    /// <param name="uncounted">What the first so many parts take does not count.</param>
+    public async Task<NodeOutcome> ReadWholeAsync(BenchLog log, CancellationToken cancellation, long uncounted = 0)
     {
-        var begun = Stopwatch.StartNew();
-        var (first, last) = (await NextAsync(0, log.Records, cancellation).ConfigureAwait(false), default(Look));
-        var startSeconds = begun.Elapsed.TotalSeconds;
-        for (last = first; last.Applied < log.Records;) last = await NextAsync(last.Applied, log.Records, cancellation).ConfigureAwait(false);
+        var (begun, quiet) = (Stopwatch.StartNew(), Stopwatch.StartNew());
+        var startSeconds = 0.0;
+        Look first = default, last = default;
+        while (last.Applied < log.Parts)
+        {
+            await Task.Delay(LookEvery, cancellation).ConfigureAwait(false);
+            if (process.HasExited) throw new BenchFailedException($"the node has ended; it wrote last: {process.LastWords}");
+            var look = await LookAsync(cancellation).ConfigureAwait(false) ?? last;
+            if (look.Applied > last.Applied) quiet.Restart();
+            if (quiet.Elapsed > Patience) throw new BenchFailedException($"for {Patience.TotalSeconds:0} s nothing was applied after {last.Applied} of {log.Parts}; the node wrote last: {process.LastWords}");
+            last = look;
+            if (first.At != 0 && last.Fetched > 0 && last.Applied >= uncounted) continue;
+            first = last;
+            startSeconds = begun.Elapsed.TotalSeconds;
+        }
+
         await CheckAsync(log, cancellation).ConfigureAwait(false);
         return new NodeOutcome(
             last.Applied - first.Applied, Stopwatch.GetElapsedTime(first.At, last.At).TotalSeconds, last.ProcessorSeconds - first.ProcessorSeconds, startSeconds,
-            last.Checkpoints - first.Checkpoints, process.ResidentBytes());
+            last.Checkpoints - first.Checkpoints, last.Uploads - first.Uploads, process.ResidentBytes());
     }
 
     /// <summary>Each record of the log was applied exactly once, and none was refused.</summary>
@@ -136,30 +143,15 @@ internal sealed partial class BenchNode : IAsyncDisposable
         Directory.Delete(folder, true);
     }
 
-    /// <summary>Looks until more than so many parts are applied.</summary>
-    public async Task<Look> NextAsync(long than, long atMost, CancellationToken cancellation)
-    {
-        var waited = Stopwatch.StartNew();
-        while (true)
-        {
-            if (process.HasExited) throw new BenchFailedException($"the node has ended; it wrote last: {process.LastWords}");
-            if (await LookAsync(cancellation).ConfigureAwait(false) is { } look && look.Applied > than)
-            {
-                if (look.Applied > atMost) throw new BenchFailedException($"{look.Applied} records were applied, and the log holds {atMost}");
-                return look;
-            }
-
-            if (waited.Elapsed > Patience) throw new BenchFailedException($"for {Patience.TotalSeconds:0} s no record was applied after {than} of {atMost}; the node wrote last: {process.LastWords}");
-            await Task.Delay(LookEvery, cancellation).ConfigureAwait(false);
-        }
-    }
-
+    /// <summary>How far the node is; null while it does not answer.</summary>
     public async Task<Look?> LookAsync(CancellationToken cancellation)
     {
         if (await GetAsync("counters?scope=node", cancellation).ConfigureAwait(false) is not { } counters) return null;
         var at = Stopwatch.GetTimestamp();
-        return new Look(at, counters["parts_applied"]!.AsObject().Sum(topic => (long)topic.Value!), process.ProcessorSeconds(), (long)counters["checkpoints"]!);
+        return new Look(at, Sum(counters["records_fetched"]), Sum(counters["parts_applied"]), Sum(counters["uploads"]), process.ProcessorSeconds(), (long)counters["checkpoints"]!);
     }
+
+    private static long Sum(JsonNode? counts) => counts!.AsObject().Sum(count => (long)count.Value!);
 
     private static BenchProcess NewProcess() => BenchProcess.Start(BenchNodeVerb.Name);
 
@@ -167,5 +159,6 @@ internal sealed partial class BenchNode : IAsyncDisposable
     private static partial Regex ApiAddress();
 
     /// <summary>How far the node was at a moment.</summary>
-    internal readonly record struct Look(long At, long Applied, double ProcessorSeconds, long Checkpoints);
+    /// <param name="At">See <see cref="Stopwatch.GetTimestamp"/>.</param>
+    internal readonly record struct Look(long At, long Fetched, long Applied, long Uploads, double ProcessorSeconds, long Checkpoints);
 }

@@ -10,7 +10,8 @@ namespace Analytics.Actors.Node.Bench;
 /// </summary>
 public sealed class MixScenario : IBenchScenario
 {
-    private const int DefaultRecords = 800_000, DefaultStations = 1_000;
+    // As many as fit: the fullest of 64 partitions holds half as much again as the mean.
+    private const int DefaultRecords = 600_000, DefaultStations = 1_000;
     private const double KeyedGoal = 0.8, RouterGoal = 0.8, RouterOfConsumeGoal = 0.5;
 
     public string Name => "mix";
@@ -29,17 +30,17 @@ public sealed class MixScenario : IBenchScenario
         var hop = await broker.AddTopicAsync("raw-hop", cancellation).ConfigureAwait(false);
         List<RawOutcome> consume = [], forward = [];
         List<NodeOutcome> keyed = [], router = [];
-        await using var node = new BenchNode(broker);
+        await using var node = new BenchNode();
         // The first round warms up and does not count: a program that has just begun is not compiled yet.
         for (var run = 0; run <= options.Runs; run++)
         {
-            var raw = await RawAsync(() => broker.Raw.Consume(log.Partitions, records, cancellation)).ConfigureAwait(false);
-            var ours = await NodeAsync(node, workload.Pipeline(keyed: true), log, cancellation).ConfigureAwait(false);
-            var rawHop = await RawAsync(() => broker.Raw.ConsumeProduceConsume(log.Partitions, hop, key => BenchLog.PartitionOf(key), records, cancellation)).ConfigureAwait(false);
-            var routed = await NodeAsync(node, workload.Pipeline(keyed: false), log, cancellation).ConfigureAwait(false);
+            var raw = await Runs.RawAsync(() => broker.Raw.Consume(log.Partitions, records, cancellation)).ConfigureAwait(false);
+            var ours = await Runs.NodeAsync(node, broker, workload.Pipeline(keyed: true), log, cancellation).ConfigureAwait(false);
+            var rawHop = await Runs.RawAsync(() => broker.Raw.ConsumeProduceConsume(log.Partitions, hop, key => BenchLog.PartitionOf(key), records, cancellation)).ConfigureAwait(false);
+            var routed = await Runs.NodeAsync(node, broker, workload.Pipeline(keyed: false), log, cancellation).ConfigureAwait(false);
             var label = run == 0 ? "warm-up" : string.Create(CultureInfo.InvariantCulture, $"run {run} of {options.Runs}");
             progress.Say(string.Create(CultureInfo.InvariantCulture,
-                $"{label}: raw {Rate(raw):#,0}/s, keyed {Rate(ours):#,0}/s after {ours.StartSeconds:0.0} s; raw hop {Rate(rawHop):#,0}/s, router {Rate(routed):#,0}/s after {routed.StartSeconds:0.0} s"));
+                $"{label}: raw {Runs.Rate(raw):#,0}/s, keyed {Runs.Rate(ours):#,0}/s after {ours.StartSeconds:0.0} s; raw hop {Runs.Rate(rawHop):#,0}/s, router {Runs.Rate(routed):#,0}/s after {routed.StartSeconds:0.0} s"));
             if (run == 0) continue;
             consume.Add(raw);
             keyed.Add(ours);
@@ -49,34 +50,11 @@ public sealed class MixScenario : IBenchScenario
 
         return
         [
-            Medians.Figure(Name, "keyed", [.. keyed.Select(Rate)], "records/s", [.. consume.Select(Rate)], BenchGoal.RatioAtLeast(KeyedGoal)),
-            Medians.Figure(Name, "keyed, processor", [.. keyed.Select(Microseconds)], "us/record", [.. consume.Select(Microseconds)]),
-            Medians.Figure(Name, "router", [.. router.Select(Rate)], "records/s", [.. forward.Select(Rate)], BenchGoal.RatioAtLeast(RouterGoal)),
-            Medians.Figure(Name, "router, against consume", [.. router.Select(Rate)], "records/s", [.. consume.Select(Rate)], BenchGoal.RatioAtLeast(RouterOfConsumeGoal)),
-            Medians.Figure(Name, "router, processor", [.. router.Select(Microseconds)], "us/record", [.. forward.Select(Microseconds)]),
+            Medians.Figure(Name, "keyed", [.. keyed.Select(Runs.Rate)], "records/s", [.. consume.Select(Runs.Rate)], BenchGoal.RatioAtLeast(KeyedGoal)),
+            Medians.Figure(Name, "keyed, processor", [.. keyed.Select(Runs.Microseconds)], "us/record", [.. consume.Select(Runs.Microseconds)]),
+            Medians.Figure(Name, "router", [.. router.Select(Runs.Rate)], "records/s", [.. forward.Select(Runs.Rate)], BenchGoal.RatioAtLeast(RouterGoal)),
+            Medians.Figure(Name, "router, against consume", [.. router.Select(Runs.Rate)], "records/s", [.. consume.Select(Runs.Rate)], BenchGoal.RatioAtLeast(RouterOfConsumeGoal)),
+            Medians.Figure(Name, "router, processor", [.. router.Select(Runs.Microseconds)], "us/record", [.. forward.Select(Runs.Microseconds)]),
         ];
     }
-
-    internal static Task<RawOutcome> RawAsync(Func<RawOutcome> loop)
-    {
-        // The loop has the machine, and a heap, to itself.
-        GC.Collect();
-        return Task.Factory.StartNew(loop, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-    }
-
-    internal static async Task<NodeOutcome> NodeAsync(BenchNode node, string pipeline, BenchLog log, CancellationToken cancellation)
-    {
-        await node.StartAsync(pipeline, null, cancellation).ConfigureAwait(false);
-        var outcome = await node.ReadWholeAsync(log, cancellation).ConfigureAwait(false);
-        await node.StopAsync(cancellation).ConfigureAwait(false);
-        return outcome;
-    }
-
-    private static double Rate(RawOutcome outcome) => outcome.Records / outcome.Seconds;
-
-    private static double Rate(NodeOutcome outcome) => outcome.Records / outcome.Seconds;
-
-    private static double Microseconds(RawOutcome outcome) => outcome.ProcessorSeconds * 1e6 / outcome.Records;
-
-    private static double Microseconds(NodeOutcome outcome) => outcome.ProcessorSeconds * 1e6 / outcome.Records;
 }
