@@ -8,7 +8,9 @@ namespace Analytics.Actors.Core.Routing;
 
 /// <summary>A source record as the router reads it.</summary>
 /// <param name="Origin">The header aa-origin where the record is an output of ours; else null.</param>
-public readonly record struct SourceRecord(TopicPartition Partition, long Offset, long TimestampMs, ReadOnlyMemory<byte> Value, string? Origin);
+/// <param name="Chunk">Owns the bytes, which are valid until the router has routed the record and given it back. Null: they are nobody else's.</param>
+public readonly record struct SourceRecord(
+    TopicPartition Partition, long Offset, long TimestampMs, ReadOnlyMemory<byte> Value, string? Origin, RecordChunk? Chunk = null);
 
 /// <summary>What one record sends where: parts to shards, and manifests to the shards of its batches, at most one to each.</summary>
 public sealed record RoutedRecord(IReadOnlyList<(int Shard, RecordParts Parts)> Parts, IReadOnlyList<(int Shard, Manifest Manifest)> Manifests);
