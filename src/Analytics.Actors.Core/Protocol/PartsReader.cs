@@ -24,15 +24,16 @@ internal sealed class PartsReader
         byBytes = names.GetAlternateLookup<ReadOnlySpan<byte>>();
     }
 
-    /// <summary>
-    /// Fills <paramref name="parts"/> with what an envelope holds, as slices of it. Throws
-    /// <see cref="InvalidProtocolBufferException"/> where the generated code does.
-    /// </summary>
-    public void Read(ReadOnlyMemory<byte> envelope, RoutedParts parts)
+    /// <summary>Fills <paramref name="parts"/> with what an envelope holds, as slices of it.</summary>
+    /// <returns>Null, or what is wrong with it; then there are no parts.</returns>
+    public string? Read(ReadOnlyMemory<byte> envelope, RoutedParts parts)
     {
-        if (TryRead(envelope, parts)) return;
-        var message = PartsEnvelope.Parser.WithDiscardUnknownFields(true).ParseFrom(envelope.Span);
-        if (!TryRead(message.ToByteArray(), parts)) throw new InvalidOperationException("An envelope that was just written cannot be read.");
+        if (TryRead(envelope, parts)) return null;
+        parts.Clear();
+        // The first of the two decides whether it is an envelope at all, and says why not.
+        if (WireMessages.Read(PartsEnvelope.Parser, envelope.Span, out var failure) is null) return failure;
+        var known = PartsEnvelope.Parser.WithDiscardUnknownFields(true).ParseFrom(envelope.Span);
+        return TryRead(known.ToByteArray(), parts) ? null : throw new InvalidOperationException("An envelope that was just written cannot be read.");
     }
 
     private bool TryRead(ReadOnlyMemory<byte> envelope, RoutedParts parts)
@@ -90,7 +91,7 @@ internal sealed class PartsReader
                     case RecordParts.BatchesFieldNumber when parts.Parts.Count > firstPart || !TryBatch(all.Slice(start, length), parts): return false;
                     case RecordParts.BatchesFieldNumber: record.Batches = parts.Batches.Since(firstBatch); break;
                     case RecordParts.PartsFieldNumber when !TryPart(envelope, start, length, parts): return false;
-                    case RecordParts.ReplayFieldNumber when !TryMerge(record.Replay ??= new ReplayedFrom(), all.Slice(start, length)): return false;
+                    case RecordParts.ReplayFieldNumber when !WireMessages.TryMerge(record.Replay ??= new ReplayedFrom(), all.Slice(start, length)): return false;
                     default: break;
                 }
             }
@@ -132,7 +133,7 @@ internal sealed class PartsReader
                 {
                     case Part.StationFieldNumber: part.Station = AsText(envelope.Slice(start, length)); break;
                     case Part.ItemsFieldNumber: parts.Items.Add(envelope.Slice(start, length)); break;
-                    case Part.RejectedFieldNumber when !TryMerge(part.Rejected ??= new RejectedPart(), all.Slice(start, length)): return false;
+                    case Part.RejectedFieldNumber when !WireMessages.TryMerge(part.Rejected ??= new RejectedPart(), all.Slice(start, length)): return false;
                     case Part.BatchesFieldNumber when !TryBatch(all.Slice(start, length), parts): return false;
                     case Part.ItemIndexesFieldNumber when !TryIndexes(new WireReader(all, start, start + length), parts): return false;
                     default: break;
@@ -165,20 +166,7 @@ internal sealed class PartsReader
     {
         var batch = new BatchReference();
         parts.Batches.Add(batch);
-        return TryMerge(batch, bytes);
-    }
-
-    private static bool TryMerge(IMessage message, ReadOnlySpan<byte> bytes)
-    {
-        try
-        {
-            message.MergeFrom(bytes);
-            return true;
-        }
-        catch (InvalidProtocolBufferException)
-        {
-            return false;
-        }
+        return WireMessages.TryMerge(batch, bytes);
     }
 
     // Text that is no UTF-8 is what the generated code makes of it.

@@ -123,17 +123,9 @@ public sealed class RecordRouter
             return null;
         }
 
-        try
-        {
-            var replayed = ReplayedRecord.Parser.ParseFrom(record.Value.Span);
-            if (replayed.From is not null) return replayed;
-            wrong = "it does not say which dead letter it is of";
-        }
-        catch (InvalidProtocolBufferException failure)
-        {
-            wrong = failure.Message;
-        }
-
+        if (WireMessages.Read(ReplayedRecord.Parser, record.Value.Span, out wrong) is not { } replayed) return null;
+        if (replayed.From is not null) return replayed;
+        wrong = "it does not say which dead letter it is of";
         return null;
     }
 

@@ -2,7 +2,6 @@ using System.Text;
 using Analytics.Actors.Core.Protocol;
 using Analytics.Actors.Core.Routing;
 using Analytics.Actors.Core.Stations;
-using Google.Protobuf;
 
 namespace Analytics.Actors.Core.Shards;
 
@@ -40,18 +39,9 @@ internal sealed class Arrival
 
     public void ReadEnvelope(in LogRecord record)
     {
-        (Record, Failure, IsSource) = (record, null, false);
+        (Record, IsSource) = (record, false);
         Routed.Clear();
-        try
-        {
-            reader.Read(record.Value, Routed.Parts);
-        }
-        catch (InvalidProtocolBufferException failure)
-        {
-            Failure = failure.Message;
-            Routed.Clear();
-        }
-
+        Failure = reader.Read(record.Value, Routed.Parts);
         Begin(Routed.Parts.Records.Since(0));
     }
 

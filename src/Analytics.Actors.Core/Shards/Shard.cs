@@ -248,7 +248,7 @@ public sealed partial class Shard
         {
             if (!residents.EndLoad(id)) continue;
             scan.Loaded(id);
-            var station = new Station(id, around) { Timer = timers.Find(id) };
+            var station = new Station(id, around) { WakeTimer = timers.Find(id) };
             residents.Add(station, nowMs);
             if (byStation.Contains(id))
             {
@@ -394,8 +394,8 @@ public sealed partial class Shard
             dirtyStations.Add(station);
         }
 
-        if (station.NextDueMs is { } due) timers.Set(station.Timer ??= timers.Of(station.Id), due);
-        else if (station.Timer is { } timer) timer.DueMs = null;
+        if (station.NextDueMs is { } due) timers.Set(station.WakeTimer ??= timers.Of(station.Id), due);
+        else if (station.WakeTimer is { } timer) timer.DueMs = null;
     }
 
     private void FireTimers(long nowMs)
@@ -630,7 +630,7 @@ public sealed partial class Shard
             AfterStation(station);
             if (!station.IsEmpty || Orders.IsUnderWay(station.Id)) continue;
             residents.Remove(station);
-            if (station.Timer is { } timer) timer.DueMs = null;
+            if (station.WakeTimer is { } timer) timer.DueMs = null;
             station.IsListed = false;
             if (station.IsCounted) StationCount--;
             StationRows.Delete(station, emptied);

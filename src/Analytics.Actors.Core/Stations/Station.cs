@@ -98,7 +98,7 @@ public sealed class Station
     internal bool IsListed { get; set; }
 
     /// <summary>Its timer in the shard.</summary>
-    internal StationTimer? Timer { get; set; }
+    internal StationTimer? WakeTimer { get; set; }
 
     /// <summary>The shard has counted it among the stations that exist.</summary>
     internal bool IsCounted { get; set; }

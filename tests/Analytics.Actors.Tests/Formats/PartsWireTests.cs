@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Json.Nodes;
 using Analytics.Actors.Core.Protocol;
 using Google.Protobuf;
 
@@ -22,7 +23,7 @@ public class PartsWireTests
         {
             var envelope = Envelope(new Random(seed));
             var expected = envelope.ToByteArray();
-            reader.Read(expected, parts);
+            reader.Read(expected, parts).ShouldBeNull();
             Written().ShouldBe(expected, $"seed {seed}");
         }
     }
@@ -37,13 +38,14 @@ public class PartsWireTests
             var bytes = Mutated(Envelope(random).ToByteArray(), random);
             if (AsGenerated(bytes, out var failure) is not { } expected)
             {
-                Should.Throw<InvalidProtocolBufferException>(() => reader.Read(bytes, parts), $"seed {seed}").Message.ShouldBe(failure);
+                reader.Read(bytes, parts).ShouldBe(failure, $"seed {seed}");
+                parts.Records.Count.ShouldBe(0);
                 broken++;
                 continue;
             }
 
-            reader.Read(bytes, parts);
-            Written().ShouldBe(expected, $"seed {seed}: {Convert.ToHexString(bytes)}");
+            reader.Read(bytes, parts).ShouldBeNull();
+            Known(Written()).ShouldBe(expected, $"seed {seed}: {Convert.ToHexString(bytes)}");
             read++;
         }
 
@@ -75,35 +77,39 @@ public class PartsWireTests
         var bytes = Convert.FromHexString(hex);
         if (AsGenerated(bytes, out var failure) is not { } expected)
         {
-            Should.Throw<InvalidProtocolBufferException>(() => reader.Read(bytes, parts), what).Message.ShouldBe(failure, what);
+            reader.Read(bytes, parts).ShouldBe(failure, what);
             return;
         }
 
-        reader.Read(bytes, parts);
-        Written().ShouldBe(expected, what);
+        reader.Read(bytes, parts).ShouldBeNull(what);
+        Known(Written()).ShouldBe(expected, what);
     }
 
-    [Fact]
-    public void What_an_older_version_wrote_is_read()
+    [Theory]
+    [InlineData("v0.1.json")]
+    [InlineData("v0.2.json")]
+    [InlineData("v0.2-dead-letters.json")]
+    public void What_an_older_version_wrote_is_read_and_written_back_identically(string file)
     {
-        foreach (var (name, bytes) in FormatSamples.Wire())
-        {
-            if (AsGenerated(bytes, out _) is not { } expected) continue;
-            reader.Read(bytes, parts);
-            Written().ShouldBe(expected, name);
-        }
+        var golden = JsonNode.Parse(File.ReadAllText(Path.Combine(Repository.Root, "tests", "Analytics.Actors.Tests", "Formats", file)))!;
+        var bytes = Convert.FromHexString((string)golden["messages"]!["parts-envelope"]!);
+        reader.Read(bytes, parts).ShouldBeNull();
+        Written().ShouldBe(bytes);
     }
 
-    // Without fields that this version does not know, which the reader passes over.
+    // Without fields that this version does not know, which the reader passes over but for those of a batch, a rejection or a replay.
+    private static byte[] Known(byte[] bytes) => PartsEnvelope.Parser.WithDiscardUnknownFields(true).ParseFrom(bytes).ToByteArray();
+
     private static byte[]? AsGenerated(byte[] bytes, out string failure)
     {
+        // What the generated code says, but for a length that makes the library read beyond its buffer.
         try
         {
             failure = "";
-            PartsEnvelope.Parser.ParseFrom(bytes);
-            return PartsEnvelope.Parser.WithDiscardUnknownFields(true).ParseFrom(bytes).ToByteArray();
+            PartsEnvelope.Parser.ParseFrom((ReadOnlySpan<byte>)bytes);
+            return Known(bytes);
         }
-        catch (InvalidProtocolBufferException exception)
+        catch (Exception exception) when (exception is InvalidProtocolBufferException or IndexOutOfRangeException)
         {
             failure = exception.Message;
             return null;
