@@ -15,15 +15,11 @@ internal sealed class GridWindow : TopicWindow
 {
     private const int GridOverhead = 256;
 
-    private readonly WindowPlan plan;
-    private readonly long zoneMs;
     private GridColumns? grid;
     private long appliedMs;
 
-    public GridWindow(TopicConfiguration topic, TimeSpan timeZone) : base(topic, timeZone)
+    public GridWindow(WindowContext context) : base(context)
     {
-        plan = WindowPlan.For(topic);
-        zoneMs = (long)timeZone.TotalMilliseconds;
     }
 
     internal GridColumns? Grid => grid;
@@ -39,10 +35,10 @@ internal sealed class GridWindow : TopicWindow
     public override WindowChange Apply(ReadOnlySpan<ReadOnlyMemory<byte>> items, long recordTimeMs, long nowMs)
     {
         List<RejectedItem>? rejected = null;
-        var rows = grid is not null && Topic.Mode == UpdateMode.Append ? grid.ToRows(plan, _ => true) : new GridRows(plan);
+        var rows = grid is not null && Topic.Mode == UpdateMode.Append ? grid.ToRows(Plan, _ => true) : new GridRows(Plan);
         var before = rows.Rows.Count;
         for (var i = 0; i < items.Length; i++)
-            if (rows.Read(items[i].Span, TimeZone, recordTimeMs + zoneMs) is { } reason)
+            if (rows.Read(items[i].Span, TimeZone, recordTimeMs + ZoneMs) is { } reason)
                 (rejected ??= []).Add(new RejectedItem(i, reason, items[i]));
 
         var changed = rows.Rows.Count > before;
@@ -60,7 +56,7 @@ internal sealed class GridWindow : TopicWindow
     {
         if (Topic.TtlMs is not { } ttl || grid is null) return false;
         if (!grid.RowTimes.Any(time => time != GridColumns.NoRow && nowMs - EffectiveMs(time) > ttl)) return false;
-        grid = GridColumns.Place(Topic, grid.ToRows(plan, time => nowMs - EffectiveMs(time) <= ttl));
+        grid = GridColumns.Place(Topic, grid.ToRows(Plan, time => nowMs - EffectiveMs(time) <= ttl));
         MarkChanged();
         return true;
     }
@@ -80,9 +76,9 @@ internal sealed class GridWindow : TopicWindow
             state.RowTimesLocalMs.Add(grid.RowTimes[row]);
         }
 
-        for (var i = 0; i < grid.Keyed.Length; i++) state.Columns.Add(Save(grid.Keyed[i], plan.Series[i].Source, true, rows));
+        for (var i = 0; i < grid.Keyed.Length; i++) state.Columns.Add(Save(grid.Keyed[i], Plan.Series[i].Source, true, rows));
         for (var i = 0; i < grid.Single.Length; i++)
-            if (grid.Single[i] is { } column) state.Columns.Add(Save(column, plan.RowSeries[i].Source, false, rows));
+            if (grid.Single[i] is { } column) state.Columns.Add(Save(column, Plan.RowSeries[i].Source, false, rows));
         return new WindowState { Grid = state }.ToByteArray();
     }
 
@@ -100,19 +96,21 @@ internal sealed class GridWindow : TopicWindow
         {
             EndLocalMs = state.EndLocalMs, PeriodMs = state.PeriodMs, AlignNewest = state.AlignNewest, WithT = state.WithT,
             Keys = state.Keys.Select(key => key.ToByteArray()).ToArray(), RowTimes = times,
-            Keyed = plan.Series.Select(series => Restore(state, series.Source, true, rows, count) ?? Missing(count, state.Keys.Count)).ToArray(),
-            Single = plan.RowSeries.Select(series => Restore(state, series.Source, false, rows, count)).ToArray(),
+            Keyed = Plan.Series.Select(series => Restore(state, series.Source, true, rows, count) ?? Missing(count, state.Keys.Count)).ToArray(),
+            Single = Plan.RowSeries.Select(series => Restore(state, series.Source, false, rows, count)).ToArray(),
         };
         var fits = count == Topic.Window && saved.PeriodMs == GridColumns.PeriodOf(Topic)
-            && saved.AlignNewest == (Topic.Align == GridAlignment.Newest) && (plan.KeysSlot >= 0 || saved.Keys.Length == 0);
-        grid = fits ? saved : GridColumns.Place(Topic, saved.ToRows(plan, _ => true));
+            && saved.AlignNewest == (Topic.Align == GridAlignment.Newest) && (Plan.KeysSlot >= 0 || saved.Keys.Length == 0);
+        grid = fits ? saved : GridColumns.Place(Topic, saved.ToRows(Plan, _ => true));
         MarkChanged();
     }
 
     protected override InputFragment ShapeCore() => new GridFragment(Topic, grid!).Under(Topic.ShapeMember);
 
+    private long ZoneMs => (long)TimeZone.TotalMilliseconds;
+
     /// <summary>A row's time in UTC; none counts as younger than the change that brought it.</summary>
-    private long EffectiveMs(long localMs) => Math.Min(localMs - zoneMs, appliedMs);
+    private long EffectiveMs(long localMs) => Math.Min(localMs - ZoneMs, appliedMs);
 
     private static GridColumnState Save(GridColumn column, string source, bool keyed, int[] rows)
     {

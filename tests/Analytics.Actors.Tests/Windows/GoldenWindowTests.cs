@@ -219,7 +219,7 @@ public class GoldenWindowTests
                     devices.Keys.Order().ShouldBe(raw[0]!.AsObject().Select(pair => pair.Key).Order());
                     foreach (var (code, entry) in raw[0]!.AsObject())
                     {
-                        Golden.Difference(entry![0], JsonNode.Parse(devices[code].Item)).ShouldBeNull();
+                        Golden.Difference(entry![0], JsonNode.Parse(devices[code].Item.Span)).ShouldBeNull();
                         devices[code].TimeMs.ShouldBe((long)entry[1]! * 1000);
                     }
 
@@ -242,7 +242,7 @@ public class GoldenWindowTests
         {
             // A tariff part is one entry in the reference, a list; here its newest item is the entry.
             var payload = raw[i]![0] is JsonArray items ? items[^1] : raw[i]![0];
-            Golden.Difference(payload, JsonNode.Parse(window.Entries[i].Item)).ShouldBeNull(topic);
+            Golden.Difference(payload, JsonNode.Parse(window.Entries[i].Item.Span)).ShouldBeNull(topic);
             window.Entries[i].TimeMs.ShouldBe((long)raw[i]![1]! * 1000, topic);
         }
     }
@@ -281,6 +281,6 @@ public class GoldenWindowTests
         var window = (SecondsWindow)run.Windows[DefaultTopics.Order];
         window.CloseDue(run.NowMs + SecondsWindow.SilenceMs - 1).ShouldBeNull();
         var closed = window.CloseDue(run.NowMs + SecondsWindow.SilenceMs).ShouldNotBeNull();
-        return Serials(JsonNode.Parse(closed.Fragment.GetJson("car_order").Span));
+        return Serials(JsonNode.Parse(closed.Fragment!.GetJson("car_order").Span));
     }
 }
