@@ -12,8 +12,13 @@ namespace Analytics.Actors.Core.Shards;
 /// <summary>A record read from one of the shard's data partitions.</summary>
 /// <param name="Key">The key of a source record; null where it has none.</param>
 /// <param name="Origin">The header aa-origin of a source record that is an output of ours; else null.</param>
+/// <param name="Chunk">
+/// Owns the bytes, which are valid only while the shard receives the record: what it keeps it copies. Null: they are nobody
+/// else's.
+/// </param>
 public readonly record struct LogRecord(
-    TopicPartition Partition, long Offset, long TimestampMs, ReadOnlyMemory<byte> Value, byte[]? Key = null, string? Origin = null);
+    TopicPartition Partition, long Offset, long TimestampMs, ReadOnlyMemory<byte> Value, ReadOnlyMemory<byte>? Key = null,
+    string? Origin = null, RecordChunk? Chunk = null);
 
 /// <summary>
 /// One shard: its stations, its batches, its global windows, marks, positions and outbox. A state machine: records,

@@ -176,8 +176,8 @@ internal sealed class DeviceWindow : TopicWindow
 
     private static int ReadCode(ReadOnlySpan<byte> code, Span<char> text)
     {
-        StationIds.Read(code, AppendCheck.Kind(code), text, out var length);
-        return length;
+        StationIds.Read(code, AppendCheck.Kind(code), out var id);
+        return Encoding.UTF8.GetChars(id, text);
     }
 
     [SkipLocalsInit]
@@ -192,8 +192,7 @@ internal sealed class DeviceWindow : TopicWindow
         if (!Plan.Members.TryLocate(item, found)) return AppendCheck.NotJson;
         code = found[Plan.DeviceSlot];
         if (!code.IsPresent) return new Rejection("no-device", $"the item has no member {Topic.DeviceMember}");
-        Span<char> text = stackalloc char[StationIds.BytesMax];
-        if (StationIds.Read(code.Of(item), code.Kind, text, out _) is { } problem)
+        if (StationIds.Read(code.Of(item), code.Kind, out _) is { } problem)
             return new Rejection("invalid-device", $"{Topic.DeviceMember}: {problem}");
         if (Plan.TimeSlot >= 0 && AppendCheck.ReadTime(item, found[Plan.TimeSlot], TimeZone, out timeMs) is { } badTime) return badTime;
         return Plan.ChecksFields ? Plan.CheckFields(item, found) : null;

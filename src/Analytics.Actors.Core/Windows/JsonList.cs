@@ -6,38 +6,20 @@ namespace Analytics.Actors.Core.Windows;
 /// <summary>The elements of a list that is known to be well-formed.</summary>
 internal static class JsonList
 {
-    /// <summary>How many elements it has: one more than commas of its own, unless there is nothing at all.</summary>
     public static int Count(ReadOnlySpan<byte> list)
     {
-        var (commas, depth, hasElement) = (0, 0, false);
-        for (var i = 1; i < list.Length - 1; i++)
+        var plain = PlainJson.Count(list);
+        if (plain >= 0) return plain;
+        var reader = new Utf8JsonReader(list);
+        reader.Read();
+        var count = 0;
+        while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
         {
-            switch (list[i])
-            {
-                case (byte)'"':
-                    hasElement = true;
-                    for (i++; i < list.Length && list[i] != (byte)'"'; i++)
-                        if (list[i] == (byte)'\\') i++;
-                    break;
-                case (byte)',':
-                    if (depth == 0) commas++;
-                    break;
-                case (byte)'[' or (byte)'{':
-                    hasElement = true;
-                    depth++;
-                    break;
-                case (byte)']' or (byte)'}':
-                    depth--;
-                    break;
-                case (byte)' ' or (byte)'\t' or (byte)'\r' or (byte)'\n':
-                    break;
-                default:
-                    hasElement = true;
-                    break;
-            }
+            reader.Skip();
+            count++;
         }
 
-        return hasElement ? commas + 1 : 0;
+        return count;
     }
 
     /// <summary>Where the elements stand in <paramref name="list"/>.</summary>

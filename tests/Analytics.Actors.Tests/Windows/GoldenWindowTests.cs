@@ -3,6 +3,7 @@ using Analytics.Actors.Core.Modules;
 using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Core.Records;
 using Analytics.Actors.Core.Windows;
+using Analytics.Actors.Tests.Records;
 
 namespace Analytics.Actors.Tests.Windows;
 
@@ -158,7 +159,7 @@ public class GoldenWindowTests
         else if (topic.Mode == UpdateMode.Replace)
         {
             // Not a part that the splitter would make: so it goes through it.
-            var split = RecordSplitter.Split(topic, Golden.Bytes(value));
+            var split = SampleRecords.Split(topic, Golden.Bytes(value));
             run.Rejected.AddRange(split.Rejected.Select(item => item.Reason.Code));
             return false;
         }
