@@ -65,6 +65,15 @@ internal static class JsonText
         }
     }
 
+    /// <summary>The text that a JSON string without half surrogate pairs spells, quotes and all, as UTF-8.</summary>
+    public static byte[] Decode(ReadOnlySpan<byte> quoted)
+    {
+        var reader = new Utf8JsonReader(quoted);
+        reader.Read();
+        var decoded = new byte[quoted.Length];
+        return decoded[..reader.CopyString(decoded)];
+    }
+
     /// <summary>Whether the member name at which the reader stands is <paramref name="name"/>, escaped or not.</summary>
     public static bool NameEquals(ref Utf8JsonReader reader, ReadOnlySpan<byte> name) =>
         reader.ValueIsEscaped

@@ -30,57 +30,76 @@ internal ref struct RecordScanner
     private readonly ReadOnlySpan<byte> bytes;
     private readonly bool isUtf8;
     private Utf8JsonReader reader;
-    private PartCollector? parts;
+    private readonly SplitRecord into;
+    private readonly PartCollector parts;
 
-    public RecordScanner(EnvelopePlan plan, ReadOnlyMemory<byte> record, bool isUtf8)
+    public RecordScanner(EnvelopePlan plan, ReadOnlyMemory<byte> record, bool isUtf8, SplitRecord into)
     {
         this.plan = plan;
         this.record = record;
         this.isUtf8 = isUtf8;
+        this.into = into;
+        parts = new PartCollector(plan, record, into);
         bytes = record.Span;
         reader = new Utf8JsonReader(bytes, ReaderOptions);
     }
 
-    public SplitRecord Split()
+    public void Split()
     {
         reader.Read();
-        return reader.TokenType switch
+        switch (reader.TokenType)
         {
-            JsonTokenType.StartObject => SplitObject(),
-            JsonTokenType.StartArray when plan.AllowsList => SplitList(),
-            _ => RejectEnvelope(reader.TokenType),
-        };
+            case JsonTokenType.StartObject:
+                SplitObject();
+                break;
+            case JsonTokenType.StartArray when plan.AllowsList:
+                SplitList();
+                break;
+            default:
+                RejectEnvelope(reader.TokenType);
+                break;
+        }
     }
 
-    private SplitRecord RejectEnvelope(JsonTokenType kind)
+    private readonly void RejectWhole(Flaws flaws) => RejectWhole(Code(flaws), Detail(flaws));
+    private readonly void RejectWhole(string code, string detail) => RecordSplitter.RejectWhole(plan, record, code, detail, into);
+
+    private void RejectEnvelope(JsonTokenType kind)
     {
         // Read to the end first: what is not JSON is called that.
         PassValue();
         PassEnd();
-        if (!isUtf8) return RejectWhole("invalid-utf8", "a text is not UTF-8");
-        return RejectWhole("wrong-envelope", $"the record is {JsonText.KindName(kind)}; the topic expects {plan.Expected}");
+        if (!isUtf8) RejectWhole("invalid-utf8", "a text is not UTF-8");
+        else RejectWhole("wrong-envelope", $"the record is {JsonText.KindName(kind)}; the topic expects {plan.Expected}");
     }
 
-    private SplitRecord SplitList()
+    private void SplitList()
     {
-        if (plan.IsGlobal) return SplitWhole(PassValue());
+        if (plan.IsGlobal)
+        {
+            var flaws = PassValue();
+            PassEnd();
+            TakeWhole(flaws);
+            return;
+        }
+
         ScanItems();
         PassEnd();
         // Between the items of a list stand only commas and blanks, so what is not UTF-8 is inside an item.
-        return Collected();
+        into.Finish(plan.Order);
     }
 
-    /// <summary>Global data concerns every station: the record stays whole.</summary>
-    private SplitRecord SplitWhole(Flaws flaws)
+    /// <summary>Global data concerns every station: the record, which is at its end, stays whole.</summary>
+    private readonly void TakeWhole(Flaws flaws)
     {
-        PassEnd();
-        if (!isUtf8) return RejectWhole("invalid-utf8", "a text is not UTF-8");
-        if (flaws != Flaws.None) return RejectWhole(flaws);
-        return new SplitRecord(true, [new StationPart("", 0, 0, [record])], []);
+        into.Clear(isGlobal: true);
+        if (!isUtf8) RejectWhole("invalid-utf8", "a text is not UTF-8");
+        else if (flaws != Flaws.None) RejectWhole(flaws);
+        else into.Add(0, default, record);
     }
 
     [SkipLocalsInit]
-    private SplitRecord SplitObject()
+    private void SplitObject()
     {
         Span<ulong> hashes = stackalloc ulong[MemberNames.Capacity];
         Span<(int, int)> spans = stackalloc (int, int)[MemberNames.Capacity];
@@ -131,43 +150,44 @@ internal ref struct RecordScanner
         var best = Math.Min(memberRank, Math.Min(plan.ObjectRank, outputRank));
         if (best == EnvelopePlan.NoRank)
         {
-            if (!isUtf8) return RejectWhole("invalid-utf8", "a text is not UTF-8");
-            return RejectWhole("wrong-envelope", $"the topic expects {plan.Expected}");
+            if (!isUtf8) RejectWhole("invalid-utf8", "a text is not UTF-8");
+            else RejectWhole("wrong-envelope", $"the topic expects {plan.Expected}");
         }
-
-        if (plan.IsGlobal)
+        else if (plan.IsGlobal)
         {
-            // The record is at its end already, so only its flaws are left to look at.
-            if (!isUtf8) return RejectWhole("invalid-utf8", "a text is not UTF-8");
-            flaws |= itemFlaws;
-            return flaws != Flaws.None ? RejectWhole(flaws) : new SplitRecord(true, [new StationPart("", 0, 0, [record])], []);
+            TakeWhole(flaws | itemFlaws);
         }
-
-        if (best == memberRank)
+        else if (best == memberRank)
         {
             if (!isUtf8 && !(Utf8.IsValid(bytes[..listStart]) && Utf8.IsValid(bytes[listEnd..])))
-                return RejectWhole("invalid-utf8", "a text outside of the items is not UTF-8");
-            return flaws != Flaws.None ? RejectWhole(flaws) : Collected();
+                RejectWhole("invalid-utf8", "a text outside of the items is not UTF-8");
+            else if (flaws != Flaws.None) RejectWhole(flaws);
+            else into.Finish(plan.Order);
         }
+        else
+        {
+            // The record itself is the item, or holds just one; nothing of it survives a flaw.
+            flaws |= itemFlaws;
+            if (best == outputRank && best != plan.ObjectRank) flaws |= outputFlaws;
+            var item = best == plan.ObjectRank ? new JsonSlice(0, bytes.Length, JsonTokenType.StartObject) : output;
+            TakeSingle(flaws, ids, item);
+        }
+    }
 
-        // The record itself is the item, or holds just one; nothing of it survives a flaw.
-        if (!isUtf8) return RejectWhole("invalid-utf8", "a text is not UTF-8");
-        flaws |= itemFlaws;
-        if (best == outputRank && best != plan.ObjectRank) flaws |= outputFlaws;
-        if (flaws != Flaws.None) return RejectWhole(flaws);
-        var item = best == plan.ObjectRank ? new JsonSlice(0, bytes.Length, JsonTokenType.StartObject) : output;
-        if (item.Kind != JsonTokenType.StartObject)
-            return RejectWhole("item-not-object", $"the member 'output' is {JsonText.KindName(item.Kind)}");
-        parts = new PartCollector(plan, record);
-        var rejection = parts.Add(0, ids, new JsonSlice(0, bytes.Length, JsonTokenType.StartObject), item);
-        return rejection is { } reason ? RejectWhole(reason.Code, reason.Detail) : Collected();
+    private readonly void TakeSingle(Flaws flaws, scoped ReadOnlySpan<JsonSlice> ids, JsonSlice item)
+    {
+        into.Clear();
+        if (!isUtf8) RejectWhole("invalid-utf8", "a text is not UTF-8");
+        else if (flaws != Flaws.None) RejectWhole(flaws);
+        else if (item.Kind != JsonTokenType.StartObject) RejectWhole("item-not-object", $"the member 'output' is {JsonText.KindName(item.Kind)}");
+        else if (parts.Add(0, ids, new JsonSlice(0, bytes.Length, JsonTokenType.StartObject), item) is { } reason) RejectWhole(reason.Code, reason.Detail);
     }
 
     /// <summary>Reads the list at whose start the reader stands, item by item; its flaws lie in the items and are dealt with.</summary>
     [SkipLocalsInit]
     private Flaws ScanItems()
     {
-        parts = new PartCollector(plan, record);
+        into.Clear();
         Span<JsonSlice> ids = plan.StationNames.Length <= PathsOnStack ? stackalloc JsonSlice[PathsOnStack] : new JsonSlice[plan.StationNames.Length];
         ids = ids[..plan.StationNames.Length];
         var all = Flaws.None;
@@ -262,11 +282,6 @@ internal ref struct RecordScanner
     }
 
     private bool NameIs(byte[] name) => JsonText.NameEquals(ref reader, name);
-
-    private readonly SplitRecord Collected() => parts!.Finish();
-
-    private readonly SplitRecord RejectWhole(Flaws flaws) => RejectWhole(Code(flaws), Detail(flaws));
-    private readonly SplitRecord RejectWhole(string code, string detail) => RecordSplitter.RejectWhole(plan, record, code, detail);
 
     private static string Code(Flaws flaws) =>
         flaws.HasFlag(Flaws.TooDeep) ? "too-deep" : flaws.HasFlag(Flaws.BrokenText) ? "invalid-utf8" : "duplicate-key";

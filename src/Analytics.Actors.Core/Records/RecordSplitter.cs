@@ -18,33 +18,42 @@ public static class RecordSplitter
     /// Splits one record's value. Codes of rejections: <c>empty</c>, <c>not-json</c>, <c>invalid-utf8</c>,
     /// <c>too-deep</c>, <c>duplicate-key</c>, <c>wrong-envelope</c>, <c>item-not-object</c>, <c>no-id</c>, <c>invalid-id</c>.
     /// </summary>
-    public static SplitRecord Split(TopicConfiguration topic, ReadOnlyMemory<byte> value)
+    /// <param name="into">Gets what the record holds; what it held before is gone.</param>
+    public static void Split(TopicConfiguration topic, ReadOnlyMemory<byte> value, SplitRecord into)
     {
         var plan = EnvelopePlan.For(topic);
+        into.Clear();
         var json = WithoutByteOrderMark(value);
-        if (json.IsEmpty) return RejectWhole(plan, value, "empty", "the record has no value");
+        if (json.IsEmpty)
+        {
+            RejectWhole(plan, value, "empty", "the record has no value", into);
+            return;
+        }
+
         var isUtf8 = Utf8.IsValid(json.Span);
         try
         {
-            return new RecordScanner(plan, json, isUtf8).Split();
+            new RecordScanner(plan, json, isUtf8, into).Split();
         }
         catch (JsonException exception)
         {
-            return isUtf8
-                ? RejectWhole(plan, value, "not-json", exception.Message)
-                : RejectWhole(plan, value, "invalid-utf8", "the record is neither UTF-8 nor JSON");
+            if (isUtf8) RejectWhole(plan, value, "not-json", exception.Message, into);
+            else RejectWhole(plan, value, "invalid-utf8", "the record is neither UTF-8 nor JSON", into);
         }
     }
 
     /// <summary>Splits one item of a record, as it stands in the topic's envelope: like a record that has no envelope around it.</summary>
-    public static SplitRecord SplitItem(TopicConfiguration topic, ReadOnlyMemory<byte> item)
+    public static void SplitItem(TopicConfiguration topic, ReadOnlyMemory<byte> item, SplitRecord into)
     {
-        var split = Split(topic with { Envelope = [new EnvelopeForm(EnvelopeKind.Object)], Scope = TopicScope.Station }, item);
-        return split with { Rejected = [.. split.Rejected.Select(rejected => rejected with { Form = RejectedForm.Item })] };
+        Split(topic with { Envelope = [new EnvelopeForm(EnvelopeKind.Object)], Scope = TopicScope.Station }, item, into);
+        for (var i = 0; i < into.Rejected.Count; i++) into.Rejected[i] = into.Rejected[i] with { Form = RejectedForm.Item };
     }
 
-    internal static SplitRecord RejectWhole(EnvelopePlan plan, ReadOnlyMemory<byte> value, string code, string detail) =>
-        new(plan.IsGlobal, [], [new RejectedItem(0, new Rejection(code, detail), value, RejectedForm.Record)]);
+    internal static void RejectWhole(EnvelopePlan plan, ReadOnlyMemory<byte> value, string code, string detail, SplitRecord into)
+    {
+        into.Clear(plan.IsGlobal);
+        into.Rejected.Add(new RejectedItem(0, new Rejection(code, detail), value, RejectedForm.Record));
+    }
 
     private static ReadOnlyMemory<byte> WithoutByteOrderMark(ReadOnlyMemory<byte> value) =>
         value.Span.StartsWith("\uFEFF"u8) ? value[3..] : value;

@@ -44,7 +44,7 @@ internal sealed class TopicBatches
         public IReadOnlyList<(int Shard, Manifest Manifest)> Manifests => manifests;
 
         /// <summary>Announces a part's station, and names its batches to the shard that gets the part.</summary>
-        public void Add(StationPart part, Part message, RecordParts ofShard)
+        public void Add(ReadOnlySpan<ReadOnlyMemory<byte>> items, Part message, RecordParts ofShard)
         {
             if (topic.byRecord.Count > 0)
             {
@@ -55,7 +55,7 @@ internal sealed class TopicBatches
                     foreach (var module in topic.byRecord) own.Modules.Add(module.Name);
                 }
 
-                own.Stations.Add(part.Station);
+                own.Stations.Add(message.Station);
                 if (ofShard.Batches.Count == 0)
                 {
                     foreach (var module in topic.byRecord) ofShard.Batches.Add(new BatchReference { Module = module.Name, BatchId = batchId });
@@ -63,12 +63,12 @@ internal sealed class TopicBatches
             }
 
             if (topic.byWindow.Count == 0) return;
-            var timeMs = TimeOf(part);
+            var timeMs = TimeOf(items);
             foreach (var module in topic.byWindow)
             {
                 var startMs = EventWindow.StartOf(timeMs, module.Batch.LengthMs, topic.settings.Pipeline.TimeZone);
                 var (addition, id) = WindowOf(module.Name, startMs);
-                addition.Stations.Add(part.Station);
+                addition.Stations.Add(message.Station);
                 addition.NewestMs = Math.Max(addition.NewestMs, timeMs);
                 message.Batches.Add(new BatchReference { Module = module.Name, BatchId = id, WindowStartMs = startMs });
             }
@@ -106,13 +106,13 @@ internal sealed class TopicBatches
 
         // The newest time of the part's items, else the record's. One in the future counts as the record's: it would close
         // the windows of all others. Times before 1970 count as 1970.
-        private long TimeOf(StationPart part)
+        private long TimeOf(ReadOnlySpan<ReadOnlyMemory<byte>> items)
         {
             long? newest = null;
             if (topic.time is not null)
             {
                 Span<JsonSlice> found = stackalloc JsonSlice[1];
-                foreach (var item in part.Items)
+                foreach (var item in items)
                 {
                     if (topic.time.TryLocate(item.Span, found) && found[0].HasValue
                         && EventTime.TryRead(found[0].Of(item.Span), topic.settings.Pipeline.TimeZone, out var timeMs)

@@ -1,3 +1,4 @@
+using System.Text;
 using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Core.Protocol;
 using Analytics.Actors.Core.Records;
@@ -8,19 +9,22 @@ namespace Analytics.Actors.Core.Routing;
 
 /// <summary>A source record as the router reads it.</summary>
 /// <param name="Origin">The header aa-origin where the record is an output of ours; else null.</param>
-public readonly record struct SourceRecord(TopicPartition Partition, long Offset, long TimestampMs, ReadOnlyMemory<byte> Value, string? Origin);
+/// <param name="Chunk">Owns the bytes, which are valid until the router has routed the record and given it back. Null: they are nobody else's.</param>
+public readonly record struct SourceRecord(
+    TopicPartition Partition, long Offset, long TimestampMs, ReadOnlyMemory<byte> Value, string? Origin, RecordChunk? Chunk = null);
 
 /// <summary>What one record sends where: parts to shards, and manifests to the shards of its batches, at most one to each.</summary>
 public sealed record RoutedRecord(IReadOnlyList<(int Shard, RecordParts Parts)> Parts, IReadOnlyList<(int Shard, Manifest Manifest)> Manifests);
 
 /// <summary>
 /// The routing rules: a pure function of the pipeline, the shard count and one record. A record routed twice under the
-/// same rules gives the same parts, which the marks then recognise.
+/// same rules gives the same parts, which the marks then recognise. For one caller at a time.
 /// </summary>
 public sealed class RecordRouter
 {
     private readonly ShardSettings settings;
     private readonly Dictionary<string, TopicBatches> batching = new(StringComparer.Ordinal);
+    private readonly SplitRecord split = new();
 
     public RecordRouter(ShardSettings settings)
     {
@@ -45,7 +49,8 @@ public sealed class RecordRouter
         var source = new Source(record, incarnation, null);
         if (record.Partition.Topic == settings.ReplayTopic) return RouteReplay(source);
         if (!settings.Pipeline.Topics.TryGetValue(record.Partition.Topic, out var topic)) return RouteUnknown(source, RejectedForm.Record);
-        return RouteSplit(source, topic, RecordSplitter.Split(topic, record.Value));
+        RecordSplitter.Split(topic, record.Value, split);
+        return RouteSplit(source, topic);
     }
 
     // A replay is a record of the letter's topic under the replay's own identity. Where the letter holds one item, that is
@@ -54,17 +59,28 @@ public sealed class RecordRouter
     {
         if (ReadReplay(source.Record, out var wrong) is not { } replayed)
         {
-            return RouteStations(source, null, new SplitRecord(false, [], [new RejectedItem(0, new Rejection("bad-replay", wrong), source.Record.Value, RejectedForm.Record)]));
+            return RouteRejected(source, new Rejection("bad-replay", wrong), RejectedForm.Record);
         }
 
         var from = replayed.From;
         var value = replayed.Value.Memory;
         var record = new Source(source.Record with { TimestampMs = replayed.TimestampMs, Value = value }, source.Incarnation, from);
         if (!settings.Pipeline.Topics.TryGetValue(from.Topic, out var topic)) return RouteUnknown(record, from.Item ? RejectedForm.Item : RejectedForm.Record);
-        if (!from.Item) return RouteSplit(record, topic, RecordSplitter.Split(topic, value));
-        return RouteSplit(record, topic, replayed.Station.Length > 0
-            ? new SplitRecord(false, [new StationPart(replayed.Station, 0, 0, [value])], [])
-            : RecordSplitter.SplitItem(topic, value));
+        if (!from.Item)
+        {
+            RecordSplitter.Split(topic, value, split);
+        }
+        else if (replayed.Station.Length == 0)
+        {
+            RecordSplitter.SplitItem(topic, value, split);
+        }
+        else
+        {
+            split.Clear();
+            split.Add(0, Encoding.UTF8.GetBytes(replayed.Station), value);
+        }
+
+        return RouteSplit(record, topic);
     }
 
     private ReplayedRecord? ReadReplay(in SourceRecord record, out string wrong)
@@ -90,16 +106,22 @@ public sealed class RecordRouter
         return null;
     }
 
-    private RoutedRecord RouteSplit(in Source source, TopicConfiguration topic, SplitRecord split) =>
-        split.IsGlobal && split.Parts.Count > 0 ? RouteGlobal(source, split) : RouteStations(source, topic, split);
+    private RoutedRecord RouteSplit(in Source source, TopicConfiguration topic) =>
+        split.IsGlobal && split.Parts.Count > 0 ? RouteGlobal(source) : RouteStations(source, topic);
 
     private RoutedRecord RouteUnknown(in Source source, RejectedForm form)
     {
-        var unknown = new Rejection("unknown-topic", "the pipeline does not declare this topic");
-        return RouteStations(source, null, new SplitRecord(false, [], [new RejectedItem(0, unknown, source.Record.Value, form)]));
+        return RouteRejected(source, new Rejection("unknown-topic", "the pipeline does not declare this topic"), form);
     }
 
-    private RoutedRecord RouteGlobal(in Source source, SplitRecord split)
+    private RoutedRecord RouteRejected(in Source source, Rejection reason, RejectedForm form)
+    {
+        split.Clear();
+        split.Rejected.Add(new RejectedItem(0, reason, source.Record.Value, form));
+        return RouteStations(source, null);
+    }
+
+    private RoutedRecord RouteGlobal(in Source source)
     {
         var parts = new (int, RecordParts)[settings.ShardCount];
         for (var shard = 0; shard < parts.Length; shard++)
@@ -113,7 +135,7 @@ public sealed class RecordRouter
         return new RoutedRecord(parts, []);
     }
 
-    private RoutedRecord RouteStations(in Source source, TopicConfiguration? topic, SplitRecord split)
+    private RoutedRecord RouteStations(in Source source, TopicConfiguration? topic)
     {
         if (split.Parts.Count == 0 && split.Rejected.Count == 0) return new RoutedRecord([], []);
         var byShard = new SortedDictionary<int, RecordParts>();
@@ -130,17 +152,17 @@ public sealed class RecordRouter
             }
 
             var bytes = 0L;
-            foreach (var item in part.Items) bytes += item.Length;
+            foreach (var item in split.ItemsOf(part)) bytes += item.Length;
             if (bytes > settings.RecordBytesMax - 4096)
             {
                 var tooLarge = new Rejection("too-large", $"the part has {bytes} bytes; at most {settings.RecordBytesMax - 4096} can be sent (maxRecordBytes)");
-                AddRejected(source, new RejectedItem(part.Index, tooLarge, part.Items[0]), byShard);
+                AddRejected(source, new RejectedItem(part.Index, tooLarge, split.Items[part.FirstItem]), byShard);
                 continue;
             }
 
-            var message = PartsFor(source, ShardOf(part.Station), byShard);
             var announced = ToMessage(part);
-            batches?.Add(part, announced, message);
+            var message = PartsFor(source, ShardOf(announced.Station), byShard);
+            batches?.Add(split.ItemsOf(part), announced, message);
             message.Parts.Add(announced);
         }
 
@@ -188,11 +210,11 @@ public sealed class RecordRouter
         Replay = source.Replay,
     };
 
-    private static Part ToMessage(StationPart part)
+    private Part ToMessage(in StationPart part)
     {
-        var message = new Part { Station = part.Station, Index = part.Index, Ordinal = part.Ordinal };
-        foreach (var item in part.Items) message.Items.Add(UnsafeByteOperations.UnsafeWrap(item));
-        message.ItemIndexes.AddRange(part.ItemIndexes);
+        var message = new Part { Station = part.StationText, Index = part.Index, Ordinal = part.Ordinal };
+        foreach (var item in split.ItemsOf(part)) message.Items.Add(UnsafeByteOperations.UnsafeWrap(item));
+        foreach (var index in split.ItemIndexesOf(part)) message.ItemIndexes.Add(index);
         return message;
     }
 

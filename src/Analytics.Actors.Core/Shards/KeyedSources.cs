@@ -75,9 +75,9 @@ internal sealed class KeyedSources(ShardId shard, ShardSettings settings)
 
     // A key that is none of the record's stations lies right by chance only. Without a key the producer chose the partition.
     private static bool IsWronglyKeyed(Arrival arrival) =>
-        arrival.Record.Key is { } key && arrival.Stations.Any() && !arrival.Stations.Any(station => IsKeyOf(key, station));
+        arrival.Record.Key is { } key && arrival.Stations.Any() && !arrival.Stations.Any(station => IsKeyOf(key.Span, station));
 
-    private static bool IsKeyOf(byte[] key, string station)
+    private static bool IsKeyOf(ReadOnlySpan<byte> key, string station)
     {
         Span<byte> bytes = stackalloc byte[Records.StationIds.BytesMax];
         return System.Text.Encoding.UTF8.TryGetBytes(station, bytes, out var length) && bytes[..length].SequenceEqual(key);

@@ -12,8 +12,13 @@ namespace Analytics.Actors.Core.Shards;
 /// <summary>A record read from one of the shard's data partitions.</summary>
 /// <param name="Key">The key of a source record; null where it has none.</param>
 /// <param name="Origin">The header aa-origin of a source record that is an output of ours; else null.</param>
+/// <param name="Chunk">
+/// Owns the bytes, which are valid only while the shard receives the record: what it keeps it copies. Null: they are nobody
+/// else's.
+/// </param>
 public readonly record struct LogRecord(
-    TopicPartition Partition, long Offset, long TimestampMs, ReadOnlyMemory<byte> Value, byte[]? Key = null, string? Origin = null);
+    TopicPartition Partition, long Offset, long TimestampMs, ReadOnlyMemory<byte> Value, ReadOnlyMemory<byte>? Key = null,
+    string? Origin = null, RecordChunk? Chunk = null);
 
 /// <summary>
 /// One shard: its stations, its batches, its global windows, marks, positions and outbox. A state machine: records,
@@ -500,7 +505,7 @@ public sealed partial class Shard
         {
             var unknown = new Rejection("unknown-topic", "the pipeline does not declare this topic");
             var form = record.Global ? RejectedForm.Record : RejectedForm.Item;
-            for (var item = 0; item < arrival.Items.Count; item++) Outputs.Reject(arrival.Letter(item, form, part.Station, unknown, arrival.Items[item], nowMs));
+            for (var item = 0; item < arrival.Items.Length; item++) Outputs.Reject(arrival.Letter(item, form, part.Station, unknown, arrival.Items.Span[item], nowMs));
             if (!record.Global) Station.AnswerNothing(Outputs, part.Station, arrival, "the topic is gone", nowMs);
             return;
         }
@@ -534,7 +539,7 @@ public sealed partial class Shard
             around.Globals.Add(topic.Name, window = TopicWindows.Create(topic, settings.Pipeline.TimeZone));
         }
 
-        var change = window.Apply(arrival.Items, arrival.TimestampMs, nowMs);
+        var change = window.Apply(arrival.Items.Span, arrival.TimestampMs, nowMs);
         // Every shard gets a global record; the first one speaks for all of what is wrong with it.
         if (Id.Value == 0)
         {

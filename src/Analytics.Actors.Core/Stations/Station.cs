@@ -8,10 +8,11 @@ using Analytics.Actors.Core.Windows;
 namespace Analytics.Actors.Core.Stations;
 
 /// <summary>One part of a record for one station, as the shard hands it over after its mark.</summary>
+/// <param name="Items">Valid while the part is applied: who keeps one copies it.</param>
 /// <param name="ItemIndexes">Each item's index in the record; empty where they count on from the place's.</param>
 /// <param name="Replay">Set where the record is a replayed dead letter.</param>
 public readonly record struct PartArrival(
-    SourcePartition Source, Place Place, long TimestampMs, IReadOnlyList<ReadOnlyMemory<byte>> Items, IReadOnlyList<BatchReference> Batches,
+    SourcePartition Source, Place Place, long TimestampMs, ReadOnlyMemory<ReadOnlyMemory<byte>> Items, IReadOnlyList<BatchReference> Batches,
     IReadOnlyList<int> ItemIndexes, ReplayedFrom? Replay)
 {
     /// <summary>
@@ -139,7 +140,7 @@ public sealed class Station
         IReadOnlyList<RejectedItem> rejected;
         if (window is SecondsWindow seconds)
         {
-            var change = seconds.Add(part.Items, part.TimestampMs, nowMs);
+            var change = seconds.Add(part.Items.Span, part.TimestampMs, nowMs);
             rejected = change.Rejected;
             if (change.Joined.Count > 0) Touch(topic.Name);
             AttachToSeconds(topic, part, change.Joined, rejected, nowMs);
@@ -148,7 +149,7 @@ public sealed class Station
         }
         else
         {
-            var change = window.Apply(part.Items, part.TimestampMs, nowMs);
+            var change = window.Apply(part.Items.Span, part.TimestampMs, nowMs);
             rejected = change.Rejected;
             if (change.Changed)
             {

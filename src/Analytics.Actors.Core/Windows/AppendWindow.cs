@@ -50,12 +50,12 @@ internal sealed class AppendWindow : TopicWindow
         }
     }
 
-    public override WindowChange Apply(IReadOnlyList<ReadOnlyMemory<byte>> items, long recordTimeMs, long nowMs)
+    public override WindowChange Apply(ReadOnlySpan<ReadOnlyMemory<byte>> items, long recordTimeMs, long nowMs)
     {
         List<RejectedItem>? rejected = null;
         var replaces = Topic.Mode == UpdateMode.Replace;
         var changed = false;
-        for (var i = 0; i < items.Count; i++)
+        for (var i = 0; i < items.Length; i++)
         {
             var item = items[i];
             if (AppendCheck.Check(plan, ref item, TimeZone, i, ref rejected, out var timeMs) is { } reason)

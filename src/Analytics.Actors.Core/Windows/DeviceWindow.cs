@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Text;
 using System.Text.Json;
 using Analytics.Actors.Core.Protocol;
 using Analytics.Actors.Core.Records;
@@ -29,11 +30,11 @@ internal sealed class DeviceWindow : TopicWindow
 
     public override long SizeBytes => devices.Sum(device => (long)device.Value.Item.Length + device.Key.Length * 2 + DeviceOverhead);
 
-    public override WindowChange Apply(IReadOnlyList<ReadOnlyMemory<byte>> items, long recordTimeMs, long nowMs)
+    public override WindowChange Apply(ReadOnlySpan<ReadOnlyMemory<byte>> items, long recordTimeMs, long nowMs)
     {
         List<RejectedItem>? rejected = null;
         var changed = false;
-        for (var i = 0; i < items.Count; i++)
+        for (var i = 0; i < items.Length; i++)
         {
             if (Check(items[i].Span, out var device, out var timeMs) is { } reason)
             {
@@ -108,12 +109,11 @@ internal sealed class DeviceWindow : TopicWindow
         if (!plan.Members.TryLocate(item, found)) return AppendCheck.NotJson;
         var code = found[plan.DeviceSlot];
         if (!code.IsPresent) return new Rejection("no-device", $"the item has no member {Topic.DeviceMember}");
-        Span<char> text = stackalloc char[StationIds.BytesMax];
-        if (StationIds.Read(code.Of(item), code.Kind, text, out var length) is { } problem)
+        if (StationIds.Read(code.Of(item), code.Kind, out var text) is { } problem)
             return new Rejection("invalid-device", $"{Topic.DeviceMember}: {problem}");
         if (plan.TimeSlot >= 0 && AppendCheck.ReadTime(item, found[plan.TimeSlot], TimeZone, out timeMs) is { } badTime) return badTime;
         if (plan.ChecksFields && plan.CheckFields(item, found) is { } wrongType) return wrongType;
-        device = text[..length].ToString();
+        device = Encoding.UTF8.GetString(text);
         return null;
     }
 }

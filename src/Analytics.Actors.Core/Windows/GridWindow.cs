@@ -36,12 +36,12 @@ internal sealed class GridWindow : TopicWindow
         : GridOverhead + grid.RowTimes.Length * sizeof(long) + grid.Keys.Sum(key => key.Length + 32L)
             + grid.Keyed.Concat(grid.Single).Sum(column => column is null ? 0 : column.Values.Length * (long)sizeof(double) + (column.Exact?.Count ?? 0) * 64L);
 
-    public override WindowChange Apply(IReadOnlyList<ReadOnlyMemory<byte>> items, long recordTimeMs, long nowMs)
+    public override WindowChange Apply(ReadOnlySpan<ReadOnlyMemory<byte>> items, long recordTimeMs, long nowMs)
     {
         List<RejectedItem>? rejected = null;
         var rows = grid is not null && Topic.Mode == UpdateMode.Append ? grid.ToRows(plan, _ => true) : new GridRows(plan);
         var before = rows.Rows.Count;
-        for (var i = 0; i < items.Count; i++)
+        for (var i = 0; i < items.Length; i++)
             if (rows.Read(items[i].Span, TimeZone, recordTimeMs + zoneMs) is { } reason)
                 (rejected ??= []).Add(new RejectedItem(i, reason, items[i]));
 

@@ -64,11 +64,11 @@ public sealed class SecondsWindow : TopicWindow
     /// <param name="items">Each one JSON value.</param>
     /// <param name="recordTimeMs">The record's timestamp, ms since 1970 UTC: the event time of items without their own.</param>
     /// <param name="nowMs">Now, ms since 1970 UTC; an event time in the future counts as now, or it would hold up all others.</param>
-    public SecondsChange Add(IReadOnlyList<ReadOnlyMemory<byte>> items, long recordTimeMs, long nowMs)
+    public SecondsChange Add(ReadOnlySpan<ReadOnlyMemory<byte>> items, long recordTimeMs, long nowMs)
     {
         List<RejectedItem>? rejected = null;
-        var accepted = new List<(long TimeMs, byte[] Item)>(items.Count);
-        for (var i = 0; i < items.Count; i++)
+        var accepted = new List<(long TimeMs, byte[] Item)>(items.Length);
+        for (var i = 0; i < items.Length; i++)
         {
             var item = items[i];
             if (Check(item.Span, out var timeMs) is { } reason) (rejected ??= []).Add(new RejectedItem(i, reason, item));
@@ -113,7 +113,7 @@ public sealed class SecondsWindow : TopicWindow
     }
 
     /// <summary>As <see cref="Add"/>, for those who do not need to know which second closed.</summary>
-    public override WindowChange Apply(IReadOnlyList<ReadOnlyMemory<byte>> items, long recordTimeMs, long nowMs)
+    public override WindowChange Apply(ReadOnlySpan<ReadOnlyMemory<byte>> items, long recordTimeMs, long nowMs)
     {
         var change = Add(items, recordTimeMs, nowMs);
         return new WindowChange(change.Closed.Count > 0, change.Rejected);

@@ -47,7 +47,7 @@ public abstract class TopicWindow
     /// <param name="items">Each one JSON value, already known to be well-formed.</param>
     /// <param name="recordTimeMs">The record's timestamp, ms since 1970 UTC.</param>
     /// <param name="nowMs">Now, ms since 1970 UTC; an entry's time in the future counts as now.</param>
-    public abstract WindowChange Apply(IReadOnlyList<ReadOnlyMemory<byte>> items, long recordTimeMs, long nowMs);
+    public abstract WindowChange Apply(ReadOnlySpan<ReadOnlyMemory<byte>> items, long recordTimeMs, long nowMs);
 
     /// <summary>Drops what is older than the topic's ttl; true where something went.</summary>
     public abstract bool Expire(long nowMs);

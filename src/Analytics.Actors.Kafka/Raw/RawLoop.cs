@@ -4,7 +4,7 @@ using CorePartition = Analytics.Actors.Core.TopicPartition;
 
 namespace Analytics.Actors.Kafka.Raw;
 
-/// <summary>What a loop did, from its first record to its last.</summary>
+/// <summary>What a loop did, from when it began to fetch until its last record.</summary>
 /// <param name="ProcessorSeconds">Processor time of the whole process meanwhile, the client's own threads included.</param>
 /// <param name="AllocatedBytes">What the process allocated on the managed heap meanwhile.</param>
 public readonly record struct RawOutcome(long Records, double Seconds, double ProcessorSeconds, long AllocatedBytes);
@@ -21,18 +21,21 @@ public sealed class RawLoop(string bootstrapServers)
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     /// <summary>Reads so many records of these partitions from their beginnings, one <c>Consume</c> after the other.</summary>
-    public RawOutcome Consume(IReadOnlyList<CorePartition> partitions, long records, CancellationToken cancellation)
+    /// <param name="uncounted">What the first so many records take does not count.</param>
+    public RawOutcome Consume(IReadOnlyList<CorePartition> partitions, long records, CancellationToken cancellation, long uncounted = 0)
     {
         using var consumer = NewConsumer();
-        consumer.Assign(partitions.Select(partition => new TopicPartitionOffset(partition.ToClient(), 0)));
+        Connect(consumer, partitions);
         var meter = new Meter();
+        meter.Start();
+        consumer.Assign(partitions.Select(partition => new TopicPartitionOffset(partition.ToClient(), 0)));
         for (var count = 0L; count < records; count++)
         {
+            if (count == uncounted) meter.Start();
             Next(consumer, count, records, cancellation);
-            if (count == 0) meter.Start();
         }
 
-        return meter.Stop(records);
+        return meter.Stop(records - uncounted);
     }
 
     /// <summary>
@@ -46,7 +49,7 @@ public sealed class RawLoop(string bootstrapServers)
         using var arrival = NewConsumer();
         var beginnings = hop.Select(partition => new TopicPartitionOffset(partition.ToClient(), arrival.QueryWatermarkOffsets(partition.ToClient(), Patience).High)).ToList();
         arrival.Assign(beginnings);
-        source.Assign(partitions.Select(partition => new TopicPartitionOffset(partition.ToClient(), 0)));
+        Connect(source, partitions);
         var targets = hop.Select(partition => partition.ToClient()).ToArray();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         var arrived = 0L;
@@ -70,12 +73,13 @@ public sealed class RawLoop(string bootstrapServers)
         }
 
         var meter = new Meter();
+        meter.Start();
         try
         {
+            source.Assign(partitions.Select(partition => new TopicPartitionOffset(partition.ToClient(), 0)));
             for (var count = 0L; count < records; count++)
             {
                 var record = Next(source, count, records, cancellation);
-                if (count == 0) meter.Start();
                 while (count - Volatile.Read(ref arrived) > AheadMax && !arriving.IsFaulted) producer.Poll(TimeSpan.FromMilliseconds(1));
                 Send(producer, targets[partitionOf(record.Message.Key!)], record.Message, Report);
             }
@@ -109,6 +113,36 @@ public sealed class RawLoop(string bootstrapServers)
         }
 
         return count;
+    }
+
+    /// <summary>
+    /// Reads what is written to these partitions from now on, until it is cancelled; each key and the moment of its arrival
+    /// (<see cref="Stopwatch.GetTimestamp"/>).
+    /// </summary>
+    /// <returns>Is there once reading has begun: a task of the reading, which ends in order when it is cancelled.</returns>
+    public async Task<Task> WatchAsync(IReadOnlyList<CorePartition> partitions, Action<byte[]?, long> arrived, CancellationToken cancellation)
+    {
+        var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var reading = Task.Factory.StartNew(
+            () =>
+            {
+                using var consumer = NewConsumer();
+                consumer.Assign(partitions.Select(partition => new TopicPartitionOffset(partition.ToClient(), consumer.QueryWatermarkOffsets(partition.ToClient(), Patience).High)).ToList());
+                begun.SetResult();
+                while (!cancellation.IsCancellationRequested)
+                {
+                    if (consumer.Consume(20) is { } record) arrived(record.Message.Key, Stopwatch.GetTimestamp());
+                }
+            },
+            CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        await (await Task.WhenAny(begun.Task, reading).ConfigureAwait(false)).ConfigureAwait(false);
+        return reading;
+    }
+
+    // So that looking brokers up is over when the time begins to count; fetching is not.
+    private static void Connect(IConsumer<byte[]?, byte[]?> consumer, IReadOnlyList<CorePartition> partitions)
+    {
+        foreach (var topic in partitions.DistinctBy(partition => partition.Topic)) consumer.QueryWatermarkOffsets(topic.ToClient(), Patience);
     }
 
     private static void Send(IProducer<byte[]?, byte[]?> producer, TopicPartition target, Message<byte[]?, byte[]?> message, Action<DeliveryReport<byte[]?, byte[]?>> report)
@@ -162,6 +196,7 @@ public sealed class RawLoop(string bootstrapServers)
 
         public void Start()
         {
+            time.Reset();
             processor = Environment.CpuUsage.TotalTime;
             allocated = GC.GetTotalAllocatedBytes();
             time.Start();

@@ -2,6 +2,7 @@ using System.Globalization;
 using Analytics.Actors.Core;
 using Analytics.Actors.Kafka;
 using Analytics.Actors.Kafka.Raw;
+using Analytics.Actors.Node.Bench.Workloads;
 
 namespace Analytics.Actors.Node.Bench;
 
@@ -13,7 +14,6 @@ internal sealed class BenchBroker : IAsyncDisposable
 {
     public const int Partitions = 64;
 
-    private const int UnderWayMax = 50_000;
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
 
     private readonly BenchProcess process;
@@ -64,28 +64,21 @@ internal sealed class BenchBroker : IAsyncDisposable
     }
 
     /// <summary>Writes the log that runs will read, in batches as large as a fetch of a backlog is, and checks that all of it is there.</summary>
-    public async Task<BenchLog> WriteAsync(IEnumerable<BenchRecord> records, IReadOnlyCollection<string> topics, CancellationToken cancellation)
+    /// <param name="hasPart">Whether the record of a number says something of a station; null: all do.</param>
+    public async Task<BenchLog> WriteAsync(Workload workload, long records, CancellationToken cancellation, Func<long, bool>? hasPart = null)
     {
         Dictionary<string, IReadOnlyList<TopicPartition>> partitions = [];
-        foreach (var topic in topics) partitions[topic] = await AddTopicAsync(topic, cancellation).ConfigureAwait(false);
-        var options = Kafka with { Producer = new Dictionary<string, string> { ["linger.ms"] = "200", ["batch.size"] = "200000", ["queue.buffering.max.messages"] = "100000" } };
+        foreach (var topic in workload.Topics) partitions[topic] = await AddTopicAsync(topic, cancellation).ConfigureAwait(false);
         var log = new BenchLog([.. partitions.Values.SelectMany(list => list)]);
-        string? refused = null;
-        using (var producer = new PartitionProducer(options))
+        using (var feed = new BenchFeed(Kafka, ("linger.ms", "200"), ("batch.size", "200000")))
         {
-            using var room = new SemaphoreSlim(UnderWayMax, UnderWayMax);
-            foreach (var record in records)
+            for (var number = 0L; number < records; number++)
             {
-                if (!room.Wait(0, CancellationToken.None)) await room.WaitAsync(cancellation).ConfigureAwait(false);
-                var partition = log.Add(record);
-                producer.Send(partition, record.Key, record.Value, [], record.TimestampMs, outcome =>
-                {
-                    if (outcome.Result != SendResult.Sent) Volatile.Write(ref refused, outcome.Error);
-                    room.Release();
-                });
+                var record = workload.At(number);
+                await feed.SendAsync(log.Add(record, hasPart?.Invoke(number) ?? true), record, null, cancellation).ConfigureAwait(false);
             }
 
-            if (!producer.Flush(Limit) || refused is not null) throw new BenchFailedException($"the log could not be written: {refused ?? "the broker does not answer"}");
+            feed.Finish();
         }
 
         var held = Raw.Count(log.Partitions);

@@ -1,35 +1,39 @@
 using System.Runtime.InteropServices;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Records;
+using Analytics.Actors.Node.Bench.Workloads;
 using Analytics.Actors.Node.Demo;
 
 namespace Analytics.Actors.Node.Bench;
-
-/// <summary>One record for a log: of one station, whose id is the key.</summary>
-public readonly record struct BenchRecord(string Topic, byte[] Key, byte[] Value, long TimestampMs);
 
 /// <summary>What a log holds: how many records, and what shards must have applied when they have read all of it.</summary>
 internal sealed class BenchLog(IReadOnlyList<TopicPartition> partitions)
 {
     private readonly Dictionary<TopicPartition, Witness> witnesses = [];
+    private readonly Dictionary<TopicPartition, long> ends = [];
 
     public IReadOnlyList<TopicPartition> Partitions => partitions;
 
     public long Records { get; private set; }
 
-    public long Bytes { get; private set; }
+    /// <summary>Records that say something of a station.</summary>
+    public long Parts { get; private set; }
 
     /// <summary>Where a key's records are: with its shard, as the topics have as many partitions as there are shards.</summary>
     public static int PartitionOf(ReadOnlySpan<byte> key) => Murmur2.Partition(key, BenchBroker.Partitions);
 
     /// <summary>Takes the next record into account; its partition.</summary>
-    public TopicPartition Add(BenchRecord record)
+    /// <param name="hasPart">It says something of a station.</param>
+    public TopicPartition Add(WorkloadRecord record, bool hasPart = true)
     {
         var partition = new TopicPartition(record.Topic, PartitionOf(record.Key));
-        ref var witness = ref CollectionsMarshal.GetValueRefOrAddDefault(witnesses, partition, out _);
-        witness = witness.With(new Place(witness.Count, 0, 0));
+        ref var end = ref CollectionsMarshal.GetValueRefOrAddDefault(ends, partition, out _);
+        var place = new Place(end++, 0, 0);
         Records++;
-        Bytes += record.Value.Length;
+        if (!hasPart) return partition;
+        ref var witness = ref CollectionsMarshal.GetValueRefOrAddDefault(witnesses, partition, out _);
+        witness = witness.With(place);
+        Parts++;
         return partition;
     }
 

@@ -179,7 +179,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
             {
                 var record = records[from];
                 run.Add(isSource
-                    ? new LogRecord(partition, record.Offset, record.TimestampMs, record.Value, record.Key, record.Header(Header.Origin))
+                    ? new LogRecord(partition, record.Offset, record.TimestampMs, record.Value, record.Key is { } key ? key : default(ReadOnlyMemory<byte>?), record.Header(Header.Origin))
                     : new LogRecord(partition, record.Offset, record.TimestampMs, record.Value));
                 bytes += record.Value.Length + 100;
             }

@@ -396,7 +396,7 @@ public sealed class SimulatedProcess
             for (var count = World.Between(1, 5); count > 0 && reading.Next < cluster.Log.End(partition); count--, reading.Next++)
             {
                 var record = cluster.Log.At(partition, reading.Next);
-                records.Add(new LogRecord(partition, reading.Next, record.TimestampMs, record.Value, record.Key, settings.IsKeyed(partition.Topic) ? record.Origin : null));
+                records.Add(new LogRecord(partition, reading.Next, record.TimestampMs, record.Value, record.Key is { } key ? key : default(ReadOnlyMemory<byte>?), settings.IsKeyed(partition.Topic) ? record.Origin : null));
             }
 
             if (records.Count > 0) Tell(new RecordsRead(partition, records));

@@ -390,7 +390,8 @@ internal sealed class CoreNode
             var log = node.LogOf(partition);
             if (!reading.TryGetValue(partition, out var reader) || reader.IsPaused || reader.Next >= log.Count) return false;
             var offset = reader.Next++;
-            Tell(new RecordsRead(partition, [new LogRecord(partition, offset, log[(int)offset].TimestampMs, log[(int)offset].Value, log[(int)offset].Key, log[(int)offset].Origin)]));
+            var record = log[(int)offset];
+            Tell(new RecordsRead(partition, [new LogRecord(partition, offset, record.TimestampMs, record.Value, record.Key is { } key ? key : default(ReadOnlyMemory<byte>?), record.Origin)]));
             return true;
         }
 

@@ -2,6 +2,7 @@ using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Core.Records;
 using Analytics.Actors.Core.Windows;
 using Analytics.Actors.Node.Demo;
+using Analytics.Actors.Tests.Records;
 
 namespace Analytics.Actors.Tests.Demo;
 
@@ -21,20 +22,20 @@ public class ExpectationAgreementTests
         foreach (var record in fleet.Next(StartMs + 30_000))
         {
             var topic = pipeline.Topics[record.Topic];
-            var split = RecordSplitter.Split(topic, record.Value);
+            var split = SampleRecords.Split(topic, record.Value);
             split.IsGlobal.ShouldBe(record.Expectation.IsGlobal);
             var rejections = split.Rejected.Select(item => new ExpectedRejection(item.Index, item.Reason.Code)).ToList();
             foreach (var part in split.Parts)
             {
                 part.Ordinal.ShouldBe(0);
                 // A window counts items inside the part: the parts that a window refuses hold consecutive items.
-                rejections.AddRange(TopicWindows.Create(topic, pipeline.TimeZone).Apply(part.Items, record.TimestampMs, record.TimestampMs)
+                rejections.AddRange(TopicWindows.Create(topic, pipeline.TimeZone).Apply(split.ItemsOf(part).ToArray(), record.TimestampMs, record.TimestampMs)
                     .Rejected.Select(item => new ExpectedRejection(part.Index + item.Index, item.Reason.Code)));
             }
 
             rejections.ShouldBe(record.Expectation.Rejections, $"{record.Topic} {record.Expectation.Bad}: {string.Join(", ", split.Rejected.Select(item => item.Reason))}");
             if (split.IsGlobal) split.Parts.ShouldHaveSingleItem().Index.ShouldBe(0);
-            else split.Parts.Select(part => new ExpectedPart(part.Station, part.Index)).ShouldBe(record.Expectation.Parts);
+            else split.Parts.Select(part => new ExpectedPart(part.StationText, part.Index)).ShouldBe(record.Expectation.Parts);
             if (rejections.Count > 0) bad++;
         }
 

@@ -24,7 +24,7 @@ public class RecordSplitterBadInputTests
     {
         var record = Encoding.UTF8.GetBytes(SampleRecords.Of(name));
         for (var length = 1; length < record.Length; length++) Rejected(name, record[..length]).ShouldBe("not-json", $"{length} bytes");
-        RecordSplitter.Split(DefaultTopics.All[name], record).Rejected.ShouldBeEmpty();
+        SampleRecords.Split(DefaultTopics.All[name], record).Rejected.ShouldBeEmpty();
     }
 
     [Theory]
@@ -58,7 +58,7 @@ public class RecordSplitterBadInputTests
     public void Sixty_four_levels_are_allowed_and_one_more_is_not()
     {
         static string Record(int levels) => "{\"stationId\":\"A\",\"x\":" + new string('[', levels - 1) + new string(']', levels - 1) + "}";
-        RecordSplitter.Split(DefaultTopics.All[DefaultTopics.Meter], DefaultTopics.Bytes(Record(64))).Parts.Count.ShouldBe(1);
+        SampleRecords.Split(DefaultTopics.All[DefaultTopics.Meter], DefaultTopics.Bytes(Record(64))).Parts.Count.ShouldBe(1);
         Rejected(DefaultTopics.Meter, Encoding.UTF8.GetBytes(Record(65))).ShouldBe("too-deep");
     }
 
@@ -66,7 +66,7 @@ public class RecordSplitterBadInputTests
     public void A_deep_item_does_not_spoil_the_others()
     {
         var deep = new string('[', 1000) + new string(']', 1000);
-        var split = RecordSplitter.Split(DefaultTopics.All[DefaultTopics.Param], DefaultTopics.Bytes($$"""[{"stationId":"A"},{"stationId":"B","x":{{deep}}},{{deep}},{"stationId":"C"}]"""));
+        var split = SampleRecords.Split(DefaultTopics.All[DefaultTopics.Param], DefaultTopics.Bytes($$"""[{"stationId":"A"},{"stationId":"B","x":{{deep}}},{{deep}},{"stationId":"C"}]"""));
         GoldenEnvelopeTests.Describe(split).ShouldBe("A x1, C x1 | 1 too-deep, 2 too-deep");
     }
 
@@ -82,9 +82,9 @@ public class RecordSplitterBadInputTests
     public void Invalid_utf8_in_one_item_does_not_spoil_the_others()
     {
         var record = WithBytes("""[{"stationId":"A"},{"stationId":"B","x":"?"},{"stationId":"C"}]""", "?", [0xFF]);
-        GoldenEnvelopeTests.Describe(RecordSplitter.Split(DefaultTopics.All[DefaultTopics.Param], record)).ShouldBe("A x1, C x1 | 1 invalid-utf8");
+        GoldenEnvelopeTests.Describe(SampleRecords.Split(DefaultTopics.All[DefaultTopics.Param], record)).ShouldBe("A x1, C x1 | 1 invalid-utf8");
         var outside = WithBytes("""{"x":"?","weather":[{"stationId":"A"}]}""", "?", [0xFF]);
-        GoldenEnvelopeTests.Describe(RecordSplitter.Split(DefaultTopics.All[DefaultTopics.Weather], outside)).ShouldBe("| 0 invalid-utf8");
+        GoldenEnvelopeTests.Describe(SampleRecords.Split(DefaultTopics.All[DefaultTopics.Weather], outside)).ShouldBe("| 0 invalid-utf8");
     }
 
     [Theory]
@@ -95,7 +95,7 @@ public class RecordSplitterBadInputTests
     [InlineData("\\\\\\udfff")]
     public void Half_a_surrogate_pair_is_no_text(string escaped)
     {
-        var split = RecordSplitter.Split(DefaultTopics.All[DefaultTopics.Param], DefaultTopics.Bytes(
+        var split = SampleRecords.Split(DefaultTopics.All[DefaultTopics.Param], DefaultTopics.Bytes(
             $$"""[{"stationId":"{{escaped}}"},{"stationId":"A","x":"{{escaped}}"},{"stationId":"A","{{escaped}}":1},{"stationId":"B","x":"\\ud800"}]"""));
         GoldenEnvelopeTests.Describe(split).ShouldBe("B x1 | 0 invalid-utf8, 1 invalid-utf8, 2 invalid-utf8");
     }
@@ -116,7 +116,7 @@ public class RecordSplitterBadInputTests
     public void Members_are_told_apart_also_in_very_large_objects()
     {
         var members = string.Join(",", Enumerable.Range(0, 5000).Select(i => $"\"m{i}\":{i}"));
-        RecordSplitter.Split(DefaultTopics.All[DefaultTopics.Meter], DefaultTopics.Bytes($$"""{"stationId":"A",{{members}}}""")).Parts.Count.ShouldBe(1);
+        SampleRecords.Split(DefaultTopics.All[DefaultTopics.Meter], DefaultTopics.Bytes($$"""{"stationId":"A",{{members}}}""")).Parts.Count.ShouldBe(1);
         foreach (var repeated in new[] { "m0", "m100", "m4999", "stationId" })
             Rejected(DefaultTopics.Meter, Encoding.UTF8.GetBytes($$"""{"stationId":"A",{{members}},"{{repeated}}":1}""")).ShouldBe("duplicate-key", repeated);
     }
@@ -126,12 +126,12 @@ public class RecordSplitterBadInputTests
     {
         const int size = 10_000_000;
         var text = new string('x', size);
-        RecordSplitter.Split(DefaultTopics.All[DefaultTopics.Meter], DefaultTopics.Bytes($$"""{"stationId":"A","x":"{{text}}"}""")).Parts.Count.ShouldBe(1);
+        SampleRecords.Split(DefaultTopics.All[DefaultTopics.Meter], DefaultTopics.Bytes($$"""{"stationId":"A","x":"{{text}}"}""")).Parts.Count.ShouldBe(1);
         Rejected(DefaultTopics.Meter, Encoding.UTF8.GetBytes($$"""{"stationId":"{{text}}"}""")).ShouldBe("invalid-id");
         Rejected(DefaultTopics.Meter, Encoding.UTF8.GetBytes(text)).ShouldBe("not-json");
         Rejected(DefaultTopics.Meter, Encoding.UTF8.GetBytes(new string('[', size))).ShouldBe("not-json");
         Rejected(DefaultTopics.Meter, Encoding.UTF8.GetBytes($$"""{"stationId":{{new string('1', size)}}}""")).ShouldBe("invalid-id");
-        var numbers = RecordSplitter.Split(DefaultTopics.All[DefaultTopics.Param], DefaultTopics.Bytes("[" + string.Concat(Enumerable.Repeat("1,", size / 2)) + "{\"stationId\":\"A\"}]"));
+        var numbers = SampleRecords.Split(DefaultTopics.All[DefaultTopics.Param], DefaultTopics.Bytes("[" + string.Concat(Enumerable.Repeat("1,", size / 2)) + "{\"stationId\":\"A\"}]"));
         numbers.Parts.Single().Index.ShouldBe(size / 2);
         numbers.Rejected.Count.ShouldBe(size / 2);
     }
@@ -140,7 +140,7 @@ public class RecordSplitterBadInputTests
     public void A_rejection_shows_the_bytes_that_it_is_about()
     {
         var record = DefaultTopics.Bytes("{\"x\":1");
-        var rejected = RecordSplitter.Split(DefaultTopics.All[DefaultTopics.Meter], record).Rejected.Single();
+        var rejected = SampleRecords.Split(DefaultTopics.All[DefaultTopics.Meter], record).Rejected.Single();
         rejected.Bytes.ShouldBe(record);
         rejected.Reason.Detail.ShouldNotBeEmpty();
     }
@@ -150,7 +150,7 @@ public class RecordSplitterBadInputTests
     /// <summary>The codes of a record of which nothing can be used.</summary>
     private static IEnumerable<string> Rejections(string topic, byte[] record)
     {
-        var split = RecordSplitter.Split(DefaultTopics.All[topic], record);
+        var split = SampleRecords.Split(DefaultTopics.All[topic], record);
         split.Parts.ShouldBeEmpty();
         split.IsGlobal.ShouldBe(DefaultTopics.All[topic].Scope == TopicScope.Global);
         return split.Rejected.Select(item => item.Reason.Code);

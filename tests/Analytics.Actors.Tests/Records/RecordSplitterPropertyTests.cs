@@ -51,16 +51,16 @@ public class RecordSplitterPropertyTests
         var item = Gen.Elements("""{"stationId":"A"}""", """{"stationId":"B"}""", """{"stationId":3}""", """{"stationId":"3"}""", "1", "{}", """{"stationId":0}""", """{"stationId":"C","x":1,"x":2}""");
         Prop.ForAll(item.ArrayOf().ToArbitrary(), items =>
         {
-            var split = RecordSplitter.Split(DefaultTopics.All[DefaultTopics.Param], DefaultTopics.Bytes($"[{string.Join(',', items)}]"));
+            var split = SampleRecords.Split(DefaultTopics.All[DefaultTopics.Param], DefaultTopics.Bytes($"[{string.Join(',', items)}]"));
             var kept = items.Select((text, index) => (text, index)).Where(pair => pair.text.Contains("stationId") && !pair.text.Contains(":0") && !pair.text.Contains("\"x\"")).ToList();
-            split.Parts.Sum(part => part.Items.Count).ShouldBe(kept.Count);
+            split.Parts.Sum(part => part.ItemCount).ShouldBe(kept.Count);
             split.Rejected.Count.ShouldBe(items.Length - kept.Count);
             foreach (var part in split.Parts)
             {
                 // 3 and "3" are the same station.
-                var mine = kept.Where(pair => pair.text.Replace("\"3\"", "3").Contains($":{part.Station}}}") || pair.text.Contains($"\"{part.Station}\"")).ToList();
+                var mine = kept.Where(pair => pair.text.Replace("\"3\"", "3").Contains($":{part.StationText}}}") || pair.text.Contains($"\"{part.StationText}\"")).ToList();
                 mine[0].index.ShouldBe(part.Index);
-                part.Items.Select(bytes => Encoding.UTF8.GetString(bytes.Span)).ShouldBe(mine.Select(pair => pair.text));
+                split.ItemsOf(part).ToArray().Select(bytes => Encoding.UTF8.GetString(bytes.Span)).ShouldBe(mine.Select(pair => pair.text));
             }
 
             return IsIncreasing(split.Parts.Select(part => part.Index)) && IsIncreasing(split.Rejected.Select(rejected => rejected.Index));
@@ -69,10 +69,10 @@ public class RecordSplitterPropertyTests
 
     private static bool IsSound(TopicConfiguration topic, byte[] bytes)
     {
-        var split = RecordSplitter.Split(topic, bytes);
+        var split = SampleRecords.Split(topic, bytes);
         return IsIncreasing(split.Parts.Select(part => part.Index)) && IsIncreasing(split.Rejected.Select(item => item.Index))
-            && split.Parts.Select(part => part.Station).Distinct().Count() == split.Parts.Count
-            && split.Parts.All(part => part.Items.Count > 0 && (split.IsGlobal || part.Station.Length > 0))
+            && split.Parts.Select(part => part.StationText).Distinct().Count() == split.Parts.Count
+            && split.Parts.All(part => part.ItemCount > 0 && (split.IsGlobal || part.Station.Length > 0))
             && split.Rejected.All(item => item.Reason.Code.Length > 0);
     }
 

@@ -26,7 +26,7 @@ public class RecordSplitterTests
     [InlineData("\"\\ud83d\\ude00\"", "😀")]
     [InlineData("\"站1\"", "站1")]
     public void Texts_and_integers_are_ids_with_their_exact_digits(string written, string id) =>
-        Split(Object, $$"""{"stationId":{{written}}}""").Parts.Single().Station.ShouldBe(id);
+        Split(Object, $$"""{"stationId":{{written}}}""").Parts.Single().StationText.ShouldBe(id);
 
     [Theory]
     [InlineData("0")]
@@ -51,20 +51,20 @@ public class RecordSplitterTests
     {
         var longest = new string('x', 254) + "é";
         Encoding.UTF8.GetByteCount(longest).ShouldBe(256);
-        Split(Object, $$"""{"stationId":"{{longest}}"}""").Parts.Single().Station.ShouldBe(longest);
+        Split(Object, $$"""{"stationId":"{{longest}}"}""").Parts.Single().StationText.ShouldBe(longest);
         Codes(Object, $$"""{"stationId":"x{{longest}}"}""").ShouldBe("0 invalid-id");
         Codes(Object, $$"""{"stationId":{{new string('9', 257)}}}""").ShouldBe("0 invalid-id");
         Codes(Object, $$"""{"stationId":"{{new string('x', 10_000)}}"}""").ShouldBe("0 invalid-id");
         // 256 bytes written as escapes are six times as long, and still an id.
-        Split(Object, $$"""{"stationId":"{{string.Concat(Enumerable.Repeat("\\u0078", 256))}}"}""").Parts.Single().Station.ShouldBe(new string('x', 256));
+        Split(Object, $$"""{"stationId":"{{string.Concat(Enumerable.Repeat("\\u0078", 256))}}"}""").Parts.Single().StationText.ShouldBe(new string('x', 256));
     }
 
     [Fact]
     public void The_first_path_that_holds_a_valid_id_names_the_station()
     {
-        Split(Object, """{"station_id":"B","stationId":"A"}""").Parts.Single().Station.ShouldBe("A");
-        Split(Object, """{"stationId":null,"station_id":"B"}""").Parts.Single().Station.ShouldBe("B");
-        Split(Output, """{"stations":[{"stationId":"A","station_id":"B"}]}""").Parts.Single().Station.ShouldBe("B");
+        Split(Object, """{"station_id":"B","stationId":"A"}""").Parts.Single().StationText.ShouldBe("A");
+        Split(Object, """{"stationId":null,"station_id":"B"}""").Parts.Single().StationText.ShouldBe("B");
+        Split(Output, """{"stations":[{"stationId":"A","station_id":"B"}]}""").Parts.Single().StationText.ShouldBe("B");
         Codes(Object, """{"other":"A"}""").ShouldBe("0 no-id");
     }
 
@@ -72,22 +72,22 @@ public class RecordSplitterTests
     public void An_id_may_lie_in_a_nested_object()
     {
         var topic = Object with { StationPaths = ["head.station.id", "stationId"] };
-        Split(topic, """{"stationId":"B","head":{"station":{"id":17}}}""").Parts.Single().Station.ShouldBe("17");
-        Split(topic, """{"stationId":"B","head":{"station":3}}""").Parts.Single().Station.ShouldBe("B");
+        Split(topic, """{"stationId":"B","head":{"station":{"id":17}}}""").Parts.Single().StationText.ShouldBe("17");
+        Split(topic, """{"stationId":"B","head":{"station":3}}""").Parts.Single().StationText.ShouldBe("B");
         var list = topic with { Envelope = List.Envelope };
-        Split(list, """[ {"stationId":"C"}, {"head":{"station":{"id":"A"}}} ]""").Parts.Select(part => part.Station).ShouldBe(["C", "A"]);
+        Split(list, """[ {"stationId":"C"}, {"head":{"station":{"id":"A"}}} ]""").Parts.Select(part => part.StationText).ShouldBe(["C", "A"]);
     }
 
     [Fact]
     public void Items_are_gathered_per_station_in_order_of_first_appearance_as_slices_of_the_record()
     {
         var record = DefaultTopics.Bytes("""[{"stationId":"B","n":1}, {"stationId":"A","n":2} ,{"stationId":"B","n":3},{"stationId":"C"},{"stationId":"A","n":5}]""");
-        var split = RecordSplitter.Split(List, record);
-        split.Parts.Select(part => (part.Station, part.Index, part.Ordinal, part.Items.Count)).ShouldBe([("B", 0, 0, 2), ("A", 1, 0, 2), ("C", 3, 0, 1)]);
-        Text(split.Parts[0].Items[1]).ShouldBe("""{"stationId":"B","n":3}""");
-        Text(split.Parts[1].Items[0]).ShouldBe("""{"stationId":"A","n":2}""");
+        var split = SampleRecords.Split(List, record);
+        split.Parts.Select(part => (part.StationText, part.Index, part.Ordinal, part.ItemCount)).ShouldBe([("B", 0, 0, 2), ("A", 1, 0, 2), ("C", 3, 0, 1)]);
+        Text(split.ItemsOf(split.Parts[0])[1]).ShouldBe("""{"stationId":"B","n":3}""");
+        Text(split.ItemsOf(split.Parts[1])[0]).ShouldBe("""{"stationId":"A","n":2}""");
         MemoryMarshal.TryGetArray(record, out var whole).ShouldBeTrue();
-        foreach (var item in split.Parts.SelectMany(part => part.Items))
+        foreach (var item in split.Items)
         {
             MemoryMarshal.TryGetArray(item, out var slice).ShouldBeTrue();
             slice.Array.ShouldBeSameAs(whole.Array);
@@ -120,8 +120,8 @@ public class RecordSplitterTests
     public void A_single_result_is_its_output_under_the_records_id()
     {
         var split = Split(Output, """{"station_id":"S1","module":"pv_prediction","output":{"pv":[1]},"timestamp":1.5}""");
-        split.Parts.Single().Station.ShouldBe("S1");
-        Text(split.Parts.Single().Items.Single()).ShouldBe("""{"pv":[1]}""");
+        split.Parts.Single().StationText.ShouldBe("S1");
+        Text(split.Items.Single()).ShouldBe("""{"pv":[1]}""");
         Codes(Output, """{"station_id":"S1","output":null}""").ShouldBe("0 item-not-object");
         Codes(Output, """{"output":{"pv":[1]}}""").ShouldBe("0 no-id");
         Codes(Output, """{"station_id":"S1","output":{"pv":1,"pv":2}}""").ShouldBe("0 duplicate-key");
@@ -141,8 +141,8 @@ public class RecordSplitterTests
         var record = """ {"calendar":[{"date":"2025-01-01"}],"source":"x"} """;
         var split = Split(calendar, record);
         split.IsGlobal.ShouldBeTrue();
-        split.Parts.Single().ShouldSatisfyAllConditions(part => part.Station.ShouldBe(""), part => part.Index.ShouldBe(0));
-        Text(split.Parts.Single().Items.Single()).ShouldBe(record);
+        split.Parts.Single().ShouldSatisfyAllConditions(part => part.StationText.ShouldBe(""), part => part.Index.ShouldBe(0));
+        Text(split.Items.Single()).ShouldBe(record);
         Split(calendar, """{"calendar":{}}""").IsGlobal.ShouldBeTrue();
         Codes(calendar, """{"calendar":{}}""").ShouldBe("0 wrong-envelope");
         Codes(calendar, """[{"date":"2025-01-01"}]""").ShouldBe("0 wrong-envelope");
@@ -157,7 +157,7 @@ public class RecordSplitterTests
             {"fee":[{"stationId":"A","sendTime":"2025-10-21 00:00:00","n":1},{"stationId":"A","sendTime":"2025-10-20 00:00:00","n":2},
             {"stationId":"A","n":3},{"stationId":"A","sendTime":"2025-10-20T00:00:00","n":4}]}
             """);
-        split.Parts.Single().Items.Select(item => Text(item)[^2]).ShouldBe("3241".ToCharArray());
+        split.Items.Select(item => Text(item)[^2]).ShouldBe("3241".ToCharArray());
         split.Parts.Single().Index.ShouldBe(0);
     }
 
@@ -171,7 +171,7 @@ public class RecordSplitterTests
     [Fact]
     public void A_byte_order_mark_is_passed_over() => Describe(Object, "\uFEFF{\"stationId\":\"A\"}").ShouldBe("A x1 |");
 
-    private static SplitRecord Split(TopicConfiguration topic, string record) => RecordSplitter.Split(topic, DefaultTopics.Bytes(record));
+    private static SplitRecord Split(TopicConfiguration topic, string record) => SampleRecords.Split(topic, DefaultTopics.Bytes(record));
     private static string Describe(TopicConfiguration topic, string record) => GoldenEnvelopeTests.Describe(Split(topic, record));
     private static string Text(ReadOnlyMemory<byte> bytes) => Encoding.UTF8.GetString(bytes.Span);
 

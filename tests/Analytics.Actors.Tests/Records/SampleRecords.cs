@@ -1,3 +1,5 @@
+using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Records;
 using Analytics.Actors.Tests.Windows;
 
 namespace Analytics.Actors.Tests.Records;
@@ -21,6 +23,14 @@ internal static class SampleRecords
         [DefaultTopics.Order] = """{"stationId":"S1","transactionSerialNo":"a","gunNo":"01","soc":50.5}""",
         [DefaultTopics.Price] = """{"stationId":"S1","sendTime":"2025-10-21 18:58:13","peakElectricFee":0.8,"flatElectricFee":0.7,"feeNo1":"01","feeNo3":"02"}""",
     };
+
+    /// <summary>A record taken apart, into an object of its own.</summary>
+    public static SplitRecord Split(TopicConfiguration topic, ReadOnlyMemory<byte> record)
+    {
+        var split = new SplitRecord();
+        RecordSplitter.Split(topic, record, split);
+        return split;
+    }
 
     public static string Item(string topic) => ItemsByTopic.GetValueOrDefault(topic, """{"station_id":"S1","pv":[1,2.5],"score":4}""");
 

@@ -40,5 +40,5 @@ internal static class DefaultTopics
 
     public static ReadOnlyMemory<byte> Bytes(string text) => Encoding.UTF8.GetBytes(text);
 
-    public static IReadOnlyList<ReadOnlyMemory<byte>> Items(params string[] items) => Array.ConvertAll(items, Bytes);
+    public static ReadOnlyMemory<byte>[] Items(params string[] items) => Array.ConvertAll(items, Bytes);
 }

@@ -91,14 +91,14 @@ public class GoldenShapeTests
                 break;
             case UpdateMode.Second:
                 for (var second = 0; second < held.Count; second++)
-                    window.Apply(held[second]!.AsArray().Select(Golden.Bytes).ToList(), BaseMs + second * 1000, BaseMs + second * 1000);
+                    window.Apply(held[second]!.AsArray().Select(Golden.Bytes).ToArray(), BaseMs + second * 1000, BaseMs + second * 1000);
                 break;
             case UpdateMode.Replace:
-                window.Apply(held.Select(Golden.Bytes).ToList(), BaseMs, BaseMs);
+                window.Apply(held.Select(Golden.Bytes).ToArray(), BaseMs, BaseMs);
                 break;
             default:
                 foreach (var entry in held)
-                    window.Apply(entry is JsonArray list ? list.Select(Golden.Bytes).ToList() : [Golden.Bytes(entry)], BaseMs, BaseMs);
+                    window.Apply(entry is JsonArray list ? list.Select(Golden.Bytes).ToArray() : [Golden.Bytes(entry)], BaseMs, BaseMs);
                 break;
         }
 

@@ -3,6 +3,7 @@ using Analytics.Actors.Core.Modules;
 using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Core.Records;
 using Analytics.Actors.Core.Windows;
+using Analytics.Actors.Tests.Records;
 
 namespace Analytics.Actors.Tests.Windows;
 
@@ -153,12 +154,12 @@ public class GoldenWindowTests
 
     private static bool Apply(Run run, TopicConfiguration topic, TopicWindow window, JsonNode? value)
     {
-        IReadOnlyList<ReadOnlyMemory<byte>> items;
-        if (value is JsonArray list) items = list.Select(Golden.Bytes).ToList();
+        ReadOnlyMemory<byte>[] items;
+        if (value is JsonArray list) items = list.Select(Golden.Bytes).ToArray();
         else if (topic.Mode == UpdateMode.Replace)
         {
             // Not a part that the splitter would make: so it goes through it.
-            var split = RecordSplitter.Split(topic, Golden.Bytes(value));
+            var split = SampleRecords.Split(topic, Golden.Bytes(value));
             run.Rejected.AddRange(split.Rejected.Select(item => item.Reason.Code));
             return false;
         }

@@ -193,7 +193,7 @@ public class SecondsWindowTests
         window.Add(DefaultTopics.Items(Array.ConvertAll(serials, serial => $$"""{"stationId":"S1","serial":"{{serial}}"}""")), BaseMs + atMs, nowMs);
 
     /// <summary>Orders with their own times: a letter and a second.</summary>
-    private static IReadOnlyList<ReadOnlyMemory<byte>> Timed(string orders) =>
+    private static ReadOnlyMemory<byte>[] Timed(string orders) =>
         DefaultTopics.Items(orders.Split(' ').Select(order => $$"""{"serial":"{{order[0]}}","t":{{Base + int.Parse(order[1..], System.Globalization.CultureInfo.InvariantCulture)}}}""").ToArray());
 
     private static string Describe(SecondsChange change)

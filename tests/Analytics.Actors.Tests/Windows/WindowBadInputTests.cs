@@ -93,10 +93,10 @@ public class WindowBadInputTests
     private static string Outcome(string name, string item)
     {
         var topic = DefaultTopics.All[name];
-        var split = RecordSplitter.Split(topic, DefaultTopics.Bytes(SampleRecords.Wrap(name, item)));
+        var split = SampleRecords.Split(topic, DefaultTopics.Bytes(SampleRecords.Wrap(name, item)));
         if (split.Rejected.Count > 0) return split.Rejected.Single().Reason.Code;
         var window = DefaultTopics.Window(topic);
-        var change = window.Apply(split.Parts.Single().Items, NowMs, NowMs);
+        var change = window.Apply(split.ItemsOf(split.Parts.Single()).ToArray(), NowMs, NowMs);
         if (window is SecondsWindow seconds) seconds.CloseDue(NowMs + 1_000).ShouldNotBeNull();
         if (window.Shape() is { } shape)
             foreach (var member in shape.Names) Should.NotThrow(() => JsonNode.Parse(shape.GetJson(member).Span), member);

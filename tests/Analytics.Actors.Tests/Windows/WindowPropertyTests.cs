@@ -134,7 +134,7 @@ public class WindowPropertyTests
         return topic with { Window = topic.Shape == ShapeKind.Grid ? 6 : 3 };
     }
 
-    private static IReadOnlyList<ReadOnlyMemory<byte>> Items(Step step)
+    private static ReadOnlyMemory<byte>[] Items(Step step)
     {
         var topic = step.TopicName;
         var text = topic == DefaultTopics.Calendar ? SampleRecords.Of(topic) : SampleRecords.Item(topic);
