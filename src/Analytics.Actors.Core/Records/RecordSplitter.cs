@@ -31,6 +31,8 @@ public static class RecordSplitter
         }
 
         var isUtf8 = Utf8.IsValid(json.Span);
+        if (isUtf8 && new PlainRecord(plan, json, into).TrySplit()) return;
+        into.Clear();
         try
         {
             new RecordScanner(plan, json, isUtf8, into).Split();

@@ -8,6 +8,8 @@ internal static class JsonList
 {
     public static int Count(ReadOnlySpan<byte> list)
     {
+        var plain = PlainJson.Count(list);
+        if (plain >= 0) return plain;
         var reader = new Utf8JsonReader(list);
         reader.Read();
         var count = 0;
