@@ -38,8 +38,8 @@ internal sealed class GridScenario : InProcessScenario
         return values.Count;
     }
 
-    // Without the module, so that nothing is shaped.
-    private static Core.Pipeline.PipelineConfiguration GridOnly(GridWorkload workload)
+    /// <summary>Pushes alone, and no module: nothing is shaped.</summary>
+    internal static Core.Pipeline.PipelineConfiguration GridOnly(GridWorkload workload)
     {
         var all = workload.Configuration(keyed: true);
         return all with

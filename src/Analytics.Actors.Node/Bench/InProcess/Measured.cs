@@ -23,19 +23,13 @@ internal static class Measured
         return done / seconds;
     }
 
-    public static double Median(IEnumerable<double> values)
-    {
-        var sorted = values.Order().ToList();
-        return sorted.Count % 2 == 1 ? sorted[sorted.Count / 2] : (sorted[sorted.Count / 2 - 1] + sorted[sorted.Count / 2]) / 2;
-    }
-
     /// <summary>
     /// Measures a value and what it is held against in turns, so that both meet the same machine; the ratio is that of the two
     /// of one turn. One turn before is not counted.
     /// </summary>
     public static BenchFigure Compare(string scenario, string variant, string unit, int runs, Func<double> value, Func<double> limit, BenchGoal? goal, CancellationToken cancellation)
     {
-        List<double> values = [], limits = [], ratios = [];
+        List<double> values = [], limits = [];
         for (var run = -1; run < runs; run++)
         {
             cancellation.ThrowIfCancellationRequested();
@@ -43,10 +37,9 @@ internal static class Measured
             if (run < 0) continue;
             values.Add(measured);
             limits.Add(held);
-            ratios.Add(measured / held);
         }
 
-        return new BenchFigure(scenario, variant, Median(values), unit, Median(limits), Median(ratios), runs) { Goal = goal };
+        return Medians.Figure(scenario, variant, values, unit, limits, goal);
     }
 
     /// <summary>Measures a value that is held against nothing of the same run; one run before is not counted.</summary>
@@ -60,6 +53,6 @@ internal static class Measured
             values.Add(value());
         }
 
-        return new BenchFigure(scenario, variant, Median(values), unit, null, null, runs) { Goal = goal };
+        return Medians.Figure(scenario, variant, values, unit, goal);
     }
 }

@@ -39,13 +39,11 @@ internal sealed class RecoveryScenario : InProcessScenario
 
         for (var index = 0; index < shards.Count; index++)
         {
-            var value = Measured.Median(times[index]);
+            var goal = counts[index] == Most ? BenchGoal.AtMost(1_000) : null;
             // Flat: held against the smallest shard.
-            var few = index == 0 ? (double?)null : Measured.Median(times[0]);
-            figures.Add(new BenchFigure(Name, $"{counts[index]} stations", value, "ms", few, value / few, options.Runs)
-            {
-                Goal = counts[index] == Most ? BenchGoal.AtMost(1_000) : null,
-            });
+            figures.Add(index == 0
+                ? Medians.Figure(Name, $"{counts[index]} stations", times[index], "ms", goal)
+                : Medians.Figure(Name, $"{counts[index]} stations", times[index], "ms", times[0], goal));
         }
 
         return figures;
