@@ -11,6 +11,10 @@ namespace Analytics.Actors.Core.Records;
 internal sealed class EnvelopePlan
 {
     public const int NoRank = int.MaxValue;
+
+    /// <summary>As many id paths find room on the stack; nobody has more.</summary>
+    public const int PathsOnStack = 8;
+
     private static readonly ConditionalWeakTable<TopicConfiguration, EnvelopePlan> Plans = new();
 
     private EnvelopePlan(TopicConfiguration topic)
@@ -42,6 +46,11 @@ internal sealed class EnvelopePlan
         NestedStations = StationNames.Length == topic.StationPaths.Count ? null : new MemberLocator(topic.StationPaths);
         StationPaths = topic.StationPaths;
         Order = topic.OrderMember is null ? null : new MemberLocator([topic.OrderMember]);
+        Roles = [.. StationPaths.Where(path => !path.Contains('.')).Concat(members.Select(member => Encoding.UTF8.GetString(member.Name)))
+            .Concat(OutputRank == NoRank ? [] : ["output"]).Distinct(StringComparer.Ordinal).Select(RoleOf)];
+        RecordNames = new ObjectNames(Roles.Select((role, slot) => (role.Name, slot)).ToArray());
+        ItemNames = new ObjectNames(Roles.Where(role => role.Station >= 0).Select(role => (role.Name, role.Station)).ToArray());
+        OutputNames = new ObjectNames([]);
         Expected = string.Join(", or ", topic.Envelope.Select(Describe));
     }
 
@@ -56,6 +65,18 @@ internal sealed class EnvelopePlan
     /// <summary>The id paths that are plain member names; used where all are.</summary>
     public byte[][] StationNames { get; }
 
+    /// <summary>The members of a record that its envelope or its ids are made of.</summary>
+    public MemberRole[] Roles { get; }
+
+    /// <summary>The names of a record that is an object; their slots are places in <see cref="Roles"/>.</summary>
+    public ObjectNames RecordNames { get; }
+
+    /// <summary>The names of an item of a list; their slots are places in <see cref="StationNames"/>.</summary>
+    public ObjectNames ItemNames { get; }
+
+    /// <summary>The names in the member 'output'.</summary>
+    public ObjectNames OutputNames { get; }
+
     /// <summary>Set where an id path leads into nested objects: then ids are found in a second pass.</summary>
     public MemberLocator? NestedStations { get; }
     public IReadOnlyList<string> StationPaths { get; }
@@ -66,6 +87,13 @@ internal sealed class EnvelopePlan
     /// <summary>The envelope in words, for rejections.</summary>
     public string Expected { get; }
 
+    private MemberRole RoleOf(string name)
+    {
+        var bytes = Encoding.UTF8.GetBytes(name);
+        var rank = Members.Where(member => member.Name.AsSpan().SequenceEqual(bytes)).Select(member => member.Rank).DefaultIfEmpty(NoRank).Min();
+        return new MemberRole(name, rank, OutputRank != NoRank && name == "output", Array.FindIndex(StationNames, station => station.AsSpan().SequenceEqual(bytes)));
+    }
+
     private static string Describe(EnvelopeForm form) => form.Kind switch
     {
         EnvelopeKind.Object => "an object",
@@ -74,3 +102,9 @@ internal sealed class EnvelopePlan
         _ => $"an object with the list '{form.Member}'",
     };
 }
+
+/// <summary>What a member of a record is to its envelope.</summary>
+/// <param name="Rank">Of the list of items that it holds; <see cref="EnvelopePlan.NoRank"/> where it holds none.</param>
+/// <param name="IsOutput">It holds a single result.</param>
+/// <param name="Station">Place among the id paths; -1 where it is none.</param>
+internal readonly record struct MemberRole(string Name, int Rank, bool IsOutput, int Station);

@@ -92,7 +92,7 @@ internal static class JsonText
         _ => "absent",
     };
 
-    private static bool TryReadUnit(ReadOnlySpan<byte> text, out int unit)
+    internal static bool TryReadUnit(ReadOnlySpan<byte> text, out int unit)
     {
         unit = 0;
         return text.Length >= 6 && text[0] == (byte)'\\' && text[1] == (byte)'u'

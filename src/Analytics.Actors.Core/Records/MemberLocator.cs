@@ -21,7 +21,10 @@ internal readonly record struct JsonSlice(int Start, int Length, JsonTokenType K
 /// </summary>
 internal sealed class MemberLocator
 {
-    private readonly Node root = new([], -1);
+    // What the reader allows by itself.
+    private const int LevelsMax = 64;
+
+    private readonly Node root = new("", -1);
 
     public MemberLocator(IReadOnlyList<string> paths)
     {
@@ -30,7 +33,7 @@ internal sealed class MemberLocator
         for (var i = 0; i < paths.Count; i++)
         {
             var node = root;
-            foreach (var name in paths[i].Split('.')) node = node.ChildOrNew(Encoding.UTF8.GetBytes(name));
+            foreach (var name in paths[i].Split('.')) node = node.ChildOrNew(name);
             if (node.Slot < 0) node.Slot = slots++;
             Slots[i] = node.Slot;
         }
@@ -46,11 +49,18 @@ internal sealed class MemberLocator
     public bool TryLocate(ReadOnlySpan<byte> json, Span<JsonSlice> found)
     {
         found.Clear();
+        return TryWalk(json, PlainJson.Blanks(json, 0), root, found, LevelsMax) > 0 || TryRead(json, found);
+    }
+
+    /// <summary>The same by way of the reader, which takes whatever is JSON.</summary>
+    internal bool TryRead(ReadOnlySpan<byte> json, Span<JsonSlice> found)
+    {
+        found.Clear();
         try
         {
             var reader = new Utf8JsonReader(json);
             if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject) return false;
-            Walk(ref reader, root, found);
+            Read(ref reader, root, found);
             return true;
         }
         catch (JsonException)
@@ -59,7 +69,35 @@ internal sealed class MemberLocator
         }
     }
 
-    private static void Walk(ref Utf8JsonReader reader, Node node, Span<JsonSlice> found)
+    /// <summary>Finds the same in JSON as machines write it; the place behind the object, or -1 where the reader must look.</summary>
+    private static int TryWalk(ReadOnlySpan<byte> json, int at, Node node, Span<JsonSlice> found, int levels)
+    {
+        if (PlainJson.At(json, at) != '{' || levels == 0) return PlainJson.Failed;
+        var walk = new MemberWalk(json, at, node.Names);
+        while (walk.Next() is var number && number != MemberWalk.End)
+        {
+            if (number == MemberWalk.Failed) return PlainJson.Failed;
+            var start = walk.At;
+            var kind = PlainJson.Kind(PlainJson.At(json, start));
+            if (number == ObjectNames.NoSlot)
+            {
+                walk.At = PlainJson.Value(json, start, levels - 1);
+                if (walk.At < 0) return PlainJson.Failed;
+                continue;
+            }
+
+            var child = node.Children[number];
+            walk.At = child.HasChildren && kind == JsonTokenType.StartObject
+                ? TryWalk(json, start, child, found, levels - 1)
+                : PlainJson.Value(json, start, levels - 1);
+            if (walk.At < 0) return PlainJson.Failed;
+            if (child.Slot >= 0) found[child.Slot] = new JsonSlice(start, walk.At - start, kind);
+        }
+
+        return walk.At;
+    }
+
+    private static void Read(ref Utf8JsonReader reader, Node node, Span<JsonSlice> found)
     {
         var expected = 0;
         while (reader.Read() && reader.TokenType != JsonTokenType.EndObject)
@@ -68,44 +106,48 @@ internal sealed class MemberLocator
             reader.Read();
             var start = (int)reader.TokenStartIndex;
             var kind = reader.TokenType;
-            if (child is { HasChildren: true } && kind == JsonTokenType.StartObject) Walk(ref reader, child, found);
+            if (child is { HasChildren: true } && kind == JsonTokenType.StartObject) Read(ref reader, child, found);
             else reader.Skip();
             if (child is { Slot: >= 0 }) found[child.Slot] = new JsonSlice(start, (int)reader.BytesConsumed - start, kind);
         }
     }
 
-    private sealed class Node(byte[] name, int slot)
+    private sealed class Node(string name, int slot)
     {
-        private Node[] children = [];
+        private readonly byte[] name = Encoding.UTF8.GetBytes(name);
+        private readonly List<Node> children = [];
+        private ObjectNames? names;
 
         public int Slot { get; set; } = slot;
-        public bool HasChildren => children.Length > 0;
+        public List<Node> Children => children;
+        public bool HasChildren => children.Count > 0;
 
-        public Node ChildOrNew(byte[] childName)
+        /// <summary>The names of objects at this place; their slots are places among the children.</summary>
+        public ObjectNames Names => names ??= new ObjectNames([.. children.Select((child, place) => (Encoding.UTF8.GetString(child.name), place))]);
+
+        public Node ChildOrNew(string childName)
         {
+            var bytes = Encoding.UTF8.GetBytes(childName);
             foreach (var child in children)
-                if (child.Is(childName)) return child;
+                if (child.name.AsSpan().SequenceEqual(bytes)) return child;
             var added = new Node(childName, -1);
-            children = [.. children, added];
+            children.Add(added);
             return added;
         }
 
         /// <summary>Payloads mostly come in the order in which the paths were written, so the search starts behind the last hit.</summary>
         public Node? Find(ref Utf8JsonReader reader, ref int expected)
         {
-            for (var i = 0; i < children.Length; i++)
+            for (var i = 0; i < children.Count; i++)
             {
                 var index = expected + i;
-                if (index >= children.Length) index -= children.Length;
-                if (!children[index].Matches(ref reader)) continue;
-                expected = index + 1 == children.Length ? 0 : index + 1;
+                if (index >= children.Count) index -= children.Count;
+                if (!JsonText.NameEquals(ref reader, children[index].name)) continue;
+                expected = index + 1 == children.Count ? 0 : index + 1;
                 return children[index];
             }
 
             return null;
         }
-
-        private bool Is(byte[] other) => name.AsSpan().SequenceEqual(other);
-        private bool Matches(ref Utf8JsonReader reader) => JsonText.NameEquals(ref reader, name);
     }
 }

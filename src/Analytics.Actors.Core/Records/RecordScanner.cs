@@ -23,8 +23,6 @@ internal ref struct RecordScanner
     // Depth is limited by us, item by item: the reader itself would give the whole record up.
     private static readonly JsonReaderOptions ReaderOptions = new() { MaxDepth = int.MaxValue };
 
-    private const int PathsOnStack = 8;
-
     private readonly EnvelopePlan plan;
     private readonly ReadOnlyMemory<byte> record;
     private readonly ReadOnlySpan<byte> bytes;
@@ -103,7 +101,7 @@ internal ref struct RecordScanner
     {
         Span<ulong> hashes = stackalloc ulong[MemberNames.Capacity];
         Span<(int, int)> spans = stackalloc (int, int)[MemberNames.Capacity];
-        Span<JsonSlice> ids = plan.StationNames.Length <= PathsOnStack ? stackalloc JsonSlice[PathsOnStack] : new JsonSlice[plan.StationNames.Length];
+        Span<JsonSlice> ids = plan.StationNames.Length <= EnvelopePlan.PathsOnStack ? stackalloc JsonSlice[EnvelopePlan.PathsOnStack] : new JsonSlice[plan.StationNames.Length];
         ids = ids[..plan.StationNames.Length];
         ids.Clear();
         var names = new MemberNames(bytes, hashes, spans);
@@ -188,7 +186,7 @@ internal ref struct RecordScanner
     private Flaws ScanItems()
     {
         into.Clear();
-        Span<JsonSlice> ids = plan.StationNames.Length <= PathsOnStack ? stackalloc JsonSlice[PathsOnStack] : new JsonSlice[plan.StationNames.Length];
+        Span<JsonSlice> ids = plan.StationNames.Length <= EnvelopePlan.PathsOnStack ? stackalloc JsonSlice[EnvelopePlan.PathsOnStack] : new JsonSlice[plan.StationNames.Length];
         ids = ids[..plan.StationNames.Length];
         var all = Flaws.None;
         for (var index = 0; reader.Read() && reader.TokenType != JsonTokenType.EndArray; index++)

@@ -34,10 +34,9 @@ public static class StationRows
         foreach (var topic in globals) entities.Add(new EntityState(EntityKind.Global, topic, around.Globals[topic].Save()));
         foreach (var station in stations)
         {
-            foreach (var topic in station.DirtyWindows)
+            foreach (var window in station.Windows.All)
             {
-                var window = station.Windows[topic];
-                entities.Add(new EntityState(EntityKind.Window, WindowKey(station.Id, topic), window.IsEmpty ? null : window.Save()));
+                if (window.IsDirty) entities.Add(new EntityState(EntityKind.Window, WindowKey(station.Id, window.Topic.Name), window.IsEmpty ? null : window.Save()));
             }
 
             if (station.CoreIsDirty || !station.WakeIsSaved)
@@ -70,7 +69,7 @@ public static class StationRows
         foreach (var row in rows)
         {
             if (row.Kind != EntityKind.Window) own = row;
-            else if (LoadWindow(row, around.Pipeline) is { } window) station.Restore(window);
+            else if (around.Pipeline.Topics.TryGetValue(TopicOf(row), out var topic)) station.Restore(TopicWindows.Load(around.Contexts.Of(topic), row.State));
         }
 
         if (own is not null) LoadStation(station, own, around);
@@ -87,14 +86,15 @@ public static class StationRows
     /// <summary>A window from its row; null where the pipeline no longer has its topic.</summary>
     public static TopicWindow? LoadWindow(EntityState row, PipelineConfiguration pipeline)
     {
-        var topic = row.Key[(row.Key.LastIndexOf(KeySeparator) + 1)..];
-        return pipeline.Topics.TryGetValue(topic, out var configuration) ? TopicWindows.Load(configuration, pipeline.TimeZone, row.State) : null;
+        return pipeline.Topics.TryGetValue(TopicOf(row), out var topic) ? TopicWindows.Load(topic, pipeline.TimeZone, row.State) : null;
     }
+
+    private static string TopicOf(EntityState row) => row.Key[(row.Key.LastIndexOf(KeySeparator) + 1)..];
 
     private static StationState SaveStation(Station station)
     {
         var state = new StationState();
-        foreach (var queue in station.Queues.Values)
+        foreach (var queue in station.Queues.All)
         {
             foreach (var trigger in queue.All) state.Triggers.Add(SaveTrigger(trigger));
         }
@@ -113,7 +113,7 @@ public static class StationRows
             }
         }
 
-        foreach (var (module, due) in station.Intervals) state.Intervals.Add(new IntervalState { Module = module, DueMs = due });
+        foreach (var (module, due) in station.Intervals.All) state.Intervals.Add(new IntervalState { Module = module, DueMs = due });
         state.WakeMs = station.SavedWakeMs ?? 0;
         state.Paused = station.IsPaused;
         return state;
@@ -174,17 +174,16 @@ public static class StationRows
             {
                 trigger.IncompleteDueMs = saved.IncompleteDueMs;
                 if (saved.Topics.Count > 0) trigger.Pinned = (saved.Topics[0].Topic, JsonFragment.Parse(saved.Topics[0].Json.Memory));
-                queue.Waiting.Add(trigger);
+                queue.AddWaiting(trigger);
             }
         }
 
         foreach (var waiting in state.Waiting)
         {
-            if (!station.WaitingForSecond.TryGetValue(waiting.Topic, out var seconds)) station.WaitingForSecond.Add(waiting.Topic, seconds = []);
-            seconds[waiting.Second] = waiting.Batches.Select(batch => (batch.Module, BatchStateMessage.FromMessage(batch.Batch))).ToList();
+            station.WaitingOf(waiting.Topic)[waiting.Second] = waiting.Batches.Select(batch => (batch.Module, BatchStateMessage.FromMessage(batch.Batch))).ToList();
         }
 
-        foreach (var interval in state.Intervals) station.Intervals[interval.Module] = interval.DueMs;
+        foreach (var interval in state.Intervals) station.Restore(new Interval(interval.Module, interval.DueMs));
     }
 
     private static Stations.CapturedTopic LoadCaptured(StationSurroundings around, Station station, Protocol.CapturedTopic saved)

@@ -4,51 +4,64 @@ namespace Analytics.Actors.Core.Stations;
 /// The calls that one station owes one module, in order of their triggers: waiting for missing topics, ready, and at
 /// most one running. A call past its time keeps the place of the running one until its code returns.
 /// </summary>
-internal sealed class ModuleQueue
+internal sealed class ModuleQueue(string module) : INamed
 {
-    private readonly List<Trigger> ready = [];
+    // Made when they are needed: most queues of most stations are empty.
+    private List<Trigger>? ready;
+    private List<Trigger>? waiting;
+
+    public string Name => module;
 
     /// <summary>Triggers that still miss topics.</summary>
-    public List<Trigger> Waiting { get; } = [];
+    public int WaitingCount => waiting?.Count ?? 0;
 
     public Trigger? Running { get; set; }
 
     /// <summary>The code of an earlier call past its time still runs.</summary>
     public bool IsStuck { get; set; }
 
-    public int Count => ready.Count + Waiting.Count + (Running is null ? 0 : 1);
+    public int Count => ReadyCount + WaitingCount + (Running is null ? 0 : 1);
 
     /// <summary>All of them, the running one first.</summary>
-    public IEnumerable<Trigger> All => (Running is null ? [] : new[] { Running }).Concat(ready).Concat(Waiting);
+    public IEnumerable<Trigger> All => (Running is null ? [] : new[] { Running }).Concat(ready ?? []).Concat(waiting ?? []);
 
     /// <summary>The newest trigger whose call has not begun: the one that a coalescing module goes on with.</summary>
-    public Trigger? Latest => ready.Count > 0 && ready[^1].Attempts == 0 ? ready[^1] : Waiting.Count > 0 ? Waiting[^1] : null;
+    public Trigger? Latest => ReadyCount > 0 && ready![^1].Attempts == 0 ? ready[^1] : WaitingCount > 0 ? waiting![^1] : null;
 
     public long? NextDueMs
     {
         get
         {
             long? due = null;
-            foreach (var trigger in Waiting) due = due is null ? trigger.IncompleteDueMs : Math.Min(due.Value, trigger.IncompleteDueMs ?? long.MaxValue);
-            if (Running is null && !IsStuck && ready.Count > 0) due = due is null ? ready[0].RetryDueMs : Math.Min(due.Value, ready[0].RetryDueMs);
+            for (var index = 0; index < WaitingCount; index++)
+                due = due is null ? waiting![index].IncompleteDueMs : Math.Min(due.Value, waiting![index].IncompleteDueMs ?? long.MaxValue);
+            if (Running is null && !IsStuck && ReadyCount > 0) due = due is null ? ready![0].RetryDueMs : Math.Min(due.Value, ready![0].RetryDueMs);
             return due;
         }
     }
 
-    public void Add(Trigger trigger) => ready.Add(trigger);
+    private int ReadyCount => ready?.Count ?? 0;
+
+    public void Add(Trigger trigger) => (ready ??= []).Add(trigger);
+
+    public void AddWaiting(Trigger trigger) => (waiting ??= []).Add(trigger);
+
+    public Trigger Waiting(int index) => waiting![index];
+
+    public void RemoveWaiting(int index) => waiting!.RemoveAt(index);
 
     /// <summary>A failed attempt goes first again: triggers are answered in order.</summary>
-    public void PutBack(Trigger trigger) => ready.Insert(0, trigger);
+    public void PutBack(Trigger trigger) => (ready ??= []).Insert(0, trigger);
 
     public void Remove(Trigger trigger)
     {
-        if (!ready.Remove(trigger)) Waiting.Remove(trigger);
+        if (ready?.Remove(trigger) != true) waiting?.Remove(trigger);
     }
 
     /// <summary>The next trigger whose call may begin now; it becomes the running one.</summary>
     public Trigger? TakeNext(long nowMs)
     {
-        if (Running is not null || IsStuck || ready.Count == 0 || ready[0].RetryDueMs > nowMs) return null;
+        if (Running is not null || IsStuck || ReadyCount == 0 || ready![0].RetryDueMs > nowMs) return null;
         Running = ready[0];
         ready.RemoveAt(0);
         return Running;
@@ -57,17 +70,15 @@ internal sealed class ModuleQueue
     public List<Trigger> TakeAll()
     {
         var all = All.ToList();
-        Running = null;
-        ready.Clear();
-        Waiting.Clear();
+        (Running, ready, waiting) = (null, null, null);
         return all;
     }
 
     /// <summary>Takes out the triggers during whose call the process ended <paramref name="deaths"/> times or more.</summary>
     public List<Trigger> TakeDeadly(int deaths)
     {
-        var deadly = ready.Where(trigger => trigger.Deaths >= deaths).ToList();
-        ready.RemoveAll(trigger => trigger.Deaths >= deaths);
+        var deadly = (ready ?? []).Where(trigger => trigger.Deaths >= deaths).ToList();
+        ready?.RemoveAll(trigger => trigger.Deaths >= deaths);
         return deadly;
     }
 }

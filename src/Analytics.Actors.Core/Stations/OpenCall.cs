@@ -8,7 +8,7 @@ namespace Analytics.Actors.Core.Stations;
 /// <param name="Batches">The batches that wait for its answer; none: the result goes out alone.</param>
 public sealed record OpenCall(string Module, string State, int Attempts, long? CapturedMs, long? DueMs, IReadOnlyList<string> Batches)
 {
-    internal static IReadOnlyList<OpenCall> Of(IReadOnlyDictionary<string, ModuleQueue> queues) =>
+    internal static IReadOnlyList<OpenCall> Of(NamedItems<ModuleQueue> queues) =>
     [
         .. from queue in queues
            from trigger in queue.Value.All

@@ -12,8 +12,8 @@ namespace Analytics.Actors.Core.Stations;
 /// <param name="ItemIndexes">Each item's index in the record; empty where they count on from the place's.</param>
 /// <param name="Replay">Set where the record is a replayed dead letter.</param>
 public readonly record struct PartArrival(
-    SourcePartition Source, Place Place, long TimestampMs, ReadOnlyMemory<ReadOnlyMemory<byte>> Items, IReadOnlyList<BatchReference> Batches,
-    IReadOnlyList<int> ItemIndexes, ReplayedFrom? Replay)
+    SourcePartition Source, Place Place, long TimestampMs, ReadOnlyMemory<ReadOnlyMemory<byte>> Items, ReadOnlyMemory<BatchReference> Batches,
+    ReadOnlyMemory<int> ItemIndexes, ReplayedFrom? Replay)
 {
     /// <summary>
     /// A dead letter of something in the part. That of a replay names the source record that it was about from the first,
@@ -23,7 +23,7 @@ public readonly record struct PartArrival(
     /// <param name="form">What the bytes are of the record that came; an item that was replayed stays one.</param>
     public DeadLetter Letter(int item, RejectedForm form, string station, Rejection reason, ReadOnlyMemory<byte> bytes, long nowMs)
     {
-        var index = ItemIndexes.Count > 0 ? ItemIndexes[item] : Place.Index + item;
+        var index = ItemIndexes.Length > 0 ? ItemIndexes.Span[item] : Place.Index + item;
         if (Replay is not { } replay) return DeadLetter.Of(Source, Place.Offset, index, station, reason, bytes, nowMs) with { Form = form, RecordTimestampMs = TimestampMs };
         return DeadLetter.Of(
             new SourcePartition(replay.Topic, replay.Incarnation, replay.Partition), replay.Offset, replay.Item ? replay.Index : index, station, reason, bytes, nowMs) with
@@ -47,11 +47,11 @@ public sealed class Station
 {
     private const string PausedReason = "the station is paused", ForgottenReason = "the station was forgotten";
 
-    private readonly Dictionary<string, TopicWindow> windows = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, ModuleQueue> queues = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, SortedDictionary<long, List<(string Module, BatchDebt Debt)>>> waitingForSecond = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, long> intervals = new(StringComparer.Ordinal);
-    private readonly HashSet<string> dirtyWindows = new(StringComparer.Ordinal);
+    private NamedItems<TopicWindow> windows;
+    private NamedItems<ModuleQueue> queues;
+    private NamedItems<WaitingSeconds> waitingForSecond;
+    private NamedItems<Interval> intervals;
+    private bool hasDirtyWindows;
     private readonly StationSurroundings around;
 
     public Station(string id, StationSurroundings around)
@@ -62,12 +62,20 @@ public sealed class Station
 
     public string Id { get; }
 
-    public IReadOnlyDictionary<string, TopicWindow> Windows => windows;
+    public NamedItems<TopicWindow> Windows => windows;
 
     /// <summary>Calls owed: waiting, queued or running.</summary>
-    public int TriggerCount => queues.Values.Sum(queue => queue.Count);
+    public int TriggerCount
+    {
+        get
+        {
+            var count = 0;
+            foreach (var queue in queues.All) count += queue.Count;
+            return count;
+        }
+    }
 
-    public bool IsDirty => CoreIsDirty || dirtyWindows.Count > 0 || !WakeIsSaved;
+    public bool IsDirty => CoreIsDirty || hasDirtyWindows || !WakeIsSaved;
 
     /// <summary>The same, one by one.</summary>
     public IReadOnlyList<OpenCall> OpenCalls => OpenCall.Of(queues);
@@ -94,24 +102,28 @@ public sealed class Station
     /// <summary>Its place among the stations in memory.</summary>
     internal LinkedListNode<Station>? Order { get; set; }
 
+    /// <summary>The shard's next checkpoint saves it.</summary>
+    internal bool IsListed { get; set; }
+
+    /// <summary>Its timer in the shard.</summary>
+    internal StationTimer? WakeTimer { get; set; }
+
     /// <summary>The shard has counted it among the stations that exist.</summary>
     internal bool IsCounted { get; set; }
 
     /// <summary>Its rows say all of it, and nothing is owed or under way: it may leave memory.</summary>
-    internal bool IsAtRest => !IsDirty && waitingForSecond.Count == 0 && queues.Values.All(queue => queue is { Count: 0, IsStuck: false })
-        && windows.Values.All(window => window is not SecondsWindow { SilenceDueMs: not null });
+    internal bool IsAtRest => !IsDirty && OwesNothing && windows.Values.All(window => window is not SecondsWindow { SilenceDueMs: not null });
 
-    internal IReadOnlyCollection<string> DirtyWindows => dirtyWindows;
+    internal NamedItems<ModuleQueue> Queues => queues;
 
-    internal IReadOnlyDictionary<string, ModuleQueue> Queues => queues;
+    internal NamedItems<WaitingSeconds> WaitingForSecond => waitingForSecond;
 
-    internal Dictionary<string, SortedDictionary<long, List<(string Module, BatchDebt Debt)>>> WaitingForSecond => waitingForSecond;
-
-    internal Dictionary<string, long> Intervals => intervals;
+    internal NamedItems<Interval> Intervals => intervals;
 
     /// <summary>Nothing is held, nothing is owed, nobody has paused it, and no code of an earlier call still runs: the actor may go.</summary>
-    public bool IsEmpty => !IsPaused && waitingForSecond.Count == 0 && queues.Values.All(queue => queue is { Count: 0, IsStuck: false })
-        && windows.Values.All(window => window.IsEmpty);
+    public bool IsEmpty => !IsPaused && OwesNothing && windows.Values.All(window => window.IsEmpty);
+
+    private bool OwesNothing => waitingForSecond.Count == 0 && queues.Values.All(queue => queue is { Count: 0, IsStuck: false });
 
     /// <summary>When the station next wants to hear of time, ms; null: never.</summary>
     public long? NextDueMs
@@ -119,13 +131,13 @@ public sealed class Station
         get
         {
             long? due = null;
-            foreach (var queue in queues.Values) due = Earlier(due, queue.NextDueMs);
-            foreach (var window in windows.Values)
+            foreach (var queue in queues.All) due = Earlier(due, queue.NextDueMs);
+            foreach (var window in windows.All)
             {
                 if (window is SecondsWindow seconds) due = Earlier(due, seconds.SilenceDueMs);
             }
 
-            foreach (var interval in intervals.Values) due = Earlier(due, interval);
+            foreach (ref readonly var interval in intervals.All) due = Earlier(due, interval.DueMs);
             return due;
         }
     }
@@ -140,12 +152,12 @@ public sealed class Station
         IReadOnlyList<RejectedItem> rejected;
         if (window is SecondsWindow seconds)
         {
-            var change = seconds.Add(part.Items.Span, part.TimestampMs, nowMs);
+            var change = seconds.Add(part.Items.Span, part.TimestampMs, nowMs, Delivers(topic));
             rejected = change.Rejected;
-            if (change.Joined.Count > 0) Touch(topic.Name);
+            if (change.Joined.Count > 0) Touch(window);
             AttachToSeconds(topic, part, change.Joined, rejected, nowMs);
             if (change.Late > 0) around.Outputs.Raise(new OrderLate(around.Outputs.Shard, Id, topic.Name, change.Late));
-            foreach (var closed in change.Closed) Deliver(topic, closed, nowMs);
+            for (var index = 0; index < change.Closed.Count; index++) Deliver(topic, change.Closed[index], nowMs);
         }
         else
         {
@@ -153,7 +165,7 @@ public sealed class Station
             rejected = change.Rejected;
             if (change.Changed)
             {
-                Touch(topic.Name);
+                Touch(window);
                 TriggerModules(topic, part, nowMs);
             }
             else
@@ -162,8 +174,9 @@ public sealed class Station
             }
         }
 
-        foreach (var item in rejected)
+        for (var index = 0; index < rejected.Count; index++)
         {
+            var item = rejected[index];
             around.Outputs.Reject(part.Letter(item.Index, item.Form, Id, item.Reason, item.Bytes, nowMs));
         }
 
@@ -188,7 +201,7 @@ public sealed class Station
     /// <summary>Answers every batch of a part with nothing.</summary>
     public static void AnswerNothing(ShardOutputs outputs, string station, in PartArrival part, string reason, long nowMs)
     {
-        foreach (var batch in part.Batches)
+        foreach (var batch in part.Batches.Span)
         {
             outputs.Answer(station, batch.Module, DebtOf(part, batch), Outcome.Nothing, default, reason, 0, nowMs);
         }
@@ -197,19 +210,19 @@ public sealed class Station
     /// <summary>Time has come to <paramref name="nowMs"/>: closes silent seconds, calls what waited long enough, retries.</summary>
     public void TimePassed(long nowMs)
     {
-        foreach (var window in windows.Values)
+        foreach (var window in windows.All)
         {
             if (window is not SecondsWindow seconds || !(seconds.SilenceDueMs <= nowMs)) continue;
             around.Outputs.Raise(new TimerFired(around.Outputs.Shard, "order-second", Id));
-            Touch(window.Topic.Name);
-            if (seconds.CloseDue(nowMs) is { } closed) Deliver(window.Topic, closed, nowMs);
+            Touch(window);
+            if (seconds.CloseDue(nowMs, Delivers(window.Topic)) is { } closed) Deliver(window.Topic, closed, nowMs);
         }
 
-        foreach (var (module, due) in intervals.ToList())
+        foreach (var (module, due) in intervals.All)
         {
             if (due > nowMs || !around.Modules.TryGetValue(module, out var configuration) || configuration.IntervalMs is not { } length) continue;
             around.Outputs.Raise(new TimerFired(around.Outputs.Shard, "interval", Id));
-            intervals[module] = nowMs + length;
+            intervals.Set(new Interval(module, nowMs + length));
             CoreIsDirty = true;
             // A call of an earlier interval that has not begun yet serves this one too: else they would pile up behind a stuck one.
             if (QueueOf(module).Latest is { Debts.Count: 0 }) continue;
@@ -256,9 +269,9 @@ public sealed class Station
     /// <summary>Drops what is past its ttl in all windows.</summary>
     public void Expire(long nowMs)
     {
-        foreach (var window in windows.Values)
+        foreach (var window in windows.All)
         {
-            if (window.Expire(nowMs)) Touch(window.Topic.Name);
+            if (window.Expire(nowMs)) Touch(window);
         }
     }
 
@@ -270,15 +283,15 @@ public sealed class Station
     {
         List<(string, Trigger)> running = [];
         var reason = order == StationOrder.Forget ? ForgottenReason : PausedReason;
-        foreach (var (module, queue) in queues)
+        foreach (var queue in queues.All)
         {
             if (queue.Running is { } trigger)
             {
-                running.Add((module, trigger));
+                running.Add((queue.Name, trigger));
                 queue.IsStuck = true;
             }
 
-            AnswerOwed(module, queue, reason, nowMs);
+            AnswerOwed(queue, reason, nowMs);
         }
 
         IsPaused = order == StationOrder.Pause;
@@ -294,36 +307,44 @@ public sealed class Station
         CoreIsDirty = true;
     }
 
-    internal void Restore(TopicWindow window) => windows[window.Topic.Name] = window;
+    internal void Restore(TopicWindow window) => windows.Set(window);
+
+    internal void Restore(Interval interval) => intervals.Set(interval);
 
     internal ModuleQueue QueueOf(string module)
     {
-        if (!queues.TryGetValue(module, out var queue)) queues.Add(module, queue = new ModuleQueue());
+        if (!queues.TryGetValue(module, out var queue)) queues.Set(queue = new ModuleQueue(module));
         return queue;
+    }
+
+    internal WaitingSeconds WaitingOf(string topic)
+    {
+        if (!waitingForSecond.TryGetValue(topic, out var seconds)) waitingForSecond.Set(seconds = new WaitingSeconds(topic));
+        return seconds;
     }
 
     /// <summary>After recovery: goes on with what was owed. A trigger that took the process down too often is given up.</summary>
     internal void Resume(long nowMs)
     {
-        foreach (var (name, queue) in queues.ToList())
+        foreach (var queue in queues.All)
         {
-            if (around.Modules.ContainsKey(name)) continue;
-            AnswerOwed(name, queue, "the module is gone", nowMs);
-            queues.Remove(name);
+            if (around.Modules.ContainsKey(queue.Name)) continue;
+            AnswerOwed(queue, "the module is gone", nowMs);
+            queues.Remove(queue.Name);
             CoreIsDirty = true;
         }
 
         // A timer that nothing acts on would come due for ever.
-        foreach (var name in intervals.Keys.ToList())
+        foreach (var (name, _) in intervals.All)
         {
             if (around.Modules.TryGetValue(name, out var module) && module.IntervalMs is not null) continue;
             intervals.Remove(name);
             CoreIsDirty = true;
         }
 
-        foreach (var (name, queue) in queues)
+        foreach (var queue in queues.All)
         {
-            var module = around.Modules[name];
+            var module = around.Modules[queue.Name];
             foreach (var trigger in queue.TakeDeadly(Math.Max(1, module.Retries)))
             {
                 var reason = $"the process ended {trigger.Deaths} times during this call";
@@ -341,13 +362,15 @@ public sealed class Station
     internal void Saved()
     {
         CoreIsDirty = false;
-        dirtyWindows.Clear();
+        if (!hasDirtyWindows) return;
+        hasDirtyWindows = false;
+        foreach (var window in windows.All) window.IsDirty = false;
     }
 
     /// <summary>An orderly stop interrupts calls: that is no attempt.</summary>
     internal void Interrupt()
     {
-        foreach (var queue in queues.Values)
+        foreach (var queue in queues.All)
         {
             if (queue.Running is not { } trigger) continue;
             trigger.Attempts--;
@@ -357,12 +380,12 @@ public sealed class Station
         }
     }
 
-    private void AnswerOwed(string module, ModuleQueue queue, string reason, long nowMs)
+    private void AnswerOwed(ModuleQueue queue, string reason, long nowMs)
     {
         foreach (var trigger in queue.TakeAll())
         {
             around.Forget(trigger);
-            AnswerAll(trigger, module, Outcome.Nothing, default, reason, nowMs);
+            AnswerAll(trigger, queue.Name, Outcome.Nothing, default, reason, nowMs);
             CoreIsDirty = true;
         }
     }
@@ -377,33 +400,35 @@ public sealed class Station
 
         waitingForSecond.Clear();
         intervals.Clear();
-        foreach (var window in windows.Values.ToList())
+        foreach (var window in windows.All)
         {
-            windows[window.Topic.Name] = TopicWindows.Create(window.Topic, around.Pipeline.TimeZone);
-            dirtyWindows.Add(window.Topic.Name);
+            windows.Set(TopicWindows.Create(around.Contexts.Of(window.Topic)));
         }
+
+        foreach (var window in windows.All) Touch(window);
     }
 
     private TopicWindow WindowOf(TopicConfiguration topic)
     {
         if (windows.TryGetValue(topic.Name, out var window)) return window;
-        window = TopicWindows.Create(topic, around.Pipeline.TimeZone);
-        windows.Add(topic.Name, window);
+        window = TopicWindows.Create(around.Contexts.Of(topic));
+        windows.Set(window);
         return window;
     }
 
-    private void Touch(string topic)
+    private void Touch(TopicWindow window)
     {
-        dirtyWindows.Add(topic);
+        window.IsDirty = true;
+        hasDirtyWindows = true;
         // Captured inputs of pending calls may now differ from the windows: the checkpoint has to hold them.
         if (TriggerCount > 0) CoreIsDirty = true;
     }
 
     private void TriggerModules(TopicConfiguration topic, in PartArrival part, long nowMs)
     {
-        var triggered = topic.Triggers ? around.TriggeredBy(topic.Name) : [];
-        foreach (var module in triggered) Fire(module, DebtsOf(part, module.Name), null, nowMs);
-        foreach (var batch in part.Batches)
+        var triggered = TriggeredBy(topic);
+        for (var index = 0; index < triggered.Count; index++) Fire(triggered[index], DebtsOf(part, triggered[index].Name), null, nowMs);
+        foreach (var batch in part.Batches.Span)
         {
             if (!triggered.Any(module => module.Name == batch.Module)) AnswerGone(part, batch, nowMs);
         }
@@ -415,7 +440,7 @@ public sealed class Station
     private void AnswerNothing(in PartArrival part, string reason, long nowMs) => AnswerNothing(around.Outputs, Id, part, reason, nowMs);
 
     // Orders join seconds; their batches wait for the last of those seconds to close.
-    private void AttachToSeconds(TopicConfiguration topic, in PartArrival part, IReadOnlyList<long> joined, IReadOnlyList<RejectedItem> rejected, long nowMs)
+    private void AttachToSeconds(TopicConfiguration topic, in PartArrival part, Few<long> joined, IReadOnlyList<RejectedItem> rejected, long nowMs)
     {
         if (joined.Count == 0)
         {
@@ -423,29 +448,31 @@ public sealed class Station
             return;
         }
 
-        if (part.Batches.Count == 0) return;
-        if (!waitingForSecond.TryGetValue(topic.Name, out var seconds)) waitingForSecond.Add(topic.Name, seconds = []);
-        var last = joined.Max();
+        if (part.Batches.Length == 0) return;
+        var seconds = WaitingOf(topic.Name);
+        var last = joined[^1];
         if (!seconds.TryGetValue(last, out var waiting)) seconds.Add(last, waiting = []);
-        foreach (var batch in part.Batches) waiting.Add((batch.Module, DebtOf(part, batch)));
+        foreach (var batch in part.Batches.Span) waiting.Add((batch.Module, DebtOf(part, batch)));
         CoreIsDirty = true;
     }
 
     private void Deliver(TopicConfiguration topic, ClosedSecond closed, long nowMs)
     {
-        List<(string Module, BatchDebt Debt)> waiting = [];
+        List<(string Module, BatchDebt Debt)>? waiting = null;
         if (waitingForSecond.TryGetValue(topic.Name, out var seconds))
         {
-            if (seconds.Remove(closed.Second, out var found)) waiting = found;
+            seconds.Remove(closed.Second, out waiting);
             if (seconds.Count == 0) waitingForSecond.Remove(topic.Name);
             CoreIsDirty = true;
         }
 
-        var triggered = topic.Triggers ? around.TriggeredBy(topic.Name) : [];
+        var triggered = TriggeredBy(topic);
+        if (triggered.Count == 0 && waiting is null) return;
+        waiting ??= [];
         foreach (var module in triggered)
         {
             var debts = waiting.Where(item => item.Module == module.Name).Select(item => item.Debt).ToList();
-            Fire(module, debts, (topic.Name, closed.Fragment), nowMs);
+            Fire(module, debts, (topic.Name, closed.Fragment!), nowMs);
         }
 
         foreach (var (module, debt) in waiting)
@@ -454,6 +481,10 @@ public sealed class Station
             around.Outputs.Answer(Id, module, debt, Outcome.Nothing, default, "the module is gone or no longer triggered by this topic", 0, nowMs);
         }
     }
+
+    private bool Delivers(TopicConfiguration topic) => TriggeredBy(topic).Count > 0;
+
+    private IReadOnlyList<ModuleConfiguration> TriggeredBy(TopicConfiguration topic) => topic.Triggers ? around.TriggeredBy(topic.Name) : [];
 
     private void Fire(ModuleConfiguration module, List<BatchDebt> debts, (string Topic, InputFragment Fragment)? pinned, long nowMs)
     {
@@ -492,7 +523,7 @@ public sealed class Station
         if (missing.Count > 0)
         {
             trigger.IncompleteDueMs ??= nowMs + module.IncompleteDelayMs;
-            queue.Waiting.Add(trigger);
+            queue.AddWaiting(trigger);
         }
         else
         {
@@ -511,31 +542,33 @@ public sealed class Station
 
     private void CompleteWaiting(long nowMs)
     {
-        foreach (var (name, queue) in queues)
+        foreach (var queue in queues.All)
         {
-            if (queue.Waiting.Count > 0) CompleteWaiting(around.Modules[name], queue, nowMs);
+            if (queue.WaitingCount > 0) CompleteWaiting(around.Modules[queue.Name], queue, nowMs);
         }
     }
 
     private void CompleteWaiting(ModuleConfiguration module, ModuleQueue queue, long nowMs)
     {
-        for (var index = 0; index < queue.Waiting.Count; index++)
+        for (var index = 0; index < queue.WaitingCount; index++)
         {
-            var trigger = queue.Waiting[index];
+            var trigger = queue.Waiting(index);
             var isDue = trigger.IncompleteDueMs <= nowMs;
             if (!isDue && Inputs.Missing(this, around, module, trigger.Pinned?.Topic, nowMs).Count > 0) continue;
             if (isDue) around.Outputs.Raise(new TimerFired(around.Outputs.Shard, "incomplete", Id));
-            queue.Waiting.RemoveAt(index--);
+            queue.RemoveWaiting(index--);
             Capture(module, queue, trigger, nowMs);
         }
     }
 
     private void StartIntervals(long nowMs)
     {
+        // All of them start with the first part, and a recovery drops those that are no more: as many are the same ones.
+        if (intervals.Count == around.IntervalModules.Count) return;
         foreach (var module in around.IntervalModules)
         {
             if (intervals.ContainsKey(module.Name)) continue;
-            intervals.Add(module.Name, nowMs + module.IntervalMs!.Value);
+            intervals.Set(new Interval(module.Name, nowMs + module.IntervalMs!.Value));
             CoreIsDirty = true;
         }
     }
@@ -543,13 +576,13 @@ public sealed class Station
     private void StartCalls(long nowMs)
     {
         if (around.IsClosed) return;
-        foreach (var (name, queue) in queues)
+        foreach (var queue in queues.All)
         {
             if (queue.TakeNext(nowMs) is not { } trigger) continue;
             if (trigger.RetryDueMs > 0) around.Outputs.Raise(new TimerFired(around.Outputs.Shard, "retry", Id));
             trigger.Attempts++;
             CoreIsDirty = true;
-            around.Start(this, around.Modules[name], trigger);
+            around.Start(this, around.Modules[queue.Name], trigger);
         }
     }
 
@@ -593,7 +626,7 @@ public sealed class Station
     private static List<BatchDebt> DebtsOf(in PartArrival part, string module)
     {
         List<BatchDebt> debts = [];
-        foreach (var batch in part.Batches)
+        foreach (var batch in part.Batches.Span)
         {
             if (batch.Module == module) debts.Add(DebtOf(part, batch));
         }

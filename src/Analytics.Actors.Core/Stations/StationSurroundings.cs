@@ -24,6 +24,7 @@ public sealed class StationSurroundings
         Outputs = outputs;
         this.start = start;
         Modules = pipeline.Modules.Values.Where(module => module.Enabled).ToDictionary(module => module.Name, StringComparer.Ordinal);
+        Contexts = new WindowContexts(pipeline.TimeZone);
         IntervalModules = Modules.Values.Where(module => module.IntervalMs is not null).ToList();
         foreach (var topic in pipeline.Topics.Keys)
         {
@@ -37,6 +38,9 @@ public sealed class StationSurroundings
     /// <summary>Enabled modules by name.</summary>
     public IReadOnlyDictionary<string, ModuleConfiguration> Modules { get; }
     public IReadOnlyList<ModuleConfiguration> IntervalModules { get; }
+
+    /// <summary>What windows of one topic share.</summary>
+    internal WindowContexts Contexts { get; }
 
     /// <summary>Windows of the global topics.</summary>
     public Dictionary<string, TopicWindow> Globals { get; } = new(StringComparer.Ordinal);

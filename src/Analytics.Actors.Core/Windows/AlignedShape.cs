@@ -31,24 +31,24 @@ internal static class AlignedShape
     }
 
     private static void Read(
-        WindowPlan plan, byte[] item, int entry, KeyTable keys, Dictionary<int, ReadOnlyMemory<byte>>[][] values, JsonBuilder times)
+        WindowPlan plan, ReadOnlyMemory<byte> item, int entry, KeyTable keys, Dictionary<int, ReadOnlyMemory<byte>>[][] values, JsonBuilder times)
     {
         var found = new JsonSlice[plan.Members.SlotCount];
-        if (!plan.Members.TryLocate(item, found)) throw new ShapeException("the entry is not well-formed");
-        times.Value(plan.TimeSlot >= 0 && found[plan.TimeSlot].HasValue ? found[plan.TimeSlot].Of(item) : "\"\""u8);
+        if (!plan.Members.TryLocate(item.Span, found)) throw new ShapeException("the entry is not well-formed");
+        times.Value(plan.TimeSlot >= 0 && found[plan.TimeSlot].HasValue ? found[plan.TimeSlot].Of(item.Span) : "\"\""u8);
         var keyList = found[plan.KeysSlot];
         var ids = new List<int>();
         if (keyList.Kind == JsonTokenType.StartArray)
-            foreach (var key in JsonList.Elements(keyList.Of(item))) ids.Add(keys.IdOf(key.Of(keyList.Of(item)), key.Kind));
+            foreach (var key in JsonList.Elements(keyList.Of(item.Span))) ids.Add(keys.IdOf(key.Of(keyList.Of(item.Span)), key.Kind));
         for (var series = 0; series < values.Length; series++)
         {
             var row = values[series][entry] = [];
             var list = found[plan.Series[series].Slot];
             if (list.Kind != JsonTokenType.StartArray) continue;
-            var elements = JsonList.Elements(list.Of(item));
+            var elements = JsonList.Elements(list.Of(item.Span));
             if (elements.Count != ids.Count) throw new ShapeException($"{plan.Series[series].Source} does not have one value for each key");
             for (var i = 0; i < ids.Count; i++)
-                if (ids[i] >= 0) row[ids[i]] = elements[i].Of(list.Of(item.AsMemory()));
+                if (ids[i] >= 0) row[ids[i]] = elements[i].Of(list.Of(item));
         }
     }
 

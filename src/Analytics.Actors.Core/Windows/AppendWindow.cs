@@ -5,9 +5,6 @@ using Google.Protobuf;
 
 namespace Analytics.Actors.Core.Windows;
 
-/// <summary>An item with its time, ms since 1970 UTC; a time in the future was taken as now.</summary>
-internal readonly record struct Entry(long TimeMs, byte[] Item);
-
 /// <summary>
 /// The newest items in order of arrival, each a copy of its bytes and nothing else: what they hold is looked at when it
 /// is shaped, so that an item which another replaces first has cost one copy. In mode Replace a part's items drop all
@@ -18,14 +15,19 @@ internal sealed class AppendWindow : TopicWindow
     // What an entry costs besides its bytes: its slot and the array's header.
     private const int EntryOverhead = 40;
 
-    private readonly WindowPlan plan;
-    private Entry[] entries = [];
+    // Windows of one entry are by far the most frequent; larger ones get an array that grows as they fill.
+    private Entry single;
+    private Entry[]? several;
     private int count;
 
-    public AppendWindow(TopicConfiguration topic, TimeSpan timeZone) : base(topic, timeZone) => plan = WindowPlan.For(topic);
+    public AppendWindow(WindowContext context) : base(context)
+    {
+    }
 
     /// <summary>Oldest first.</summary>
-    internal ReadOnlySpan<Entry> Entries => entries.AsSpan(0, count);
+    internal ReadOnlySpan<Entry> Entries => Slots[..count];
+
+    private Span<Entry> Slots => several is null ? new Span<Entry>(ref single) : several;
 
     public override bool IsEmpty => count == 0;
 
@@ -45,7 +47,7 @@ internal sealed class AppendWindow : TopicWindow
         get
         {
             long size = 0;
-            foreach (var entry in Entries) size += entry.Item.Length + EntryOverhead;
+            foreach (var entry in Entries) size += entry.Length + EntryOverhead;
             return size;
         }
     }
@@ -58,14 +60,14 @@ internal sealed class AppendWindow : TopicWindow
         for (var i = 0; i < items.Length; i++)
         {
             var item = items[i];
-            if (AppendCheck.Check(plan, ref item, TimeZone, i, ref rejected, out var timeMs) is { } reason)
+            if (AppendCheck.Check(Plan, ref item, TimeZone, i, ref rejected, out var timeMs) is { } reason)
             {
                 (rejected ??= []).Add(new RejectedItem(i, reason, items[i]));
                 continue;
             }
 
-            if (replaces && !changed) count = 0;
-            Add(new Entry(Math.Min(timeMs ?? recordTimeMs, nowMs), item.ToArray()));
+            if (replaces && !changed) Keep(static (_, _) => false, 0);
+            Add(Math.Min(timeMs ?? recordTimeMs, nowMs), item.Span);
             changed = true;
         }
 
@@ -76,12 +78,7 @@ internal sealed class AppendWindow : TopicWindow
     public override bool Expire(long nowMs)
     {
         if (Topic.TtlMs is not { } ttl || count == 0) return false;
-        var kept = 0;
-        for (var i = 0; i < count; i++)
-            if (nowMs - entries[i].TimeMs <= ttl) entries[kept++] = entries[i];
-        if (kept == count) return false;
-        Array.Clear(entries, kept, count - kept);
-        count = kept;
+        if (!Keep(static (entry, since) => entry.TimeMs >= since, nowMs - ttl)) return false;
         MarkChanged();
         return true;
     }
@@ -99,37 +96,63 @@ internal sealed class AppendWindow : TopicWindow
         List<RejectedItem>? rejected = null;
         foreach (var entry in state.Entries)
         {
-            var bytes = entry.Item.ToByteArray();
-            ReadOnlyMemory<byte> item = bytes;
-            if (AppendCheck.Check(plan, ref item, TimeZone, 0, ref rejected, out _) is not null) continue;
-            Add(new Entry(entry.TimeMs, item.Length == bytes.Length ? bytes : item.ToArray()));
+            var item = entry.Item.Memory;
+            if (AppendCheck.Check(Plan, ref item, TimeZone, 0, ref rejected, out _) is null) Add(entry.TimeMs, item.Span);
         }
 
         MarkChanged();
     }
 
-    protected override InputFragment? ShapeCore() => ShapeFlat()?.Under(Topic.ShapeMember);
+    protected override InputFragment? ShapeCore()
+    {
+        // Most shapes are slices of the entries' bytes; none of them is told from the others here.
+        foreach (ref var entry in Slots[..count]) entry = entry with { IsShared = true };
+        return ShapeFlat()?.Under(Topic.ShapeMember);
+    }
 
     private InputFragment? ShapeFlat() => Topic.Shape switch
     {
-        ShapeKind.Columns => ColumnsShape.Shape(plan, entries[count - 1].Item),
-        ShapeKind.Aligned => AlignedShape.Shape(plan, Entries),
-        ShapeKind.Tariff => FieldsShape.ShapeTariff(plan, entries[count - 1].Item),
-        ShapeKind.Flat => FieldsShape.ShapeFlat(entries[count - 1].Item),
-        _ => FieldsShape.Shape(plan, Entries),
+        ShapeKind.Columns => ColumnsShape.Shape(Plan, Entries[^1].Item),
+        ShapeKind.Aligned => AlignedShape.Shape(Plan, Entries),
+        ShapeKind.Tariff => FieldsShape.ShapeTariff(Plan, Entries[^1].Item),
+        ShapeKind.Flat => FieldsShape.ShapeFlat(Entries[^1].Item),
+        _ => FieldsShape.Shape(Plan, Entries),
     };
 
-    private void Add(Entry entry)
+    private void Add(long timeMs, ReadOnlySpan<byte> item)
     {
+        var slots = Slots;
         if (count == Topic.Window)
         {
-            Array.Copy(entries, 1, entries, 0, count - 1);
-            entries[count - 1] = entry;
-            return;
+            slots[0].GiveBack(Context.Pool);
+            slots[1..count].CopyTo(slots);
+            count--;
+        }
+        else if (count == slots.Length)
+        {
+            Array.Resize(ref several, Math.Min(Topic.Window, count * 2));
+            if (count == 1) several[0] = single;
+            single = default;
+            slots = several;
         }
 
-        // Windows of one entry are by far the most frequent; larger ones grow as they fill.
-        if (count == entries.Length) Array.Resize(ref entries, Math.Min(Topic.Window, Math.Max(1, count * 2)));
-        entries[count++] = entry;
+        slots[count++] = Entry.Of(timeMs, item, Context.Pool);
+    }
+
+    /// <summary>Drops the other entries; true where there were any.</summary>
+    private bool Keep(Func<Entry, long, bool> keeps, long argument)
+    {
+        var slots = Slots;
+        var kept = 0;
+        for (var i = 0; i < count; i++)
+        {
+            if (keeps(slots[i], argument)) slots[kept++] = slots[i];
+            else slots[i].GiveBack(Context.Pool);
+        }
+
+        if (kept == count) return false;
+        slots[kept..count].Clear();
+        count = kept;
+        return true;
     }
 }

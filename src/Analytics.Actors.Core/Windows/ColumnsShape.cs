@@ -6,7 +6,7 @@ namespace Analytics.Actors.Core.Windows;
 /// <summary>A list of objects turned into one list per field (a calendar's days into dates, holidays and weekends).</summary>
 internal static class ColumnsShape
 {
-    public static InputFragment Shape(WindowPlan plan, byte[] item)
+    public static InputFragment Shape(WindowPlan plan, ReadOnlyMemory<byte> item)
     {
         var list = List(plan, item);
         var elements = JsonList.Elements(list.Span);
@@ -30,12 +30,12 @@ internal static class ColumnsShape
         return members.ToFragment()!;
     }
 
-    private static ReadOnlyMemory<byte> List(WindowPlan plan, byte[] item)
+    private static ReadOnlyMemory<byte> List(WindowPlan plan, ReadOnlyMemory<byte> item)
     {
         if (plan.ColumnsSlot < 0) return item;
         var found = new JsonSlice[plan.Members.SlotCount];
-        if (!plan.Members.TryLocate(item, found) || found[plan.ColumnsSlot].Kind != System.Text.Json.JsonTokenType.StartArray)
+        if (!plan.Members.TryLocate(item.Span, found) || found[plan.ColumnsSlot].Kind != System.Text.Json.JsonTokenType.StartArray)
             throw new ShapeException($"{plan.Topic.ColumnsMember} is not a list");
-        return found[plan.ColumnsSlot].Of(item.AsMemory());
+        return found[plan.ColumnsSlot].Of(item);
     }
 }

@@ -24,14 +24,14 @@ internal static class FieldsShape
     }
 
     /// <summary>All members of one entry.</summary>
-    public static InputFragment? ShapeFlat(byte[] item)
+    public static InputFragment? ShapeFlat(ReadOnlyMemory<byte> item)
     {
         if (!JsonFragment.TryParse(item, out var fragment)) throw new ShapeException("the entry is not well-formed");
         return fragment.Names.Count == 0 ? null : fragment;
     }
 
     /// <summary>Selected fields of the newest entry, and its numbered members as one list.</summary>
-    public static InputFragment? ShapeTariff(WindowPlan plan, byte[] item)
+    public static InputFragment? ShapeTariff(WindowPlan plan, ReadOnlyMemory<byte> item)
     {
         var tariff = plan.Topic.Tariff!;
         var found = Locate(plan, item);
@@ -42,13 +42,13 @@ internal static class FieldsShape
         // A payload without any tariff member tells nothing; one with some shows where the others are missing.
         if (!hasRun && members.Count == 0) return null;
         var run = new JsonBuilder(plan.Run.Length * 8).StartList();
-        foreach (var slot in plan.Run) run.Value(found[slot].IsPresent ? found[slot].Of(item) : JsonText.Null);
+        foreach (var slot in plan.Run) run.Value(found[slot].IsPresent ? found[slot].Of(item.Span) : JsonText.Null);
         members.Add(tariff.Name, run.EndList().ToArray());
         return members.ToFragment();
     }
 
     /// <summary>Writes the selected fields of a payload as one object.</summary>
-    public static void WriteObject(WindowPlan plan, byte[] item, JsonBuilder json)
+    public static void WriteObject(WindowPlan plan, ReadOnlyMemory<byte> item, JsonBuilder json)
     {
         var found = Locate(plan, item);
         json.StartObject();
@@ -61,14 +61,14 @@ internal static class FieldsShape
         json.EndObject();
     }
 
-    private static InputFragment? ShapeOne(WindowPlan plan, byte[] item)
+    private static InputFragment? ShapeOne(WindowPlan plan, ReadOnlyMemory<byte> item)
     {
         var members = new MemberList(plan.Fields.Length);
         AddFields(plan, item, Locate(plan, item), members);
         return members.ToFragment();
     }
 
-    private static void AddFields(WindowPlan plan, byte[] item, JsonSlice[] found, MemberList members)
+    private static void AddFields(WindowPlan plan, ReadOnlyMemory<byte> item, JsonSlice[] found, MemberList members)
     {
         foreach (var field in plan.Fields)
         {
@@ -145,11 +145,11 @@ internal static class FieldsShape
         return json.EndList().ToArray();
     }
 
-    private static ReadOnlyMemory<byte> Value(TopicConfiguration topic, FieldPlan field, byte[] item, JsonSlice[] found)
+    private static ReadOnlyMemory<byte> Value(TopicConfiguration topic, FieldPlan field, ReadOnlyMemory<byte> item, JsonSlice[] found)
     {
         var slice = found[field.Slot];
-        if (slice.IsPresent && !field.IsIndex) return slice.Of(item.AsMemory());
-        if (slice.Kind == System.Text.Json.JsonTokenType.StartArray) return Index(JsonList.Count(slice.Of(item)));
+        if (slice.IsPresent && !field.IsIndex) return slice.Of(item);
+        if (slice.Kind == System.Text.Json.JsonTokenType.StartArray) return Index(JsonList.Count(slice.Of(item.Span)));
         if (field.Default is not null) return field.Default;
         return topic.Absent == AbsentFields.Null ? JsonText.Null : default(ReadOnlyMemory<byte>);
     }
@@ -161,10 +161,10 @@ internal static class FieldsShape
         return json.EndList().ToArray();
     }
 
-    private static JsonSlice[] Locate(WindowPlan plan, byte[] item)
+    private static JsonSlice[] Locate(WindowPlan plan, ReadOnlyMemory<byte> item)
     {
         var found = new JsonSlice[plan.Members.SlotCount];
-        if (!plan.Members.TryLocate(item, found)) throw new ShapeException("the entry is not well-formed");
+        if (!plan.Members.TryLocate(item.Span, found)) throw new ShapeException("the entry is not well-formed");
         return found;
     }
 }

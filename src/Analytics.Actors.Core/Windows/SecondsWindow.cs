@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Analytics.Actors.Core.Protocol;
 using Analytics.Actors.Core.Records;
@@ -7,15 +8,15 @@ namespace Analytics.Actors.Core.Windows;
 
 /// <summary>A second that closed: its orders are delivered now, and never again.</summary>
 /// <param name="Second">Seconds since 1970 UTC.</param>
-public sealed record ClosedSecond(long Second, InputFragment Fragment);
+/// <param name="Fragment">Its orders; null where they were not asked for.</param>
+public readonly record struct ClosedSecond(long Second, InputFragment? Fragment);
 
 /// <summary>What adding a part to a <see cref="SecondsWindow"/> did.</summary>
 /// <param name="Closed">The seconds that closed, in the order of their closing.</param>
 /// <param name="Joined">The seconds that the part's items joined, ascending, each once; some may be among the closed ones.</param>
 /// <param name="Late">How many items belonged to a second that had been delivered, and joined a later one instead.</param>
 /// <param name="Rejected">Items that could not be used; Index counts inside the part.</param>
-public sealed record SecondsChange(
-    IReadOnlyList<ClosedSecond> Closed, IReadOnlyList<long> Joined, int Late, IReadOnlyList<RejectedItem> Rejected);
+public readonly record struct SecondsChange(Few<ClosedSecond> Closed, Few<long> Joined, int Late, IReadOnlyList<RejectedItem> Rejected);
 
 /// <summary>
 /// Orders gathered by the second of their event time. One second is open; it closes when an order of a later second
@@ -28,88 +29,108 @@ public sealed class SecondsWindow : TopicWindow
     /// <summary>How long nothing may arrive before the open second closes, ms of processing time.</summary>
     public const long SilenceMs = 1_000;
 
-    private const int ItemOverhead = 40;
+    // The time of items that are rejected: they sort before all others.
+    private const long None = long.MinValue + 999;
 
-    private readonly WindowPlan plan;
-    private Second? open;
-    private Second? closed;
+    private Second open;
+    private Second closed;
+
+    // The orders of the closed second, where somebody has asked for them.
+    private OrdersFragment? delivered;
     private long? lastDelivered;
     private long lastArrivalMs;
 
-    internal SecondsWindow(Pipeline.TopicConfiguration topic, TimeSpan timeZone) : base(topic, timeZone) => plan = WindowPlan.For(topic);
+    internal SecondsWindow(WindowContext context) : base(context)
+    {
+    }
 
     /// <summary>Orders that came after their second had been delivered, since the window exists.</summary>
     public long LateCount { get; private set; }
 
     /// <summary>When the open second closes for silence, ms since 1970 UTC; null where none is open.</summary>
-    public long? SilenceDueMs => open is null ? null : lastArrivalMs + SilenceMs;
+    public long? SilenceDueMs => open.IsEmpty ? null : lastArrivalMs + SilenceMs;
 
     /// <summary>The second that is open, seconds since 1970 UTC.</summary>
-    public long? OpenSecond => open?.Number;
+    public long? OpenSecond => open.IsEmpty ? null : open.Number;
 
     /// <summary>A second has been delivered and is not past its ttl.</summary>
-    public bool HasClosedSecond => closed is not null;
+    public bool HasClosedSecond => !closed.IsEmpty;
 
-    internal IReadOnlyList<byte[]> OpenItems => open?.Items ?? [];
-    internal IReadOnlyList<byte[]> ClosedItems => closed?.Items ?? [];
+    internal IReadOnlyList<byte[]> OpenItems => open.Items;
+    internal IReadOnlyList<byte[]> ClosedItems => closed.Items;
 
-    public override bool IsEmpty => open is null && closed is null;
+    public override bool IsEmpty => open.IsEmpty && closed.IsEmpty;
 
     /// <summary>Time of the newest order that was delivered: what is still open is no data yet.</summary>
-    public override long? NewestTimeMs => closed?.NewestTimeMs;
+    public override long? NewestTimeMs => closed.IsEmpty ? null : closed.NewestTimeMs;
 
-    public override long SizeBytes => Size(open) + Size(closed);
+    public override long SizeBytes => open.Size + closed.Size;
 
     /// <summary>Adds a part's items, the older seconds among them first.</summary>
-    /// <param name="items">Each one JSON value.</param>
+    /// <param name="items">Each one JSON value. What is kept of them is copied.</param>
     /// <param name="recordTimeMs">The record's timestamp, ms since 1970 UTC: the event time of items without their own.</param>
     /// <param name="nowMs">Now, ms since 1970 UTC; an event time in the future counts as now, or it would hold up all others.</param>
-    public SecondsChange Add(ReadOnlySpan<ReadOnlyMemory<byte>> items, long recordTimeMs, long nowMs)
+    /// <param name="delivers">Somebody wants the orders of the seconds that close.</param>
+    [SkipLocalsInit]
+    public SecondsChange Add(ReadOnlySpan<ReadOnlyMemory<byte>> items, long recordTimeMs, long nowMs, bool delivers = true)
     {
         List<RejectedItem>? rejected = null;
-        var accepted = new List<(long TimeMs, byte[] Item)>(items.Length);
+        Span<long> times = items.Length <= 64 ? stackalloc long[64] : new long[items.Length];
+        times = times[..items.Length];
+        var accepted = 0;
         for (var i = 0; i < items.Length; i++)
         {
-            var item = items[i];
-            if (Check(item.Span, out var timeMs) is { } reason) (rejected ??= []).Add(new RejectedItem(i, reason, item));
-            else accepted.Add((Math.Min(timeMs ?? recordTimeMs, nowMs), item.ToArray()));
+            if (Check(items[i].Span, out var timeMs) is { } reason)
+            {
+                (rejected ??= []).Add(new RejectedItem(i, reason, items[i]));
+                times[i] = None;
+                continue;
+            }
+
+            times[i] = Math.Min(timeMs ?? recordTimeMs, nowMs);
+            accepted++;
         }
 
-        if (accepted.Count == 0) return new SecondsChange([], [], 0, rejected ?? (IReadOnlyList<RejectedItem>)[]);
+        if (accepted == 0) return new SecondsChange(default, default, 0, rejected ?? (IReadOnlyList<RejectedItem>)[]);
         lastArrivalMs = nowMs;
-        Sort(accepted);
-        var closings = new List<ClosedSecond>();
-        var joined = new List<long>(1);
+        var closings = default(Few<ClosedSecond>);
+        var joined = default(Few<long>);
         var late = 0;
-        for (var from = 0; from < accepted.Count;)
+        var order = OrderOf(times);
+        for (var from = 0; from < items.Length;)
         {
             // A record's items of one second belong together, wherever they stand in it.
-            var number = SecondOf(accepted[from].TimeMs);
+            var number = SecondOf(times[order is null ? from : order[from]]);
             var to = from + 1;
-            while (to < accepted.Count && SecondOf(accepted[to].TimeMs) == number) to++;
-            var isLate = number <= lastDelivered;
-            if (isLate) late += to - from;
-            var second = AddSecond(number, isLate, accepted.GetRange(from, to - from), closings);
-            // Seconds come in ascending order; only late ones, which are first, join another than their own.
-            if (joined.Count == 0 || (joined[0] != second && joined[^1] != second)) joined.Add(second);
+            while (to < items.Length && SecondOf(times[order is null ? to : order[to]]) == number) to++;
+            if (number != SecondOf(None))
+            {
+                var run = new Run(items, times, order is null ? default : order.AsSpan(from, to - from), from, to);
+                var isLate = number <= lastDelivered;
+                if (isLate) late += to - from;
+                var second = AddSecond(number, isLate, run, delivers, ref closings);
+                // Seconds come in ascending order; only late ones, which are first, join another than their own.
+                if (joined.Count == 0 || (joined[0] != second && joined[^1] != second)) joined.Add(second);
+            }
+
             from = to;
         }
 
         LateCount += late;
-        joined.Sort();
         if (closings.Count > 0) MarkChanged();
-        return new SecondsChange(closings, joined, late, rejected ?? (IReadOnlyList<RejectedItem>)[]);
+        return new SecondsChange(closings, joined.Count > 1 ? Sorted(joined) : joined, late, rejected ?? (IReadOnlyList<RejectedItem>)[]);
     }
 
     /// <summary>Closes the open second where its silence is over; null where nothing closes.</summary>
-    public ClosedSecond? CloseDue(long nowMs)
+    /// <param name="delivers">Somebody wants its orders.</param>
+    public ClosedSecond? CloseDue(long nowMs, bool delivers = true)
     {
-        if (open is null || nowMs < SilenceDueMs) return null;
-        var second = open;
-        open = null;
-        var delivered = Deliver(second);
+        if (open.IsEmpty || nowMs < SilenceDueMs) return null;
+        var closings = default(Few<ClosedSecond>);
+        Deliver(open, delivers, ref closings);
+        open = default;
         MarkChanged();
-        return delivered;
+        return closings[0];
     }
 
     /// <summary>As <see cref="Add"/>, for those who do not need to know which second closed.</summary>
@@ -122,8 +143,9 @@ public sealed class SecondsWindow : TopicWindow
     /// <summary>Drops delivered orders; the open second waits for its delivery, however old it is.</summary>
     public override bool Expire(long nowMs)
     {
-        if (Topic.TtlMs is not { } ttl || closed is null || nowMs - closed.NewestTimeMs <= ttl) return false;
-        closed = null;
+        if (Topic.TtlMs is not { } ttl || closed.IsEmpty || nowMs - closed.NewestTimeMs <= ttl) return false;
+        closed.Orders.GiveBack(Context.Pool);
+        (closed, delivered) = (default, null);
         MarkChanged();
         return true;
     }
@@ -131,9 +153,9 @@ public sealed class SecondsWindow : TopicWindow
     public override byte[] Save()
     {
         var state = new SecondsState { LastArrivalMs = lastArrivalMs, LateCount = LateCount };
-        if (open is not null) state.Open = Save(open);
-        if (closed is not null) state.Closed = Save(closed);
-        if (lastDelivered is { } delivered) state.LastDelivered = delivered;
+        if (!open.IsEmpty) state.Open = Save(open);
+        if (!closed.IsEmpty) state.Closed = Save(closed);
+        if (lastDelivered is { } last) state.LastDelivered = last;
         return new WindowState { Seconds = state }.ToByteArray();
     }
 
@@ -147,109 +169,159 @@ public sealed class SecondsWindow : TopicWindow
         MarkChanged();
     }
 
-    protected override InputFragment? ShapeCore() => closed is null ? null : closed.Fragment ??= Fragment(closed);
+    protected override InputFragment? ShapeCore() => closed.IsEmpty ? null : delivered ??= new OrdersFragment(Context.MemberNames, closed.Orders.Share());
 
-    private long AddSecond(long number, bool isLate, IEnumerable<(long TimeMs, byte[] Item)> items, List<ClosedSecond> closings)
+    private long AddSecond(long number, bool isLate, in Run run, bool delivers, ref Few<ClosedSecond> closings)
     {
         if (isLate)
         {
             // Nothing between the delivered seconds and the open one is skipped by this: it is the very next second.
-            open ??= new Second(lastDelivered!.Value + 1);
-            open.Add(items);
+            if (open.IsEmpty) open = new Second(lastDelivered!.Value + 1);
+            open.Add(run, Context.Pool);
             return open.Number;
         }
 
-        if (open is not null && number < open.Number)
+        if (!open.IsEmpty && number < open.Number)
         {
             var older = new Second(number);
-            older.Add(items);
-            closings.Add(Deliver(older));
+            older.Add(run, Context.Pool);
+            Deliver(older, delivers, ref closings);
             return number;
         }
 
-        if (open is not null && number > open.Number)
+        if (!open.IsEmpty && number > open.Number)
         {
-            closings.Add(Deliver(open));
-            open = null;
+            // The orders that were delivered before make room for those that come.
+            var emptied = closed.Orders.Emptied(open.Orders.Bytes.Length, Context.Pool);
+            closed = default;
+            Deliver(open, delivers, ref closings);
+            open = new Second(number) { Orders = emptied };
         }
 
-        open ??= new Second(number);
-        open.Add(items);
+        if (open.IsEmpty) open = new Second(number) { Orders = open.Orders };
+        open.Add(run, Context.Pool);
         return number;
     }
 
-    private ClosedSecond Deliver(Second second)
+    private void Deliver(in Second second, bool delivers, ref Few<ClosedSecond> closings)
     {
-        closed = second;
+        closed.Orders.GiveBack(Context.Pool);
+        (closed, delivered) = (second, null);
         lastDelivered = second.Number;
-        return new ClosedSecond(second.Number, closed.Fragment = Fragment(second));
+        if (delivers) delivered = new OrdersFragment(Context.MemberNames, closed.Orders.Share());
+        closings.Add(new ClosedSecond(second.Number, delivered));
     }
 
-    private JsonFragment Fragment(Second second)
-    {
-        var json = new JsonBuilder().StartList();
-        foreach (var item in second.Items) json.Value(item);
-        return new JsonFragment([Topic.ShapeMember!], [json.EndList().ToArray()]);
-    }
-
+    [SkipLocalsInit]
     private Rejection? Check(ReadOnlySpan<byte> item, out long? timeMs)
     {
         timeMs = null;
         var kind = AppendCheck.Kind(item);
         if (kind != JsonTokenType.StartObject) return new Rejection("item-not-object", $"the item is {JsonText.KindName(kind)}");
-        if (plan.TimeSlot < 0 && !plan.ChecksFields) return null;
-        var found = new JsonSlice[plan.Members.SlotCount];
-        if (!plan.Members.TryLocate(item, found)) return AppendCheck.NotJson;
-        if (plan.TimeSlot >= 0 && AppendCheck.ReadTime(item, found[plan.TimeSlot], TimeZone, out timeMs) is { } badTime) return badTime;
-        return plan.ChecksFields ? plan.CheckFields(item, found) : null;
+        if (Plan.TimeSlot < 0 && !Plan.ChecksFields) return null;
+        Span<JsonSlice> found = Plan.Members.SlotCount <= 64 ? stackalloc JsonSlice[64] : new JsonSlice[Plan.Members.SlotCount];
+        found = found[..Plan.Members.SlotCount];
+        if (!Plan.Members.TryLocate(item, found)) return AppendCheck.NotJson;
+        if (Plan.TimeSlot >= 0 && AppendCheck.ReadTime(item, found[Plan.TimeSlot], TimeZone, out timeMs) is { } badTime) return badTime;
+        return Plan.ChecksFields ? Plan.CheckFields(item, found) : null;
     }
 
-    /// <summary>By second, and within one as they arrived.</summary>
-    private static void Sort(List<(long TimeMs, byte[] Item)> entries)
+    /// <summary>The items' places by second, and within one as they arrived; null where they are in that order.</summary>
+    private static int[]? OrderOf(ReadOnlySpan<long> times)
     {
-        for (var i = 1; i < entries.Count; i++)
+        for (var i = 1; i < times.Length; i++)
         {
-            if (SecondOf(entries[i - 1].TimeMs) <= SecondOf(entries[i].TimeMs)) continue;
-            var sorted = entries.OrderBy(entry => SecondOf(entry.TimeMs)).ToList();
-            entries.Clear();
-            entries.AddRange(sorted);
-            return;
+            if (SecondOf(times[i - 1]) <= SecondOf(times[i])) continue;
+            var seconds = new long[times.Length];
+            for (var item = 0; item < seconds.Length; item++) seconds[item] = SecondOf(times[item]);
+            return [.. Enumerable.Range(0, seconds.Length).OrderBy(item => seconds[item])];
         }
+
+        return null;
+    }
+
+    private static Few<long> Sorted(Few<long> seconds)
+    {
+        var sorted = default(Few<long>);
+        foreach (var second in seconds.Order()) sorted.Add(second);
+        return sorted;
     }
 
     private static long SecondOf(long timeMs) => timeMs >= 0 ? timeMs / 1000 : (timeMs - 999) / 1000;
 
-    private static long Size(Second? second) => second?.Items.Sum(item => (long)item.Length + ItemOverhead) ?? 0;
-
-    private static SecondState Save(Second second)
+    private static SecondState Save(in Second second)
     {
         var state = new SecondState { Second = second.Number, NewestTimeMs = second.NewestTimeMs };
-        foreach (var item in second.Items) state.Items.Add(UnsafeByteOperations.UnsafeWrap(item));
+        for (var rest = second.Orders.Bytes; !rest.IsEmpty;) state.Items.Add(UnsafeByteOperations.UnsafeWrap(OrderBuffer.TakeFirst(ref rest)));
         return state;
     }
 
-    private static Second? Restore(SecondState? state)
+    private Second Restore(SecondState? state)
     {
-        if (state is null) return null;
+        if (state is null) return default;
         var second = new Second(state.Second);
-        second.Add(state.Items.Select(item => (state.NewestTimeMs, item.ToByteArray())));
+        foreach (var item in state.Items) second.Add(item.Span, state.NewestTimeMs, Context.Pool);
         return second;
     }
 
-    private sealed class Second(long number)
+    /// <summary>The items of a record that are for one second.</summary>
+    /// <param name="order">Their places; empty where they stand from one place to another.</param>
+    private readonly ref struct Run(ReadOnlySpan<ReadOnlyMemory<byte>> items, ReadOnlySpan<long> times, ReadOnlySpan<int> order, int from, int to)
     {
+        private readonly ReadOnlySpan<ReadOnlyMemory<byte>> items = items;
+        private readonly ReadOnlySpan<long> times = times;
+        private readonly ReadOnlySpan<int> order = order;
+
+        public int Count => to - from;
+
+        public ReadOnlySpan<byte> Item(int index) => items[Place(index)].Span;
+
+        public long TimeMs(int index) => times[Place(index)];
+
+        private int Place(int index) => order.IsEmpty ? from + index : order[index];
+    }
+
+    // The default is no second; one that exists has an order at least.
+    private struct Second(long number)
+    {
+        private const int ItemOverhead = 40;
+
+        public OrderBuffer Orders;
+
         public long Number { get; } = number;
         public long NewestTimeMs { get; private set; } = long.MinValue;
-        public List<byte[]> Items { get; } = new(1);
-        public JsonFragment? Fragment { get; set; }
 
-        public void Add(IEnumerable<(long TimeMs, byte[] Item)> items)
+        public readonly bool IsEmpty => Orders.Count == 0;
+
+        public readonly long Size
         {
-            foreach (var (timeMs, item) in items)
+            get
             {
-                NewestTimeMs = Math.Max(NewestTimeMs, timeMs);
-                Items.Add(item);
+                long size = 0;
+                for (var rest = Orders.Bytes; !rest.IsEmpty;) size += OrderBuffer.TakeFirst(ref rest).Length + ItemOverhead;
+                return size;
             }
+        }
+
+        public readonly IReadOnlyList<byte[]> Items
+        {
+            get
+            {
+                var items = new List<byte[]>(Orders.Count);
+                for (var rest = Orders.Bytes; !rest.IsEmpty;) items.Add(OrderBuffer.TakeFirst(ref rest).ToArray());
+                return items;
+            }
+        }
+
+        public void Add(in Run run, ItemPool pool)
+        {
+            for (var index = 0; index < run.Count; index++) Add(run.Item(index), run.TimeMs(index), pool);
+        }
+
+        public void Add(ReadOnlySpan<byte> item, long timeMs, ItemPool pool)
+        {
+            NewestTimeMs = Math.Max(NewestTimeMs, timeMs);
+            Orders.Add(item, pool);
         }
     }
 }

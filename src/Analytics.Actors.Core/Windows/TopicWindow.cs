@@ -15,21 +15,26 @@ public readonly record struct WindowChange(bool Changed, IReadOnlyList<RejectedI
 /// The window of one topic in one station (or of a global topic in a shard). A state machine: bytes and times in, state
 /// out; never throws for any input. Numbers that form series live unboxed in column buffers.
 /// </summary>
-public abstract class TopicWindow
+public abstract class TopicWindow : Stations.INamed
 {
     private InputFragment? shaped;
     private bool shapedKnown;
 
-    protected TopicWindow(TopicConfiguration topic, TimeSpan timeZone)
-    {
-        Topic = topic;
-        TimeZone = timeZone;
-    }
+    private protected TopicWindow(WindowContext context) => Context = context;
 
-    public TopicConfiguration Topic { get; }
+    public TopicConfiguration Topic => Context.Topic;
+
+    string Stations.INamed.Name => Topic.Name;
+
+    private protected WindowContext Context { get; }
+
+    private protected WindowPlan Plan => Context.Plan;
 
     /// <summary>Offset of times written without a zone.</summary>
-    protected TimeSpan TimeZone { get; }
+    protected TimeSpan TimeZone => Context.TimeZone;
+
+    /// <summary>Changed since the last checkpoint that holds it.</summary>
+    internal bool IsDirty { get; set; }
 
     /// <summary>Raised by every change of what <see cref="Shape"/> would give; input assembly compares it.</summary>
     public long Version { get; private set; }
@@ -44,7 +49,7 @@ public abstract class TopicWindow
     public abstract long SizeBytes { get; }
 
     /// <summary>Applies one part: its items in order.</summary>
-    /// <param name="items">Each one JSON value, already known to be well-formed.</param>
+    /// <param name="items">Each one JSON value, already known to be well-formed. What is kept of them is copied.</param>
     /// <param name="recordTimeMs">The record's timestamp, ms since 1970 UTC.</param>
     /// <param name="nowMs">Now, ms since 1970 UTC; an entry's time in the future counts as now.</param>
     public abstract WindowChange Apply(ReadOnlySpan<ReadOnlyMemory<byte>> items, long recordTimeMs, long nowMs);
@@ -67,6 +72,7 @@ public abstract class TopicWindow
         return shaped;
     }
 
+    /// <summary>Shapes what is held. Whatever the fragment shares with the window may never be written to again.</summary>
     protected abstract InputFragment? ShapeCore();
 
     /// <summary>The window's state as protobuf, for a checkpoint.</summary>

@@ -26,16 +26,20 @@ public static class TopicWindows
         };
     }
 
+    /// <summary>An empty window that shares nothing with others.</summary>
+    public static TopicWindow Create(TopicConfiguration topic, TimeSpan timeZone) => Create(Alone(topic, timeZone));
+
     /// <summary>An empty window.</summary>
-    public static TopicWindow Create(TopicConfiguration topic, TimeSpan timeZone)
+    internal static TopicWindow Create(WindowContext context)
     {
+        var topic = context.Topic;
         if (Refuse(topic) is { } reason) throw new ArgumentException($"Topic {topic.Name}: {reason}.", nameof(topic));
         return topic.Shape switch
         {
-            ShapeKind.Devices => new DeviceWindow(topic, timeZone),
-            ShapeKind.Orders => new SecondsWindow(topic, timeZone),
-            ShapeKind.Grid => new GridWindow(topic, timeZone),
-            _ => new AppendWindow(topic, timeZone),
+            ShapeKind.Devices => new DeviceWindow(context),
+            ShapeKind.Orders => new SecondsWindow(context),
+            ShapeKind.Grid => new GridWindow(context),
+            _ => new AppendWindow(context),
         };
     }
 
@@ -44,9 +48,11 @@ public static class TopicWindows
     /// left out; a state of another kind of window leaves it empty. Throws
     /// <see cref="Google.Protobuf.InvalidProtocolBufferException"/> for bytes that no Save has written.
     /// </summary>
-    public static TopicWindow Load(TopicConfiguration topic, TimeSpan timeZone, ReadOnlySpan<byte> state)
+    public static TopicWindow Load(TopicConfiguration topic, TimeSpan timeZone, ReadOnlySpan<byte> state) => Load(Alone(topic, timeZone), state);
+
+    internal static TopicWindow Load(WindowContext context, ReadOnlySpan<byte> state)
     {
-        var window = Create(topic, timeZone);
+        var window = Create(context);
         var saved = WindowState.Parser.ParseFrom(state);
         switch (window, saved.KindCase)
         {
@@ -66,4 +72,6 @@ public static class TopicWindows
 
         return window;
     }
+
+    private static WindowContext Alone(TopicConfiguration topic, TimeSpan timeZone) => new(topic, timeZone, new ItemPool());
 }

@@ -42,7 +42,9 @@ internal static class NodeVerb
     }
 
     /// <param name="input">The node stops when this ends; null: it does not matter.</param>
-    public static async Task<int> RunAsync(string? config, IReadOnlyList<string> settings, TextReader? input, TextWriter output, TextWriter error, CancellationToken stop)
+    /// <param name="modules">Known beside the built-in ones.</param>
+    public static async Task<int> RunAsync(
+        string? config, IReadOnlyList<string> settings, TextReader? input, TextWriter output, TextWriter error, CancellationToken stop, params IReadOnlyList<IModule> modules)
     {
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
         if (input is not null)
@@ -65,6 +67,7 @@ internal static class NodeVerb
         IReadOnlyDictionary<string, IModule> ModulesOf(PipelineConfiguration configured)
         {
             var catalog = ModuleCatalog.WithBuiltIns(configured.CodeTables);
+            foreach (var module in modules) catalog.Add(module);
             return catalog.Names.ToDictionary(name => name, name => catalog.Find(name)!, StringComparer.Ordinal);
         }
 

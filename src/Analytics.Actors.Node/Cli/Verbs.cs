@@ -3,6 +3,7 @@ using System.CommandLine.Completions;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Analytics.Actors.Node.Bench;
 using Analytics.Actors.Node.Demo;
 using Analytics.Actors.Node.Replay;
 
@@ -23,7 +24,7 @@ public static class Verbs
 
     public static async Task<int> RunAsync(string[] args)
     {
-        using var signals = new StopSignals(ignoresInterrupts: args.Contains(UntilInputEnds));
+        using var signals = new StopSignals(ignoresInterrupts: args.Contains(UntilInputEnds) || args.Contains(BenchNodeVerb.Name));
         return await RunAsync(args, Desk.Own, Console.Out, Console.Error, signals.Stop).ConfigureAwait(false);
     }
 
@@ -82,7 +83,7 @@ public static class Verbs
 
     private static RootCommand Commands(Desk desk) => new("Analytics.Actors: stations' records in, windows per station, module calls, batches of results out.")
     {
-        Demo(), Node(), Broker(), Trace(), Replay(), Evaluate(),
+        Demo(), Node(), Broker(), Trace(), Replay(), Evaluate(), new BenchVerb(BenchScenarios.All).Command(), BenchNode(),
         new ClusterVerbs(desk).Command(), new WorkVerbs(desk).Shards(), new StationVerbs(desk).Stations(), new StationVerbs(desk).Station(), new WorkVerbs(desk).Batches(), new WorkVerbs(desk).Sources(),
         PositionVerbs.Command(), DeadLetterVerbs.Command(), new LogVerb(desk).Command(), Config(desk), Store(), CompletionVerb.Command(),
     };
@@ -143,6 +144,13 @@ public static class Verbs
         var command = new Command("node", "one node of a cluster, until SIGTERM, Ctrl-C, or analytics cluster leave") { config, set, input };
         command.SetAction((parse, cancellation) => NodeVerb.RunAsync(
             parse.GetValue(config), parse.GetValue(set) ?? [], parse.GetValue(input) ? Console.In : null, Console.Out, Console.Error, cancellation));
+        return command;
+    }
+
+    private static Command BenchNode()
+    {
+        var command = new Command(BenchNodeVerb.Name, "nodes under test, one after the other") { Hidden = true };
+        command.SetAction((parse, cancellation) => BenchNodeVerb.RunAsync(Console.In, Console.Out, Console.Error, BenchScenarios.Modules, cancellation));
         return command;
     }
 

@@ -11,9 +11,6 @@ namespace Analytics.Actors.Node.Demo;
 /// </summary>
 internal sealed class DemoNodeProcesses(IReadOnlyList<string> files, int shards, IClusterStore store, TimeSpan stopLimit) : IDemoCluster
 {
-    // What an outer environment says of nodes is not meant for these.
-    private static readonly string[] NodeVariables = ["LOG_LEVEL", "DATA_ANALYSIS_LOG", "DATA_ANALYSIS_CONFIG", "DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS"];
-
     private readonly HttpClient http = new() { Timeout = TimeSpan.FromSeconds(10) };
     private readonly List<NodeProcess> processes = [];
     private readonly TaskCompletionSource failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -122,13 +119,7 @@ internal sealed class DemoNodeProcesses(IReadOnlyList<string> files, int shards,
 
     private NodeProcess Start(string file)
     {
-        // Run by the runtime's host the program is a library to it; run as an executable it is itself.
-        var host = Environment.ProcessPath ?? throw new InvalidOperationException("The path of this program is not known.");
-        List<string> arguments = ["node", "--config", file, Cli.Verbs.UntilInputEnds];
-        if (Path.GetFileNameWithoutExtension(host) == "dotnet") arguments.Insert(0, typeof(DemoNodeProcesses).Assembly.Location);
-        var start = new ProcessStartInfo(host, arguments) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false };
-        foreach (var name in start.Environment.Keys.Where(name => name.StartsWith("ANALYTICS_", StringComparison.OrdinalIgnoreCase) || NodeVariables.Contains(name)).ToList()) start.Environment.Remove(name);
-        var process = new NodeProcess(Path.GetFileNameWithoutExtension(file), start);
+        var process = new NodeProcess(Path.GetFileNameWithoutExtension(file), Cli.OwnProgram.With("node", "--config", file, Cli.Verbs.UntilInputEnds));
         process.Ended.ContinueWith(_ =>
         {
             if (!isStopping) failure.TrySetException(new InvalidOperationException($"{process.Name} ended by itself with {process.ExitCode}: {process.LastWords}"));

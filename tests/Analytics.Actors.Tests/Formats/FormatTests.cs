@@ -73,7 +73,7 @@ public class FormatTests
         var window = (SecondsWindow)TopicWindows.Load(Pipeline.Topics["ORDERS"], Pipeline.TimeZone, Bytes("window-seconds"));
         window.LateCount.ShouldBe(1);
         window.SilenceDueMs.ShouldBe(1_763_000_002_600);
-        System.Text.Encoding.UTF8.GetString(window.CloseDue(1_763_000_002_600)!.Fragment.GetJson("car_order").Span).ShouldBe("""[{"no":2},{"no":3}]""");
+        System.Text.Encoding.UTF8.GetString(window.CloseDue(1_763_000_002_600)!.Value.Fragment!.GetJson("car_order").Span).ShouldBe("""[{"no":2},{"no":3}]""");
     }
 
     [Theory]

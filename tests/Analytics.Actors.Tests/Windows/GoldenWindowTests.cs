@@ -219,7 +219,7 @@ public class GoldenWindowTests
                     devices.Keys.Order().ShouldBe(raw[0]!.AsObject().Select(pair => pair.Key).Order());
                     foreach (var (code, entry) in raw[0]!.AsObject())
                     {
-                        Golden.Difference(entry![0], JsonNode.Parse(devices[code].Item)).ShouldBeNull();
+                        Golden.Difference(entry![0], JsonNode.Parse(devices[code].Item.Span)).ShouldBeNull();
                         devices[code].TimeMs.ShouldBe((long)entry[1]! * 1000);
                     }
 
@@ -242,7 +242,7 @@ public class GoldenWindowTests
         {
             // A tariff part is one entry in the reference, a list; here its newest item is the entry.
             var payload = raw[i]![0] is JsonArray items ? items[^1] : raw[i]![0];
-            Golden.Difference(payload, JsonNode.Parse(window.Entries[i].Item)).ShouldBeNull(topic);
+            Golden.Difference(payload, JsonNode.Parse(window.Entries[i].Item.Span)).ShouldBeNull(topic);
             window.Entries[i].TimeMs.ShouldBe((long)raw[i]![1]! * 1000, topic);
         }
     }
@@ -254,19 +254,19 @@ public class GoldenWindowTests
     private static void HeldRows(GridWindow window, JsonArray held)
     {
         var grid = window.Grid!;
-        var present = Enumerable.Range(0, grid.Count).Where(row => grid.RowTimes[row] != GridColumns.NoRow).ToList();
+        var present = Enumerable.Range(0, grid.Count).Where(row => grid.RowTimeMs(row) != GridColumns.NoRow).ToList();
         present.Count.ShouldBe(held.Count);
         for (var i = 0; i < held.Count; i++)
         {
             var row = held[i]!;
             EventTime.TryReadLocal(Golden.Bytes(row["sendTime"]).Span, DefaultTopics.Zone, out var localMs, out _).ShouldBeTrue();
-            grid.RowTimes[present[i]].ShouldBe(localMs);
+            grid.RowTimeMs(present[i]).ShouldBe(localMs);
             var guns = row["gunPower"]!["gunNo"]!.AsArray();
             for (var gun = 0; gun < guns.Count; gun++)
             {
                 var key = Array.FindIndex(grid.Keys, name => JsonNode.Parse(name)!.GetValue<string>() == (string)guns[gun]!);
-                grid.Keyed[0].Values[present[i] * grid.Keys.Length + key].ShouldBe((double)row["gunPower"]!["outputPowerPerGunAvg"]![gun]!);
-                grid.Keyed[1].Values[present[i] * grid.Keys.Length + key].ShouldBe((double)row["gunPower"]!["outputPowerPerGunMax"]![gun]!);
+                grid.Keyed[0][present[i] * grid.Keys.Length + key].ShouldBe((double)row["gunPower"]!["outputPowerPerGunAvg"]![gun]!);
+                grid.Keyed[1][present[i] * grid.Keys.Length + key].ShouldBe((double)row["gunPower"]!["outputPowerPerGunMax"]![gun]!);
             }
         }
     }
@@ -281,6 +281,6 @@ public class GoldenWindowTests
         var window = (SecondsWindow)run.Windows[DefaultTopics.Order];
         window.CloseDue(run.NowMs + SecondsWindow.SilenceMs - 1).ShouldBeNull();
         var closed = window.CloseDue(run.NowMs + SecondsWindow.SilenceMs).ShouldNotBeNull();
-        return Serials(JsonNode.Parse(closed.Fragment.GetJson("car_order").Span));
+        return Serials(JsonNode.Parse(closed.Fragment!.GetJson("car_order").Span));
     }
 }

@@ -57,7 +57,7 @@ public class SecondsWindowTests
         Serials(window.Shape()).ShouldBe("cd");
         window.LateCount.ShouldBe(0);
         Describe(Add(window, 9_500, "e")).ShouldBe("joined 9");
-        Serials(window.CloseDue(BaseMs + 20_000)!.Fragment).ShouldBe("be");
+        Serials(window.CloseDue(BaseMs + 20_000)!.Value.Fragment).ShouldBe("be");
     }
 
     [Fact]
@@ -68,14 +68,14 @@ public class SecondsWindowTests
         Add(window, 2_000, "b");
         Describe(Add(window, 100, "c", nowMs: BaseMs + 2_100)).ShouldBe("joined 2 late 1");
         window.LateCount.ShouldBe(1);
-        Serials(window.CloseDue(BaseMs + 20_000)!.Fragment).ShouldBe("bc");
+        Serials(window.CloseDue(BaseMs + 20_000)!.Value.Fragment).ShouldBe("bc");
 
         // None is open: one opens for it, and silence delivers it.
         Describe(Add(window, 2_000, "d", nowMs: BaseMs + 30_000)).ShouldBe("joined 3 late 1");
         window.SilenceDueMs.ShouldBe(BaseMs + 31_000);
         // What really belongs to that second joins it too.
         Describe(Add(window, 3_000, "e", nowMs: BaseMs + 30_100)).ShouldBe("joined 3");
-        Serials(window.CloseDue(BaseMs + 31_100)!.Fragment).ShouldBe("de");
+        Serials(window.CloseDue(BaseMs + 31_100)!.Value.Fragment).ShouldBe("de");
         window.LateCount.ShouldBe(2);
     }
 
@@ -120,7 +120,7 @@ public class SecondsWindowTests
         window.Expire(BaseMs + 3_600_001).ShouldBeTrue();
         window.Shape().ShouldBeNull();
         window.IsEmpty.ShouldBeFalse();
-        Serials(window.CloseDue(BaseMs + 9_000_000)!.Fragment).ShouldBe("b");
+        Serials(window.CloseDue(BaseMs + 9_000_000)!.Value.Fragment).ShouldBe("b");
         window.Expire(BaseMs + 9_000_000).ShouldBeTrue();
         window.IsEmpty.ShouldBeTrue();
     }
@@ -180,7 +180,7 @@ public class SecondsWindowTests
     private static void Note(IEnumerable<ClosedSecond> closings, List<(long, string)> delivered)
     {
         foreach (var closed in closings)
-            foreach (var order in JsonNode.Parse(closed.Fragment.GetJson("car_order").Span)!.AsArray())
+            foreach (var order in JsonNode.Parse(closed.Fragment!.GetJson("car_order").Span)!.AsArray())
                 delivered.Add((closed.Second, (string)order!["serial"]!));
     }
 

@@ -1,0 +1,18 @@
+namespace Analytics.Actors.Core.Windows;
+
+/// <summary>A copy of an item with its time, ms since 1970 UTC; a time in the future was taken as now.</summary>
+/// <param name="Array">Begins with the item; of the pool.</param>
+/// <param name="IsShared">A fragment shares the bytes: the array may not be written to again, ever.</param>
+internal readonly record struct Entry(long TimeMs, byte[] Array, int Length, bool IsShared = false)
+{
+    /// <summary>The item's bytes.</summary>
+    public ReadOnlyMemory<byte> Item => new(Array, 0, Length);
+
+    public static Entry Of(long timeMs, ReadOnlySpan<byte> item, ItemPool pool) => new(timeMs, pool.Copy(item), item.Length);
+
+    /// <summary>The entry goes; its array may hold another item, unless a fragment shares it.</summary>
+    public void GiveBack(ItemPool pool)
+    {
+        if (!IsShared) pool.Return(Array);
+    }
+}
