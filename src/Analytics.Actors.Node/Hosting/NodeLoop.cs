@@ -232,6 +232,7 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
                     if (item is RecordRun run)
                     {
                         if (!starts.IsEcho(run.Partition)) core.Handle(new RecordsRead(run.Partition, run.Records), NowMs, effects);
+                        run.Release();
                     }
                     else if (item is NodeMessage message) core.Handle(message, NowMs, effects);
                     else if (item is ReadingBegun begun) starts.Begun(begun.Partition);
