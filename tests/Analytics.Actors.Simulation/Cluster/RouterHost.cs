@@ -1,6 +1,7 @@
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Positions;
+using Analytics.Actors.Core.Records;
 using Analytics.Actors.Core.Routing;
 using Analytics.Actors.Core.Shards;
 
@@ -191,7 +192,8 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
             {
                 var record = cluster.Log.At(partition, reading.Next);
                 var given = new SourceRecord(partition, reading.Next, record.TimestampMs, record.Value, record.Origin);
-                foreach (var heard in cluster.Bug.OnSource(process, given)) router.Receive(heard);
+                // The router has the bytes until it gives them back; then they are overwritten.
+                foreach (var heard in cluster.Bug.OnSource(process, given)) router.Receive(heard with { Chunk = RecordChunk.With(heard.Value.Span, out var copy), Value = copy });
             }
 
             router.Flush(effects);
