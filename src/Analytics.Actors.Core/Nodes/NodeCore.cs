@@ -322,7 +322,7 @@ public sealed class NodeCore(NodeSettings settings)
         Touch(slot);
         // Time goes first: what came due before these records is decided before them.
         if (slot.Shard!.NextDueMs <= nowMs) slot.Shard.TimePassed(nowMs);
-        foreach (var record in read.Records) slot.Shard.Receive(record, nowMs);
+        for (var index = 0; index < read.Records.Count; index++) slot.Shard.Receive(read.Records[index], nowMs);
         slot.Shard.EndRead();
     }
 
