@@ -38,6 +38,11 @@ internal sealed class GridColumns
     /// <summary>The own time of a period's row, or <see cref="NoRow"/>.</summary>
     public long RowTimeMs(int row) => RowTimes is null ? PeriodLocalMs(row) : RowTimes[row];
 
+    public bool HasRow(int row) => RowTimes is null || RowTimes[row] != NoRow;
+
+    /// <summary>Periods that have a row.</summary>
+    public int RowCount => RowTimes is null ? Count : Count - RowTimes.AsSpan().Count(NoRow);
+
     /// <summary>The newest row's own time.</summary>
     public long NewestRowMs => RowTimes?.Max() ?? EndLocalMs;
 
@@ -78,7 +83,7 @@ internal sealed class GridColumns
             ids[key] = rows.Keys.IdOf(Keys[key], AppendCheck.Kind(Keys[key]));
         for (var row = 0; row < Count; row++)
         {
-            if (RowTimeMs(row) == NoRow || !keep(RowTimeMs(row))) continue;
+            if (!HasRow(row) || !keep(RowTimeMs(row))) continue;
             var present = Enumerable.Range(0, Keys.Length)
                 .Where(key => Keyed.Any(column => !double.IsNaN(column[row * column.Width + key]))).ToArray();
             var start = rows.Numbers.Length;

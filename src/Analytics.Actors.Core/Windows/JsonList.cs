@@ -8,6 +8,13 @@ internal static class JsonList
 {
     public static int Count(ReadOnlySpan<byte> list)
     {
+        // Lists of numbers have no quotes, and lists of texts two for each element: then no comma stands inside of one.
+        if (list.Length > 2 && list[1..].IndexOfAny((byte)'[', (byte)'{', (byte)'\\') < 0)
+        {
+            var (quotes, commas) = (list.Count((byte)'"'), list.Count((byte)','));
+            if (quotes == 2 * (commas + 1) || (quotes == 0 && commas > 0)) return commas + 1;
+        }
+
         var plain = PlainJson.Count(list);
         if (plain >= 0) return plain;
         var reader = new Utf8JsonReader(list);

@@ -3,7 +3,7 @@ using Analytics.Actors.Core.Pipeline;
 namespace Analytics.Actors.Core.Windows;
 
 /// <summary>What the windows of one topic share in all stations of a shard.</summary>
-internal sealed class WindowContext(TopicConfiguration topic, TimeSpan timeZone, ItemPool pool)
+internal sealed class WindowContext(TopicConfiguration topic, TimeSpan timeZone, ItemPool pool, StateWriter writer)
 {
     private GridRows? rows;
     private string[] lastNames = [];
@@ -14,6 +14,9 @@ internal sealed class WindowContext(TopicConfiguration topic, TimeSpan timeZone,
     /// <summary>Offset of times written without a zone.</summary>
     public TimeSpan TimeZone => timeZone;
     public ItemPool Pool => pool;
+
+    /// <summary>For the state of a window while it is saved.</summary>
+    public StateWriter Writer { get; } = writer;
 
     /// <summary>For the rows of a grid's part while it is applied.</summary>
     public GridRows Rows
@@ -42,10 +45,11 @@ internal sealed class WindowContexts(TimeSpan timeZone)
 {
     private readonly Dictionary<TopicConfiguration, WindowContext> contexts = new(ReferenceEqualityComparer.Instance);
     private readonly ItemPool pool = new();
+    private readonly StateWriter writer = new();
 
     public WindowContext Of(TopicConfiguration topic)
     {
-        if (!contexts.TryGetValue(topic, out var context)) contexts.Add(topic, context = new WindowContext(topic, timeZone, pool));
+        if (!contexts.TryGetValue(topic, out var context)) contexts.Add(topic, context = new WindowContext(topic, timeZone, pool, writer));
         return context;
     }
 }
