@@ -43,6 +43,9 @@ internal sealed class GridColumns
     /// <summary>Periods that have a row.</summary>
     public int RowCount => RowTimes is null ? Count : Count - RowTimes.AsSpan().Count(NoRow);
 
+    /// <summary>The own time of the row of the earliest time.</summary>
+    public required long OldestRowMs { get; init; }
+
     /// <summary>The newest row's own time.</summary>
     public long NewestRowMs => RowTimes?.Max() ?? EndLocalMs;
 
@@ -65,8 +68,12 @@ internal sealed class GridColumns
         for (var series = 0; series < keyed.Length; series++) keyed[series] = PlaceKeyed(rows, winners, series, columnOfKey, keys.Length);
         var single = new GridColumn?[topic.Grid.RowSeries.Count];
         for (var series = 0; series < single.Length; series++) single[series] = PlaceSingle(rows, winners, keyed.Length, series);
+        var oldest = long.MaxValue;
+        foreach (var winner in winners)
+            if (winner >= 0) oldest = Math.Min(oldest, rows.Rows[winner].LocalMs);
         return new GridColumns
         {
+            OldestRowMs = oldest,
             EndLocalMs = end, PeriodMs = period, AlignNewest = alignNewest, WithT = newest.WithT, Count = topic.Window,
             Keys = keys, RowTimes = Times(rows, winners, end, period), Keyed = keyed, Single = single,
         };

@@ -55,7 +55,7 @@ internal sealed class GridWindow : TopicWindow
     public override bool Expire(long nowMs)
     {
         if (Topic.TtlMs is not { } ttl || grid is null) return false;
-        if (!HasOlder(nowMs - ttl)) return false;
+        if (EffectiveMs(grid.OldestRowMs) >= nowMs - ttl) return false;
         var rows = Context.Rows;
         grid.CopyRows(rows, time => nowMs - EffectiveMs(time) <= ttl);
         grid = GridColumns.Place(Topic, rows);
@@ -104,7 +104,7 @@ internal sealed class GridWindow : TopicWindow
         {
             EndLocalMs = state.EndLocalMs, PeriodMs = state.PeriodMs, AlignNewest = state.AlignNewest, WithT = state.WithT,
             Keys = Context.Rows.KeyList(state.Keys.Select(key => key.ToByteArray()).ToList()), Count = count,
-            RowTimes = GridColumns.WithoutUsual(times, state.EndLocalMs, state.PeriodMs),
+            RowTimes = GridColumns.WithoutUsual(times, state.EndLocalMs, state.PeriodMs), OldestRowMs = state.RowTimesLocalMs.Min(),
             Keyed = Plan.Series.Select(series => Restore(state, series.Source, true, rows, count) ?? GridColumn.Of(Missing(count, state.Keys.Count), state.Keys.Count, null)).ToArray(),
             Single = Plan.RowSeries.Select(series => Restore(state, series.Source, false, rows, count)).ToArray(),
         };
@@ -114,20 +114,13 @@ internal sealed class GridWindow : TopicWindow
         MarkChanged();
     }
 
-    protected override InputFragment ShapeCore() => new GridFragment(Topic, grid!, Context.Shared(GridFragment.NamesOf(Topic, grid!))).Under(Topic.ShapeMember);
+    protected override InputFragment ShapeCore() => new GridFragment(Topic, grid!, GridFragment.NamesOf(Plan, grid!)).Under(Topic.ShapeMember);
 
     private GridColumns? Placed(GridColumns saved)
     {
         var placed = Context.Rows;
         saved.CopyRows(placed, static _ => true);
         return GridColumns.Place(Topic, placed);
-    }
-
-    private bool HasOlder(long sinceMs)
-    {
-        for (var row = 0; row < grid!.Count; row++)
-            if (grid.HasRow(row) && EffectiveMs(grid.RowTimeMs(row)) < sinceMs) return true;
-        return false;
     }
 
     private long ZoneMs => (long)TimeZone.TotalMilliseconds;

@@ -26,7 +26,7 @@ public abstract class TopicWindow : Stations.INamed
 
     string Stations.INamed.Name => Topic.Name;
 
-    private protected WindowContext Context { get; }
+    internal WindowContext Context { get; }
 
     private protected WindowPlan Plan => Context.Plan;
 

@@ -6,7 +6,6 @@ namespace Analytics.Actors.Core.Windows;
 internal sealed class WindowContext(TopicConfiguration topic, TimeSpan timeZone, ItemPool pool, StateWriter writer)
 {
     private GridRows? rows;
-    private string[] lastNames = [];
 
     public TopicConfiguration Topic => topic;
     public WindowPlan Plan { get; } = WindowPlan.For(topic);
@@ -14,6 +13,9 @@ internal sealed class WindowContext(TopicConfiguration topic, TimeSpan timeZone,
     /// <summary>Offset of times written without a zone.</summary>
     public TimeSpan TimeZone => timeZone;
     public ItemPool Pool => pool;
+
+    /// <summary>The modules that the topic calls.</summary>
+    public IReadOnlyList<ModuleConfiguration> Triggered { get; init; } = [];
 
     /// <summary>For the state of a window while it is saved.</summary>
     public StateWriter Writer { get; } = writer;
@@ -29,19 +31,13 @@ internal sealed class WindowContext(TopicConfiguration topic, TimeSpan timeZone,
         }
     }
 
-    /// <summary>The same names, as an array that other fragments of the topic have too if they have them.</summary>
-    public string[] Shared(string[] names)
-    {
-        if (!names.AsSpan().SequenceEqual(lastNames)) lastNames = names;
-        return lastNames;
-    }
-
     /// <summary>The one name of a fragment that is one member.</summary>
     public string[] MemberNames { get; } = topic.ShapeMember is null ? [] : [topic.ShapeMember];
 }
 
 /// <summary>The contexts of a pipeline's topics, made when they are needed. Of one thread.</summary>
-internal sealed class WindowContexts(TimeSpan timeZone)
+/// <param name="triggered">The modules that a topic calls.</param>
+internal sealed class WindowContexts(TimeSpan timeZone, Func<TopicConfiguration, IReadOnlyList<ModuleConfiguration>> triggered)
 {
     private readonly Dictionary<TopicConfiguration, WindowContext> contexts = new(ReferenceEqualityComparer.Instance);
     private readonly ItemPool pool = new();
@@ -49,7 +45,7 @@ internal sealed class WindowContexts(TimeSpan timeZone)
 
     public WindowContext Of(TopicConfiguration topic)
     {
-        if (!contexts.TryGetValue(topic, out var context)) contexts.Add(topic, context = new WindowContext(topic, timeZone, pool, writer));
+        if (!contexts.TryGetValue(topic, out var context)) contexts.Add(topic, context = new WindowContext(topic, timeZone, pool, writer) { Triggered = triggered(topic) });
         return context;
     }
 }
