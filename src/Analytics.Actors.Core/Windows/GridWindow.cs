@@ -49,6 +49,8 @@ internal sealed class GridWindow : TopicWindow
             MarkChanged();
         }
 
+        rows.Clear();
+
         return new WindowChange(changed, rejected ?? (IReadOnlyList<RejectedItem>)[]);
     }
 
@@ -59,6 +61,7 @@ internal sealed class GridWindow : TopicWindow
         var rows = Context.Rows;
         grid.CopyRows(rows, time => nowMs - EffectiveMs(time) <= ttl);
         grid = GridColumns.Place(Topic, rows);
+        rows.Clear();
         MarkChanged();
         return true;
     }
@@ -118,9 +121,11 @@ internal sealed class GridWindow : TopicWindow
 
     private GridColumns? Placed(GridColumns saved)
     {
-        var placed = Context.Rows;
-        saved.CopyRows(placed, static _ => true);
-        return GridColumns.Place(Topic, placed);
+        var rows = Context.Rows;
+        saved.CopyRows(rows, static _ => true);
+        var placed = GridColumns.Place(Topic, rows);
+        rows.Clear();
+        return placed;
     }
 
     private long ZoneMs => (long)TimeZone.TotalMilliseconds;

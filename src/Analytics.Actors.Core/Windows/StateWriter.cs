@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 using Google.Protobuf;
 
@@ -6,16 +7,15 @@ namespace Analytics.Actors.Core.Windows;
 /// <summary>
 /// Writes protobuf messages byte for byte as the generated code does, from their end to their beginning: so the length of
 /// what a message holds is known when it is to be written in front. Fields are to be written in falling order of their
-/// numbers, and repeated ones the last first. One object serves one message after another, and only the finished bytes are
-/// allocated.
+/// numbers, and repeated ones the last first. One object serves one message after another; it holds memory only in between,
+/// and only the finished bytes are allocated.
 /// </summary>
 internal sealed class StateWriter
 {
-    // A window of the usual size; what a larger one has needed is not kept.
-    private const int KeptMax = 128 * 1024;
+    private const int FirstLength = 2048;
 
-    private byte[] buffer = new byte[512];
-    private int start = 512;
+    private byte[] buffer = [];
+    private int start;
 
     /// <summary>Bytes written so far.</summary>
     public int Length => buffer.Length - start;
@@ -86,8 +86,8 @@ internal sealed class StateWriter
     public byte[] Take()
     {
         var bytes = buffer.AsSpan(start).ToArray();
-        if (buffer.Length > KeptMax) buffer = new byte[512];
-        start = buffer.Length;
+        if (buffer.Length > 0) ArrayPool<byte>.Shared.Return(buffer);
+        (buffer, start) = ([], 0);
         return bytes;
     }
 
@@ -95,9 +95,10 @@ internal sealed class StateWriter
 
     private void Grow(int length)
     {
-        var larger = new byte[Math.Max(buffer.Length * 2, Length + length)];
         var written = Length;
+        var larger = ArrayPool<byte>.Shared.Rent(Math.Max(Math.Max(buffer.Length * 2, FirstLength), written + length));
         buffer.AsSpan(start).CopyTo(larger.AsSpan(larger.Length - written));
+        if (buffer.Length > 0) ArrayPool<byte>.Shared.Return(buffer);
         (buffer, start) = (larger, larger.Length - written);
     }
 }

@@ -20,16 +20,8 @@ internal sealed class WindowContext(TopicConfiguration topic, TimeSpan timeZone,
     /// <summary>For the state of a window while it is saved.</summary>
     public StateWriter Writer { get; } = writer;
 
-    /// <summary>For the rows of a grid's part while it is applied.</summary>
-    public GridRows Rows
-    {
-        get
-        {
-            rows ??= new GridRows(Plan);
-            rows.Clear();
-            return rows;
-        }
-    }
+    /// <summary>For the rows of a grid's part while it is applied: empty, and to be cleared behind it.</summary>
+    public GridRows Rows => rows ??= new GridRows(Plan);
 
     /// <summary>The one name of a fragment that is one member.</summary>
     public string[] MemberNames { get; } = topic.ShapeMember is null ? [] : [topic.ShapeMember];
