@@ -72,14 +72,21 @@ internal sealed class BenchVerb(IReadOnlyList<IBenchScenario> scenarios)
             {
                 figures.AddRange(await scenario.RunAsync(options, progress, cancellation).ConfigureAwait(false));
             }
-            catch (BenchFailedException wrong)
+            catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+            {
+                // What has been measured so far is still told.
+                failed = true;
+                progress.Say("stopped by a signal");
+                break;
+            }
+            catch (Exception wrong)
             {
                 failed = true;
                 progress.Say($"failed: {wrong.Message}");
             }
         }
 
-        if (file is not null) await File.WriteAllTextAsync(file, Json(figures) + "\n", cancellation).ConfigureAwait(false);
+        if (file is not null) await File.WriteAllTextAsync(file, Json(figures) + "\n", CancellationToken.None).ConfigureAwait(false);
         await output.WriteLineAsync(isJson && file is null ? Json(figures) : Table(figures)).ConfigureAwait(false);
         return failed || (isChecked && figures.Any(figure => figure.IsMet == false)) ? Verbs.Failed : Verbs.Done;
     }
