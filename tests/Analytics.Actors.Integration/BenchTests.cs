@@ -21,7 +21,7 @@ public class BenchTests
     public async Task A_scenario_counts_every_record_once_and_leaves_nothing_behind(string scenario, string variants, params string[] options)
     {
         using var folder = new TestFolder();
-        using var bench = AnalyticsProcess.Start(folder.Path, [("TMPDIR", folder.Path)], ["bench", scenario, "--runs", "1", "--json", .. options]);
+        using var bench = AnalyticsProcess.Start(folder.Path, [("TMPDIR", folder.Path)], ["bench", scenario, "--runs", "1", "--no-warm-up", "--json", .. options]);
         (await bench.ExitAsync(Limit)).ShouldBe(0, bench.State());
         using var document = JsonDocument.Parse(bench.Output);
         var figures = document.RootElement.EnumerateArray().ToList();

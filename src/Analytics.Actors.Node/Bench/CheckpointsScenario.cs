@@ -23,7 +23,7 @@ public sealed class CheckpointsScenario : IBenchScenario
         var costs = sizes.ToDictionary(size => size, _ => new List<double>());
         var memory = sizes.ToDictionary(size => size, _ => new List<double>());
         await using var node = new BenchNode();
-        for (var run = 0; run <= options.Runs; run++)
+        for (var run = options.FirstRun; run <= options.Runs; run++)
         {
             foreach (var size in sizes)
             {

@@ -25,7 +25,7 @@ public sealed class LatencyScenario : IBenchScenario
     {
         List<(string Variant, Run Run)> runs = [];
         await using var node = new BenchNode();
-        for (var run = 0; run <= options.Runs; run++)
+        for (var run = options.FirstRun; run <= options.Runs; run++)
         {
             foreach (var (variant, isKeyed) in ((string, bool)[])[("keyed", true), ("router", false)])
             {

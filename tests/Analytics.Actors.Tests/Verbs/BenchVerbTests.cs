@@ -79,8 +79,8 @@ public sealed class BenchVerbTests
     public async Task Scenarios_are_chosen_by_name_in_their_own_order_and_hear_the_options()
     {
         var (first, second, third) = (new Fixed("first", Fast), new Fixed("second", Fast), new Fixed("third", Fast));
-        await RunAsync([first, second, third], "bench", "third", "first", "--runs", "7", "--records", "5000", "--stations", "10", "--seconds", "3");
-        first.Asked.ShouldBe(new BenchOptions { Runs = 7, Records = 5_000, Stations = 10, Seconds = 3 });
+        await RunAsync([first, second, third], "bench", "third", "first", "--runs", "7", "--records", "5000", "--stations", "10", "--seconds", "3", "--no-warm-up");
+        first.Asked.ShouldBe(new BenchOptions { Runs = 7, WarmUp = false, Records = 5_000, Stations = 10, Seconds = 3 });
         second.Asked.ShouldBeNull();
         third.Asked.ShouldNotBeNull();
         await RunAsync([second], "bench");
