@@ -315,6 +315,7 @@ public sealed class NodeCore(NodeSettings settings)
         // Time goes first: what came due before these records is decided before them.
         if (slot.Shard!.NextDueMs <= nowMs) slot.Shard.TimePassed(nowMs);
         foreach (var record in read.Records) slot.Shard.Receive(record, nowMs);
+        slot.Shard.EndRead();
     }
 
     // The slot that a load was ordered for; null where the shard has been given up since, or is about to be.

@@ -1,3 +1,4 @@
+using System.Buffers.Text;
 using System.Globalization;
 using System.Text.Json;
 
@@ -13,6 +14,9 @@ public static class EventTime
     private const decimal MillisecondsFrom = 100_000_000_000m;
     private const decimal MillisecondsBelow = 100_000_000_000_000m;
     private const int TextMax = 64;
+
+    // Of a date and a time of day with their quotes.
+    private const int PlainLength = 21;
 
     /// <summary>Reads a JSON value as a time.</summary>
     /// <param name="json">The value as written: text with its quotes, or a number.</param>
@@ -34,6 +38,7 @@ public static class EventTime
         withT = false;
         if (json.IsEmpty) return false;
         if (json[0] != (byte)'"') return TryReadNumber(json, timeZone, out localMs);
+        if (json.Length == PlainLength && TryReadPlain(json, out localMs, out withT)) return true;
         if (json.Length < 2 || json.Length > TextMax) return false;
         scoped var text = json[1..^1];
         Span<byte> decoded = stackalloc byte[TextMax];
@@ -56,9 +61,36 @@ public static class EventTime
         time.TryFormat(destination, out _, withT ? "yyyy-MM-ddTHH:mm:ss" : "yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture);
     }
 
+    /// <summary>Reads yyyy-MM-dd HH:mm:ss in quotes, with a blank or a T; what is written in any other way is not read.</summary>
+    private static bool TryReadPlain(ReadOnlySpan<byte> json, out long localMs, out bool withT)
+    {
+        localMs = 0;
+        withT = json[11] == 'T';
+        if (json[5] != '-' || json[8] != '-' || (json[11] != ' ' && !withT) || json[14] != ':' || json[17] != ':') return false;
+        var (century, year, month, day) = (TwoDigits(json, 1), TwoDigits(json, 3), TwoDigits(json, 6), TwoDigits(json, 9));
+        var (hour, minute, second) = (TwoDigits(json, 12), TwoDigits(json, 15), TwoDigits(json, 18));
+        if ((century | year | month | day | hour | minute | second) < 0) return false;
+        year += century * 100;
+        if (year == 0 || month is < 1 or > 12 || day < 1 || day > DateTime.DaysInMonth(year, month) || hour > 23 || minute > 59 || second > 59) return false;
+        localMs = (new DateTime(year, month, day, hour, minute, second, DateTimeKind.Utc) - DateTime.UnixEpoch).Ticks / TimeSpan.TicksPerMillisecond;
+        return true;
+    }
+
+    private static int TwoDigits(ReadOnlySpan<byte> text, int at)
+    {
+        var (tens, ones) = ((uint)(text[at] - '0'), (uint)(text[at + 1] - '0'));
+        return tens <= 9 && ones <= 9 ? (int)(tens * 10 + ones) : -1;
+    }
+
     private static bool TryReadNumber(ReadOnlySpan<byte> json, TimeSpan timeZone, out long localMs)
     {
         localMs = 0;
+        if (json.Length == 13 && Utf8Parser.TryParse(json, out long milliseconds, out var length) && length == json.Length && milliseconds >= (long)MillisecondsFrom)
+        {
+            localMs = milliseconds + (long)timeZone.TotalMilliseconds;
+            return true;
+        }
+
         if (!decimal.TryParse(json, NumberStyles.Float, CultureInfo.InvariantCulture, out var number)) return false;
         if (number <= 0 || number >= MillisecondsBelow) return false;
         var timeMs = number < MillisecondsFrom ? number * 1000 : number;

@@ -49,13 +49,18 @@ internal sealed class MemberLocator
     public bool TryLocate(ReadOnlySpan<byte> json, Span<JsonSlice> found)
     {
         found.Clear();
-        if (TryWalk(json, PlainJson.Blanks(json, 0), root, found, LevelsMax) > 0) return true;
+        return TryWalk(json, PlainJson.Blanks(json, 0), root, found, LevelsMax) > 0 || TryRead(json, found);
+    }
+
+    /// <summary>The same by way of the reader, which takes whatever is JSON.</summary>
+    internal bool TryRead(ReadOnlySpan<byte> json, Span<JsonSlice> found)
+    {
         found.Clear();
         try
         {
             var reader = new Utf8JsonReader(json);
             if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject) return false;
-            Walk(ref reader, root, found);
+            Read(ref reader, root, found);
             return true;
         }
         catch (JsonException)
@@ -64,7 +69,7 @@ internal sealed class MemberLocator
         }
     }
 
-    /// <summary>The same for JSON as machines write it; the place behind the object, or -1 where the reader must look.</summary>
+    /// <summary>Finds the same in JSON as machines write it; the place behind the object, or -1 where the reader must look.</summary>
     private static int TryWalk(ReadOnlySpan<byte> json, int at, Node node, Span<JsonSlice> found, int levels)
     {
         if (PlainJson.At(json, at) != '{' || levels == 0) return PlainJson.Failed;
@@ -92,7 +97,7 @@ internal sealed class MemberLocator
         return walk.At;
     }
 
-    private static void Walk(ref Utf8JsonReader reader, Node node, Span<JsonSlice> found)
+    private static void Read(ref Utf8JsonReader reader, Node node, Span<JsonSlice> found)
     {
         var expected = 0;
         while (reader.Read() && reader.TokenType != JsonTokenType.EndObject)
@@ -101,7 +106,7 @@ internal sealed class MemberLocator
             reader.Read();
             var start = (int)reader.TokenStartIndex;
             var kind = reader.TokenType;
-            if (child is { HasChildren: true } && kind == JsonTokenType.StartObject) Walk(ref reader, child, found);
+            if (child is { HasChildren: true } && kind == JsonTokenType.StartObject) Read(ref reader, child, found);
             else reader.Skip();
             if (child is { Slot: >= 0 }) found[child.Slot] = new JsonSlice(start, (int)reader.BytesConsumed - start, kind);
         }

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Text.Json;
@@ -16,6 +17,7 @@ internal static class PlainJson
     public const int Failed = -1;
 
     /// <summary>The place of the next byte that is no blank.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static int Blanks(ReadOnlySpan<byte> json, int at)
     {
         while ((uint)at < (uint)json.Length && json[at] <= ' ' && json[at] is (byte)' ' or (byte)'\n' or (byte)'\r' or (byte)'\t') at++;
@@ -120,54 +122,47 @@ internal static class PlainJson
         }
     }
 
-    /// <summary>How many elements a list has; -1 where the reader must count them.</summary>
-    public static int Count(ReadOnlySpan<byte> list) =>
-        At(list, 0) == '[' && List(list, 0, RecordSplitter.DepthMax, out var count) == list.Length ? count : Failed;
-
+    /// <summary>The longest number that begins here; whoever asks finds out whether something follows that does not belong there.</summary>
     private static int Number(ReadOnlySpan<byte> json, int at)
     {
-        if (At(json, at) == '-') at++;
-        var digits = at;
-        at = Digits(json, at);
-        if (at == digits || (json[digits] == '0' && at > digits + 1)) return Failed;
-        if (At(json, at) == '.')
+        var next = At(json, at);
+        if (next == '-') next = At(json, ++at);
+        if (next == '0') next = At(json, ++at);
+        else if (!Digits(json, ref at, ref next)) return Failed;
+        if (next == '.')
         {
-            digits = ++at;
-            at = Digits(json, at);
-            if (at == digits) return Failed;
+            next = At(json, ++at);
+            if (!Digits(json, ref at, ref next)) return Failed;
         }
 
-        if ((At(json, at) | 0x20) == 'e')
+        if ((next | 0x20) == 'e')
         {
-            at++;
-            if (At(json, at) is (byte)'+' or (byte)'-') at++;
-            digits = at;
-            at = Digits(json, at);
-            if (at == digits) return Failed;
+            next = At(json, ++at);
+            if (next is (byte)'+' or (byte)'-') next = At(json, ++at);
+            if (!Digits(json, ref at, ref next)) return Failed;
         }
 
         return at;
     }
 
-    private static int Digits(ReadOnlySpan<byte> json, int at)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool Digits(ReadOnlySpan<byte> json, ref int at, ref byte next)
     {
-        while ((uint)at < (uint)json.Length && (uint)(json[at] - '0') <= 9) at++;
-        return at;
+        if ((uint)(next - '0') > 9) return false;
+        do next = At(json, ++at);
+        while ((uint)(next - '0') <= 9);
+        return true;
     }
 
     private static int Literal(ReadOnlySpan<byte> json, int at, ReadOnlySpan<byte> literal) =>
         json[at..].StartsWith(literal) ? at + literal.Length : Failed;
 
-    private static int List(ReadOnlySpan<byte> json, int at, int levels) => List(json, at, levels, out _);
-
-    private static int List(ReadOnlySpan<byte> json, int at, int levels, out int count)
+    private static int List(ReadOnlySpan<byte> json, int at, int levels)
     {
-        count = 0;
         at = Blanks(json, at + 1);
         if (At(json, at) == ']') return at + 1;
         while (true)
         {
-            count++;
             at = Value(json, at, levels);
             if (at < 0) return Failed;
             at = Blanks(json, at);

@@ -32,6 +32,20 @@ public static class RecordSplitter
 
         var isUtf8 = Utf8.IsValid(json.Span);
         if (isUtf8 && new PlainRecord(plan, json, into).TrySplit()) return;
+        SplitGenerally(plan, value, json, isUtf8, into);
+    }
+
+    /// <summary>Splits one item of a record, as it stands in the topic's envelope: like a record that has no envelope around it.</summary>
+    public static void SplitItem(TopicConfiguration topic, ReadOnlyMemory<byte> item, SplitRecord into)
+    {
+        Split(topic with { Envelope = [new EnvelopeForm(EnvelopeKind.Object)], Scope = TopicScope.Station }, item, into);
+        for (var i = 0; i < into.Rejected.Count; i++) into.Rejected[i] = into.Rejected[i] with { Form = RejectedForm.Item };
+    }
+
+    /// <summary>Splits whatever the bytes are.</summary>
+    /// <param name="json">The value without a byte order mark.</param>
+    internal static void SplitGenerally(EnvelopePlan plan, ReadOnlyMemory<byte> value, ReadOnlyMemory<byte> json, bool isUtf8, SplitRecord into)
+    {
         into.Clear();
         try
         {
@@ -42,13 +56,6 @@ public static class RecordSplitter
             if (isUtf8) RejectWhole(plan, value, "not-json", exception.Message, into);
             else RejectWhole(plan, value, "invalid-utf8", "the record is neither UTF-8 nor JSON", into);
         }
-    }
-
-    /// <summary>Splits one item of a record, as it stands in the topic's envelope: like a record that has no envelope around it.</summary>
-    public static void SplitItem(TopicConfiguration topic, ReadOnlyMemory<byte> item, SplitRecord into)
-    {
-        Split(topic with { Envelope = [new EnvelopeForm(EnvelopeKind.Object)], Scope = TopicScope.Station }, item, into);
-        for (var i = 0; i < into.Rejected.Count; i++) into.Rejected[i] = into.Rejected[i] with { Form = RejectedForm.Item };
     }
 
     internal static void RejectWhole(EnvelopePlan plan, ReadOnlyMemory<byte> value, string code, string detail, SplitRecord into)

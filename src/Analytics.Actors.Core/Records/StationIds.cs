@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text.Json;
 using System.Text.Unicode;
 
@@ -15,6 +16,10 @@ internal static class StationIds
     // An escape spells up to three bytes with six, so the longest spelling of 256 bytes is 6 x 256 with its quotes.
     private const int SpellingMax = 6 * BytesMax + 2;
 
+    // Printable ASCII without the backslash: such a text is what it spells.
+    private static readonly SearchValues<byte> PlainLetters =
+        SearchValues.Create([.. Enumerable.Range(' ', '~' - ' ' + 1).Select(letter => (byte)letter).Where(letter => letter != '\\')]);
+
     /// <summary>Reads the id written as <paramref name="json"/>: a slice of it, unless it is written with escapes.</summary>
     /// <returns>Null, or what is wrong with it.</returns>
     public static string? Read(ReadOnlySpan<byte> json, JsonTokenType kind, out ReadOnlySpan<byte> id)
@@ -28,17 +33,23 @@ internal static class StationIds
             case JsonTokenType.String:
                 if (json.Length > SpellingMax) return $"an id has at most {BytesMax} bytes, this one has more";
                 id = json[1..^1];
-                if (!Utf8.IsValid(id)) return "the id is not UTF-8";
-                if (id.Contains((byte)'\\'))
-                {
-                    if (JsonText.HasLoneSurrogate(id)) return "the id cannot be decoded: it has half a surrogate pair";
-                    id = JsonText.Decode(json);
-                }
-
-                return CheckText(id);
+                return id.ContainsAnyExcept(PlainLetters) ? ReadUnusual(json, ref id) : CheckLength(id);
             default:
                 return $"an id is text or an integer, this is {JsonText.KindName(kind)}";
         }
+    }
+
+    private static string? ReadUnusual(ReadOnlySpan<byte> json, ref ReadOnlySpan<byte> id)
+    {
+        if (!Utf8.IsValid(id)) return "the id is not UTF-8";
+        if (id.Contains((byte)'\\'))
+        {
+            if (JsonText.HasLoneSurrogate(id)) return "the id cannot be decoded: it has half a surrogate pair";
+            id = JsonText.Decode(json);
+        }
+
+        if (CheckLength(id) is { } problem) return problem;
+        return id.IndexOfAnyInRange((byte)0, (byte)0x1F) >= 0 || id.Contains((byte)0x7F) ? "an id has no control characters" : null;
     }
 
     private static string? CheckInteger(ReadOnlySpan<byte> digits)
@@ -48,11 +59,10 @@ internal static class StationIds
         return digits.Length > BytesMax ? $"an id has at most {BytesMax} bytes, this one has {digits.Length}" : null;
     }
 
-    private static string? CheckText(ReadOnlySpan<byte> text)
+    private static string? CheckLength(ReadOnlySpan<byte> text)
     {
         if (text.IsEmpty) return "an empty text is no id";
         if (text.SequenceEqual("0"u8)) return "\"0\" is no id";
-        if (text.Length > BytesMax) return $"an id has at most {BytesMax} bytes, this one has {text.Length}";
-        return text.IndexOfAnyInRange((byte)0, (byte)0x1F) >= 0 || text.Contains((byte)0x7F) ? "an id has no control characters" : null;
+        return text.Length > BytesMax ? $"an id has at most {BytesMax} bytes, this one has {text.Length}" : null;
     }
 }

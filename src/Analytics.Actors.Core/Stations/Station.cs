@@ -12,8 +12,8 @@ namespace Analytics.Actors.Core.Stations;
 /// <param name="ItemIndexes">Each item's index in the record; empty where they count on from the place's.</param>
 /// <param name="Replay">Set where the record is a replayed dead letter.</param>
 public readonly record struct PartArrival(
-    SourcePartition Source, Place Place, long TimestampMs, ReadOnlyMemory<ReadOnlyMemory<byte>> Items, IReadOnlyList<BatchReference> Batches,
-    IReadOnlyList<int> ItemIndexes, ReplayedFrom? Replay)
+    SourcePartition Source, Place Place, long TimestampMs, ReadOnlyMemory<ReadOnlyMemory<byte>> Items, ReadOnlyMemory<BatchReference> Batches,
+    ReadOnlyMemory<int> ItemIndexes, ReplayedFrom? Replay)
 {
     /// <summary>
     /// A dead letter of something in the part. That of a replay names the source record that it was about from the first,
@@ -23,7 +23,7 @@ public readonly record struct PartArrival(
     /// <param name="form">What the bytes are of the record that came; an item that was replayed stays one.</param>
     public DeadLetter Letter(int item, RejectedForm form, string station, Rejection reason, ReadOnlyMemory<byte> bytes, long nowMs)
     {
-        var index = ItemIndexes.Count > 0 ? ItemIndexes[item] : Place.Index + item;
+        var index = ItemIndexes.Length > 0 ? ItemIndexes.Span[item] : Place.Index + item;
         if (Replay is not { } replay) return DeadLetter.Of(Source, Place.Offset, index, station, reason, bytes, nowMs) with { Form = form, RecordTimestampMs = TimestampMs };
         return DeadLetter.Of(
             new SourcePartition(replay.Topic, replay.Incarnation, replay.Partition), replay.Offset, replay.Item ? replay.Index : index, station, reason, bytes, nowMs) with
@@ -101,6 +101,12 @@ public sealed class Station
 
     /// <summary>Its place among the stations in memory.</summary>
     internal LinkedListNode<Station>? Order { get; set; }
+
+    /// <summary>The shard's next checkpoint saves it.</summary>
+    internal bool IsListed { get; set; }
+
+    /// <summary>Its timer in the shard.</summary>
+    internal StationTimer? WakeTimer { get; set; }
 
     /// <summary>The shard has counted it among the stations that exist.</summary>
     internal bool IsCounted { get; set; }
@@ -195,7 +201,7 @@ public sealed class Station
     /// <summary>Answers every batch of a part with nothing.</summary>
     public static void AnswerNothing(ShardOutputs outputs, string station, in PartArrival part, string reason, long nowMs)
     {
-        foreach (var batch in part.Batches)
+        foreach (var batch in part.Batches.Span)
         {
             outputs.Answer(station, batch.Module, DebtOf(part, batch), Outcome.Nothing, default, reason, 0, nowMs);
         }
@@ -422,8 +428,7 @@ public sealed class Station
     {
         var triggered = TriggeredBy(topic);
         for (var index = 0; index < triggered.Count; index++) Fire(triggered[index], DebtsOf(part, triggered[index].Name), null, nowMs);
-        if (part.Batches.Count == 0) return;
-        foreach (var batch in part.Batches)
+        foreach (var batch in part.Batches.Span)
         {
             if (!triggered.Any(module => module.Name == batch.Module)) AnswerGone(part, batch, nowMs);
         }
@@ -443,11 +448,11 @@ public sealed class Station
             return;
         }
 
-        if (part.Batches.Count == 0) return;
+        if (part.Batches.Length == 0) return;
         var seconds = WaitingOf(topic.Name);
         var last = joined[^1];
         if (!seconds.TryGetValue(last, out var waiting)) seconds.Add(last, waiting = []);
-        foreach (var batch in part.Batches) waiting.Add((batch.Module, DebtOf(part, batch)));
+        foreach (var batch in part.Batches.Span) waiting.Add((batch.Module, DebtOf(part, batch)));
         CoreIsDirty = true;
     }
 
@@ -621,7 +626,7 @@ public sealed class Station
     private static List<BatchDebt> DebtsOf(in PartArrival part, string module)
     {
         List<BatchDebt> debts = [];
-        foreach (var batch in part.Batches)
+        foreach (var batch in part.Batches.Span)
         {
             if (batch.Module == module) debts.Add(DebtOf(part, batch));
         }

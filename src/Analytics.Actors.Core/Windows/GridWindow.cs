@@ -26,22 +26,23 @@ internal sealed class GridWindow : TopicWindow
 
     public override bool IsEmpty => grid is null;
 
-    public override long? NewestTimeMs => grid is null ? null : EffectiveMs(grid.RowTimes.Max());
+    public override long? NewestTimeMs => grid is null ? null : EffectiveMs(grid.NewestRowMs);
 
     public override long SizeBytes => grid is null ? 0
-        : GridOverhead + grid.RowTimes.Length * sizeof(long) + grid.Keys.Sum(key => key.Length + 32L)
-            + grid.Keyed.Concat(grid.Single).Sum(column => column is null ? 0 : column.Values.Length * (long)sizeof(double) + (column.Exact?.Count ?? 0) * 64L);
+        : GridOverhead + (grid.RowTimes?.Length ?? 0) * sizeof(long) + grid.Keys.Sum(key => key.Length + 32L)
+            + grid.Keyed.Concat(grid.Single).Sum(column => column?.SizeBytes ?? 0);
 
     public override WindowChange Apply(ReadOnlySpan<ReadOnlyMemory<byte>> items, long recordTimeMs, long nowMs)
     {
         List<RejectedItem>? rejected = null;
-        var rows = grid is not null && Topic.Mode == UpdateMode.Append ? grid.ToRows(Plan, _ => true) : new GridRows(Plan);
-        var before = rows.Rows.Count;
+        var rows = Context.Rows;
+        if (Topic.Mode == UpdateMode.Append) grid?.CopyRows(rows, static _ => true);
+        var before = rows.Rows.Length;
         for (var i = 0; i < items.Length; i++)
             if (rows.Read(items[i].Span, TimeZone, recordTimeMs + ZoneMs) is { } reason)
                 (rejected ??= []).Add(new RejectedItem(i, reason, items[i]));
 
-        var changed = rows.Rows.Count > before;
+        var changed = rows.Rows.Length > before;
         if (changed)
         {
             grid = GridColumns.Place(Topic, rows);
@@ -55,8 +56,10 @@ internal sealed class GridWindow : TopicWindow
     public override bool Expire(long nowMs)
     {
         if (Topic.TtlMs is not { } ttl || grid is null) return false;
-        if (!grid.RowTimes.Any(time => time != GridColumns.NoRow && nowMs - EffectiveMs(time) > ttl)) return false;
-        grid = GridColumns.Place(Topic, grid.ToRows(Plan, time => nowMs - EffectiveMs(time) <= ttl));
+        if (!HasOlder(nowMs - ttl)) return false;
+        var rows = Context.Rows;
+        grid.CopyRows(rows, time => nowMs - EffectiveMs(time) <= ttl);
+        grid = GridColumns.Place(Topic, rows);
         MarkChanged();
         return true;
     }
@@ -69,11 +72,11 @@ internal sealed class GridWindow : TopicWindow
             EndLocalMs = grid.EndLocalMs, PeriodMs = grid.PeriodMs, AlignNewest = grid.AlignNewest, WithT = grid.WithT, AppliedMs = appliedMs,
         };
         foreach (var key in grid.Keys) state.Keys.Add(UnsafeByteOperations.UnsafeWrap(key));
-        var rows = Enumerable.Range(0, grid.Count).Where(row => grid.RowTimes[row] != GridColumns.NoRow).ToArray();
+        var rows = Enumerable.Range(0, grid.Count).Where(row => grid.RowTimeMs(row) != GridColumns.NoRow).ToArray();
         foreach (var row in rows)
         {
             state.Rows.Add(grid.Count - 1 - row);
-            state.RowTimesLocalMs.Add(grid.RowTimes[row]);
+            state.RowTimesLocalMs.Add(grid.RowTimeMs(row));
         }
 
         for (var i = 0; i < grid.Keyed.Length; i++) state.Columns.Add(Save(grid.Keyed[i], Plan.Series[i].Source, true, rows));
@@ -95,17 +98,32 @@ internal sealed class GridWindow : TopicWindow
         var saved = new GridColumns
         {
             EndLocalMs = state.EndLocalMs, PeriodMs = state.PeriodMs, AlignNewest = state.AlignNewest, WithT = state.WithT,
-            Keys = state.Keys.Select(key => key.ToByteArray()).ToArray(), RowTimes = times,
-            Keyed = Plan.Series.Select(series => Restore(state, series.Source, true, rows, count) ?? Missing(count, state.Keys.Count)).ToArray(),
+            Keys = Context.Rows.KeyList(state.Keys.Select(key => key.ToByteArray()).ToList()), Count = count,
+            RowTimes = GridColumns.WithoutUsual(times, state.EndLocalMs, state.PeriodMs),
+            Keyed = Plan.Series.Select(series => Restore(state, series.Source, true, rows, count) ?? GridColumn.Of(Missing(count, state.Keys.Count), state.Keys.Count, null)).ToArray(),
             Single = Plan.RowSeries.Select(series => Restore(state, series.Source, false, rows, count)).ToArray(),
         };
         var fits = count == Topic.Window && saved.PeriodMs == GridColumns.PeriodOf(Topic)
             && saved.AlignNewest == (Topic.Align == GridAlignment.Newest) && (Plan.KeysSlot >= 0 || saved.Keys.Length == 0);
-        grid = fits ? saved : GridColumns.Place(Topic, saved.ToRows(Plan, _ => true));
+        grid = fits ? saved : Placed(saved);
         MarkChanged();
     }
 
-    protected override InputFragment ShapeCore() => new GridFragment(Topic, grid!).Under(Topic.ShapeMember);
+    protected override InputFragment ShapeCore() => new GridFragment(Topic, grid!, Context.Shared(GridFragment.NamesOf(Topic, grid!))).Under(Topic.ShapeMember);
+
+    private GridColumns? Placed(GridColumns saved)
+    {
+        var placed = Context.Rows;
+        saved.CopyRows(placed, static _ => true);
+        return GridColumns.Place(Topic, placed);
+    }
+
+    private bool HasOlder(long sinceMs)
+    {
+        for (var row = 0; row < grid!.Count; row++)
+            if (grid.RowTimeMs(row) is not GridColumns.NoRow and var time && EffectiveMs(time) < sinceMs) return true;
+        return false;
+    }
 
     private long ZoneMs => (long)TimeZone.TotalMilliseconds;
 
@@ -118,7 +136,7 @@ internal sealed class GridWindow : TopicWindow
         var state = new GridColumnState { Source = source, Keyed = keyed };
         for (var i = 0; i < rows.Length; i++)
         {
-            column.Values.AsSpan(rows[i] * column.Width, column.Width).CopyTo(values.AsSpan(i * column.Width));
+            column.CopyTo(rows[i] * column.Width, values.AsSpan(i * column.Width, column.Width));
             if (column.Exact is null) continue;
             for (var key = 0; key < column.Width; key++)
                 if (column.Exact.TryGetValue(rows[i] * column.Width + key, out var text))
@@ -133,19 +151,19 @@ internal sealed class GridWindow : TopicWindow
     {
         if (state.Columns.FirstOrDefault(column => column.Source == source && column.Keyed == keyed) is not { } saved) return null;
         var width = keyed ? state.Keys.Count : 1;
-        var column = Missing(count, width);
+        var values = Missing(count, width);
         var stored = MemoryMarshal.Cast<byte, double>(saved.Values.Span);
-        for (var i = 0; i < rows.Length; i++) stored.Slice(i * width, width).CopyTo(column.Values.AsSpan(rows[i] * width));
-        if (saved.Exact.Count == 0) return column;
+        for (var i = 0; i < rows.Length; i++) stored.Slice(i * width, width).CopyTo(values.AsSpan(rows[i] * width));
+        if (saved.Exact.Count == 0) return GridColumn.Of(values, width, null);
         var exact = new Dictionary<int, byte[]>();
         foreach (var number in saved.Exact) exact[rows[number.Index / width] * width + number.Index % width] = number.Text.ToByteArray();
-        return column with { Exact = exact };
+        return GridColumn.Of(values, width, exact);
     }
 
-    private static GridColumn Missing(int count, int width)
+    private static double[] Missing(int count, int width)
     {
         var values = new double[count * width];
         Array.Fill(values, double.NaN);
-        return new GridColumn(values, width, null);
+        return values;
     }
 }

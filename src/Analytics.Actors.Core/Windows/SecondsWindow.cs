@@ -191,11 +191,14 @@ public sealed class SecondsWindow : TopicWindow
 
         if (!open.IsEmpty && number > open.Number)
         {
+            // The orders that were delivered before make room for those that come.
+            var emptied = closed.Orders.Emptied(open.Orders.Bytes.Length, Context.Pool);
+            closed = default;
             Deliver(open, delivers, ref closings);
-            open = default;
+            open = new Second(number) { Orders = emptied };
         }
 
-        if (open.IsEmpty) open = new Second(number);
+        if (open.IsEmpty) open = new Second(number) { Orders = open.Orders };
         open.Add(run, Context.Pool);
         return number;
     }

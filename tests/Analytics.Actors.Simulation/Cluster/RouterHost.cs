@@ -285,22 +285,24 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
         else World.After(World.Between(50, 300), () => process.Reach(() => ReadRules(version)));
     }));
 
+    // The bytes are the router's, and its buffer is used again once they are acknowledged; a message may land later, and twice.
     private void Send(SendEnvelope send)
     {
+        var value = send.Value.ToArray();
         if (cluster.Bug.RouterDoesNotWait)
         {
-            SendUntilThere(send);
+            SendUntilThere(send, value);
             process.ReachSoon(() => Heard(send, true, -1));
             return;
         }
 
-        cluster.Network.Produce(process, send.Destination, null, send.Value, null, process.ClockMs, (sent, offset) => Heard(send, sent, offset));
+        cluster.Network.Produce(process, send.Destination, null, value, null, process.ClockMs, (sent, offset) => Heard(send, sent, offset));
     }
 
-    private void SendUntilThere(SendEnvelope send) =>
-        cluster.Network.Produce(process, send.Destination, null, send.Value, null, process.ClockMs, (sent, _) =>
+    private void SendUntilThere(SendEnvelope send, byte[] value) =>
+        cluster.Network.Produce(process, send.Destination, null, value, null, process.ClockMs, (sent, _) =>
         {
-            if (!sent) SendUntilThere(send);
+            if (!sent) SendUntilThere(send, value);
         });
 
     // The shards' positions, as the store has them or as those of this process are now.

@@ -404,9 +404,10 @@ internal sealed class CoreNode
                 switch (effect)
                 {
                     case SendEnvelope send:
+                        var value = send.Value.ToArray();
                         Do($"send {send.Destination}", () =>
                         {
-                            node.Append(send.Destination, null, send.Value, null, node.NowMs);
+                            node.Append(send.Destination, null, value, null, node.NowMs);
                             Do($"send {send.Destination}", () => Route(after =>
                             {
                                 Router.Acknowledged(send.Destination, send.Number, after);

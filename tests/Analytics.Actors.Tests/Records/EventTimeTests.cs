@@ -61,6 +61,35 @@ public class EventTimeTests
     public void What_is_no_time_is_refused(string json) => EventTime.TryRead(Encoding.UTF8.GetBytes(json), Zone, out _).ShouldBeFalse();
 
     [Fact]
+    public void The_usual_spelling_is_read_like_any_other()
+    {
+        var read = 0;
+        for (var seed = 0; seed < 20_000; seed++)
+        {
+            var random = new Random(seed);
+            var text = string.Create(System.Globalization.CultureInfo.InvariantCulture,
+                $"{random.Next(2) * random.Next(9999):0000}-{random.Next(14):00}-{random.Next(33):00}{" T"[random.Next(2)]}{random.Next(25):00}:{random.Next(61):00}:{random.Next(61):00}").ToCharArray();
+            if (random.Next(3) == 0) text[random.Next(text.Length)] = "0:-T /Aé+"[random.Next(9)];
+            var usual = Encoding.UTF8.GetBytes($"\"{new string(text)}\"");
+            // A blank behind a time is passed over.
+            var other = Encoding.UTF8.GetBytes($"\"{new string(text)} \"");
+            var isRead = EventTime.TryReadLocal(usual, Zone, out var localMs, out var withT);
+            EventTime.TryReadLocal(other, Zone, out var otherMs, out var otherWithT).ShouldBe(isRead, new string(text));
+            if (!isRead) continue;
+            (localMs, withT).ShouldBe((otherMs, otherWithT), new string(text));
+            read++;
+        }
+
+        read.ShouldBeGreaterThan(5_000);
+        foreach (var number in new[] { "1762198800123", "0100000000000", "0099999999999", "1000000000000", "9999999999999", "-762198800123", "17621988001.5", "1762198800e03", "+762198800123" })
+        {
+            var isNumber = decimal.TryParse(number, System.Globalization.NumberStyles.Float, System.Globalization.CultureInfo.InvariantCulture, out var value);
+            EventTime.TryRead(Encoding.UTF8.GetBytes(number), TimeSpan.Zero, out var timeMs).ShouldBe(isNumber && value > 0, number);
+            if (isNumber && value > 0) timeMs.ShouldBe((long)(value < 100_000_000_000 ? value * 1000 : value), number);
+        }
+    }
+
+    [Fact]
     public void A_time_cut_anywhere_never_throws()
     {
         var text = Encoding.UTF8.GetBytes("\"2025-11-04T03:20:00.123+08:00\"");
