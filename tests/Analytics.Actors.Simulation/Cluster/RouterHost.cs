@@ -191,7 +191,7 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
             {
                 var record = cluster.Log.At(partition, reading.Next);
                 var given = new SourceRecord(partition, reading.Next, record.TimestampMs, record.Value, record.Origin);
-                foreach (var heard in cluster.Bug.OnSource(process, given)) router.Receive(heard);
+                foreach (var heard in cluster.Bug.OnSource(process, given)) router.Receive(PooledRecords.Of(heard));
             }
 
             router.Flush(effects);
