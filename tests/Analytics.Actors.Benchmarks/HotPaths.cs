@@ -36,7 +36,7 @@ internal abstract class HotPath(string name, double bytesMax, int operations)
         ["keyed-64"] = () => new Keyed(shards: 64, bytesMax: 3_900),
         ["routed"] = () => new ThroughRouter(bytesMax: 4_000),
         ["push"] = () => new Push(bytesMax: 125_000),
-        ["input-after-push"] = () => new Input(isAfterPush: true, bytesMax: 8_000),
+        ["input-after-push"] = () => new Input(isAfterPush: true, bytesMax: 32_000),
         ["input-after-other"] = () => new Input(isAfterPush: false, bytesMax: 8_000),
         ["save"] = () => new Save(bytesMax: 3_200_000),
     };
