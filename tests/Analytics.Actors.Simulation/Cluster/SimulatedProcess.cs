@@ -1,6 +1,7 @@
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Nodes;
+using Analytics.Actors.Core.Records;
 using Analytics.Actors.Core.Shards;
 using Analytics.Actors.Core.Stations;
 
