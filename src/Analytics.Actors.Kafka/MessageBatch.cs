@@ -26,6 +26,9 @@ internal sealed unsafe partial class MessageBatch : IDisposable
     private const int WithQueueBackoff = 0x02020000;
     private const int WithWaking = 0x02000000;
 
+    // librdkafka 2.1, which fails where one of many messages is an error.
+    private const int WithoutErrors = 0x02010000;
+
     private static readonly TimeSpan WakeEvery = TimeSpan.FromMilliseconds(2);
     private static readonly byte[] OriginHeader = Encoding.UTF8.GetBytes(Core.Shards.Header.Origin + '\0');
 
@@ -39,13 +42,15 @@ internal sealed unsafe partial class MessageBatch : IDisposable
     private bool isDisposed;
     private long fetchersWoken;
 
-    /// <summary>Throws <see cref="NotSupportedException"/> where the managed and the native client do not fit together.</summary>
+    /// <summary>Throws <see cref="NotSupportedException"/> where the managed and the native client do not fit together, or the native one cannot do it.</summary>
     /// <param name="configuration">What the client was made of.</param>
     public MessageBatch(Handle handle, IReadOnlyDictionary<string, string> configuration)
     {
         credentials = (configuration.GetValueOrDefault("sasl.username", ""), configuration.GetValueOrDefault("sasl.password", ""));
         if (rd_kafka_version() != Confluent.Kafka.Library.Version)
             throw new NotSupportedException($"Confluent.Kafka has loaded another librdkafka ({Confluent.Kafka.Library.VersionString}) than ours (0x{rd_kafka_version():x8}).");
+        if (rd_kafka_version() is >= WithoutErrors and < WithQueueBackoff)
+            throw new NotSupportedException($"librdkafka {Confluent.Kafka.Library.VersionString} ends the process where a topic does not exist (its issue 4273): take 2.2 or later, or 2.0.");
         // The one thing that the managed client does not hand out: the native client behind it, which lives as long as it does.
         var property = typeof(Handle).GetProperty("LibrdkafkaHandle", BindingFlags.Instance | BindingFlags.NonPublic);
         if (property?.GetValue(handle) is not SafeHandle native)

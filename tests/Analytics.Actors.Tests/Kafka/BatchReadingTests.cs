@@ -161,12 +161,12 @@ public sealed class BatchReadingTests(BrokerFixture fixture) : IClassFixture<Bro
         using var producer = new PartitionProducer(fixture.Options);
         for (var number = 0; number < Count * 4; number++) producer.Send(new TopicPartition(topic, number % 4), null, new byte[1_000], [], 1, _ => { });
         producer.Flush(Limit).ShouldBeTrue();
-        var sink = new RecordingSink();
+        var sink = new BusySink();
         await using var consumer = new DataConsumer(fixture.Options with { ConsumerQueueKilobytesMax = 256 }, "reader", sink);
         var watch = System.Diagnostics.Stopwatch.StartNew();
         for (var partition = 0; partition < 4; partition++) _ = consumer.Assign(new TopicPartition(topic, partition), 0);
 
-        await sink.Records.WaitUntil(records => records.Count == Count * 4);
+        await sink.Read.WaitUntil(counts => counts.Sum() == Count * 4);
         watch.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(8));
     }
 
@@ -181,6 +181,24 @@ public sealed class BatchReadingTests(BrokerFixture fixture) : IClassFixture<Bro
 
     private static string Text(ReadRecord record) =>
         $"{record.Partition} {record.Offset} {record.TimestampMs} {(record.Key is null ? "none" : Convert.ToHexString(record.Key))} {record.HasValue} {Convert.ToHexString(Checksum(record.Value))} {record.Origin ?? "none"}";
+
+    /// <summary>Slower than the client fetches, so that the client's queue is full all the time.</summary>
+    private sealed class BusySink : IRecordSink
+    {
+        public EventLog<int> Read { get; } = new();
+
+        public void OnRecords(RecordRun records)
+        {
+            var count = records.Records.Count;
+            Thread.SpinWait(2_000 * count);
+            records.Release();
+            Read.Add(count);
+        }
+
+        public void OnOutOfRange(TopicPartition partition, long position)
+        {
+        }
+    }
 
     private sealed class RunSink : IRecordSink
     {
