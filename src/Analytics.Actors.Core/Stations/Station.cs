@@ -152,12 +152,12 @@ public sealed class Station
         IReadOnlyList<RejectedItem> rejected;
         if (window is SecondsWindow seconds)
         {
-            var change = seconds.Add(part.Items.Span, part.TimestampMs, nowMs, Delivers(topic));
+            var change = seconds.Add(part.Items.Span, part.TimestampMs, nowMs, window.Context.Triggered.Count > 0);
             rejected = change.Rejected;
             if (change.Joined.Count > 0) Touch(window);
             AttachToSeconds(topic, part, change.Joined, rejected, nowMs);
             if (change.Late > 0) around.Outputs.Raise(new OrderLate(around.Outputs.Shard, Id, topic.Name, change.Late));
-            for (var index = 0; index < change.Closed.Count; index++) Deliver(topic, change.Closed[index], nowMs);
+            for (var index = 0; index < change.Closed.Count; index++) Deliver(window, change.Closed[index], nowMs);
         }
         else
         {
@@ -166,7 +166,7 @@ public sealed class Station
             if (change.Changed)
             {
                 Touch(window);
-                TriggerModules(topic, part, nowMs);
+                TriggerModules(window, part, nowMs);
             }
             else
             {
@@ -215,7 +215,7 @@ public sealed class Station
             if (window is not SecondsWindow seconds || !(seconds.SilenceDueMs <= nowMs)) continue;
             around.Outputs.Raise(new TimerFired(around.Outputs.Shard, "order-second", Id));
             Touch(window);
-            if (seconds.CloseDue(nowMs, Delivers(window.Topic)) is { } closed) Deliver(window.Topic, closed, nowMs);
+            if (seconds.CloseDue(nowMs, window.Context.Triggered.Count > 0) is { } closed) Deliver(window, closed, nowMs);
         }
 
         foreach (var (module, due) in intervals.All)
@@ -424,9 +424,9 @@ public sealed class Station
         if (TriggerCount > 0) CoreIsDirty = true;
     }
 
-    private void TriggerModules(TopicConfiguration topic, in PartArrival part, long nowMs)
+    private void TriggerModules(TopicWindow window, in PartArrival part, long nowMs)
     {
-        var triggered = TriggeredBy(topic);
+        var triggered = window.Context.Triggered;
         for (var index = 0; index < triggered.Count; index++) Fire(triggered[index], DebtsOf(part, triggered[index].Name), null, nowMs);
         foreach (var batch in part.Batches.Span)
         {
@@ -456,23 +456,23 @@ public sealed class Station
         CoreIsDirty = true;
     }
 
-    private void Deliver(TopicConfiguration topic, ClosedSecond closed, long nowMs)
+    private void Deliver(TopicWindow window, ClosedSecond closed, long nowMs)
     {
         List<(string Module, BatchDebt Debt)>? waiting = null;
-        if (waitingForSecond.TryGetValue(topic.Name, out var seconds))
+        if (waitingForSecond.TryGetValue(window.Topic.Name, out var seconds))
         {
             seconds.Remove(closed.Second, out waiting);
-            if (seconds.Count == 0) waitingForSecond.Remove(topic.Name);
+            if (seconds.Count == 0) waitingForSecond.Remove(window.Topic.Name);
             CoreIsDirty = true;
         }
 
-        var triggered = TriggeredBy(topic);
+        var triggered = window.Context.Triggered;
         if (triggered.Count == 0 && waiting is null) return;
         waiting ??= [];
         foreach (var module in triggered)
         {
             var debts = waiting.Where(item => item.Module == module.Name).Select(item => item.Debt).ToList();
-            Fire(module, debts, (topic.Name, closed.Fragment!), nowMs);
+            Fire(module, debts, (window.Topic.Name, closed.Fragment!), nowMs);
         }
 
         foreach (var (module, debt) in waiting)
@@ -481,10 +481,6 @@ public sealed class Station
             around.Outputs.Answer(Id, module, debt, Outcome.Nothing, default, "the module is gone or no longer triggered by this topic", 0, nowMs);
         }
     }
-
-    private bool Delivers(TopicConfiguration topic) => TriggeredBy(topic).Count > 0;
-
-    private IReadOnlyList<ModuleConfiguration> TriggeredBy(TopicConfiguration topic) => topic.Triggers ? around.TriggeredBy(topic.Name) : [];
 
     private void Fire(ModuleConfiguration module, List<BatchDebt> debts, (string Topic, InputFragment Fragment)? pinned, long nowMs)
     {

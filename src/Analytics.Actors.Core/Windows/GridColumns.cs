@@ -38,6 +38,14 @@ internal sealed class GridColumns
     /// <summary>The own time of a period's row, or <see cref="NoRow"/>.</summary>
     public long RowTimeMs(int row) => RowTimes is null ? PeriodLocalMs(row) : RowTimes[row];
 
+    public bool HasRow(int row) => RowTimes is null || RowTimes[row] != NoRow;
+
+    /// <summary>Periods that have a row.</summary>
+    public int RowCount => RowTimes is null ? Count : Count - RowTimes.AsSpan().Count(NoRow);
+
+    /// <summary>The own time of the row of the earliest time.</summary>
+    public required long OldestRowMs { get; init; }
+
     /// <summary>The newest row's own time.</summary>
     public long NewestRowMs => RowTimes?.Max() ?? EndLocalMs;
 
@@ -60,8 +68,12 @@ internal sealed class GridColumns
         for (var series = 0; series < keyed.Length; series++) keyed[series] = PlaceKeyed(rows, winners, series, columnOfKey, keys.Length);
         var single = new GridColumn?[topic.Grid.RowSeries.Count];
         for (var series = 0; series < single.Length; series++) single[series] = PlaceSingle(rows, winners, keyed.Length, series);
+        var oldest = long.MaxValue;
+        foreach (var winner in winners)
+            if (winner >= 0) oldest = Math.Min(oldest, rows.Rows[winner].LocalMs);
         return new GridColumns
         {
+            OldestRowMs = oldest,
             EndLocalMs = end, PeriodMs = period, AlignNewest = alignNewest, WithT = newest.WithT, Count = topic.Window,
             Keys = keys, RowTimes = Times(rows, winners, end, period), Keyed = keyed, Single = single,
         };
@@ -78,7 +90,7 @@ internal sealed class GridColumns
             ids[key] = rows.Keys.IdOf(Keys[key], AppendCheck.Kind(Keys[key]));
         for (var row = 0; row < Count; row++)
         {
-            if (RowTimeMs(row) == NoRow || !keep(RowTimeMs(row))) continue;
+            if (!HasRow(row) || !keep(RowTimeMs(row))) continue;
             var present = Enumerable.Range(0, Keys.Length)
                 .Where(key => Keyed.Any(column => !double.IsNaN(column[row * column.Width + key]))).ToArray();
             var start = rows.Numbers.Length;

@@ -29,15 +29,16 @@ internal sealed class GridFragment : InputFragment
     }
 
     /// <summary>The names of a grid's members: series that no row carries are absent.</summary>
-    public static string[] NamesOf(TopicConfiguration topic, GridColumns grid)
+    public static string[] NamesOf(WindowPlan plan, GridColumns grid)
     {
-        var configuration = topic.Grid!;
+        var configuration = plan.Topic.Grid!;
         List<string> names = [configuration.TimesName];
         if (configuration.Keys is not null) names.Add(configuration.KeysName ?? configuration.Keys);
         foreach (var series in configuration.KeyedSeries) names.Add(series.Name);
         for (var i = 0; i < grid.Single.Length; i++)
             if (grid.Single[i] is not null) names.Add(configuration.RowSeries[i].Name);
-        return [.. names];
+        var usual = plan.UsualNames;
+        return usual.SequenceEqual(names) ? usual : plan.UsualNames = [.. names];
     }
 
     public override IReadOnlyList<string> Names => names;

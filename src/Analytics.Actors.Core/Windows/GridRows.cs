@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Analytics.Actors.Core.Pipeline;
@@ -11,9 +12,6 @@ namespace Analytics.Actors.Core.Windows;
 /// </summary>
 internal sealed class GridRows(WindowPlan plan)
 {
-    // What more than the usual part needs is not kept.
-    private const int KeptMax = 16 * 1024;
-
     /// <param name="LocalMs">The row's time on the clock of the pipeline's zone.</param>
     /// <param name="WithT">The time was written with a T.</param>
     /// <param name="Keys">Numbers of its keys in <see cref="Keys"/>.</param>
@@ -39,7 +37,7 @@ internal sealed class GridRows(WindowPlan plan)
     /// <summary>So many holes, to put the numbers of one column into before it is made.</summary>
     public Span<GridNumber> Holes(int count)
     {
-        if (column.Length < count || column.Length > Math.Max(KeptMax, count)) column = new GridNumber[count];
+        if (column.Length < count) Resize(ref column, 0, count);
         var holes = column.AsSpan(0, count);
         holes.Fill(new GridNumber(double.NaN));
         return holes;
@@ -53,11 +51,12 @@ internal sealed class GridRows(WindowPlan plan)
         return isLast ? keyList : keyList = [.. keys];
     }
 
-    /// <summary>Makes room for the rows of another part.</summary>
+    /// <summary>Drops all rows and gives their memory back: nothing is held from one part to the next.</summary>
     public void Clear()
     {
-        if (numbers.Length > KeptMax) numbers = [];
-        if (rows.Length > KeptMax) rows = [];
+        Resize(ref rows, 0, 0);
+        Resize(ref numbers, 0, 0);
+        Resize(ref column, 0, 0);
         (rowCount, numberCount, Exact) = (0, 0, null);
         (lastKeyList, lastKeys) = ([], []);
         Keys.Clear();
@@ -67,7 +66,7 @@ internal sealed class GridRows(WindowPlan plan)
     /// <summary>Adds a row that is known to be right.</summary>
     public void Add(Row row)
     {
-        if (rowCount == rows.Length) Array.Resize(ref rows, Math.Max(16, rowCount * 2));
+        if (rowCount == rows.Length) Resize(ref rows, rowCount, Math.Max(256, rowCount * 2));
         rows[rowCount++] = row;
     }
 
@@ -75,7 +74,7 @@ internal sealed class GridRows(WindowPlan plan)
     public void Add(GridNumber number, byte[]? exactText = null)
     {
         if (exactText is not null) (Exact ??= [])[numberCount] = exactText;
-        if (numberCount == numbers.Length) Array.Resize(ref numbers, Math.Max(64, numberCount * 2));
+        if (numberCount == numbers.Length) Resize(ref numbers, numberCount, Math.Max(1024, numberCount * 2));
         numbers[numberCount++] = number;
     }
 
@@ -221,5 +220,13 @@ internal sealed class GridRows(WindowPlan plan)
     {
         for (var index = start; Exact is not null && index < numberCount; index++) Exact.Remove(index);
         numberCount = start;
+    }
+
+    private static void Resize<T>(ref T[] array, int used, int length)
+    {
+        var old = array;
+        array = length == 0 ? [] : ArrayPool<T>.Shared.Rent(length);
+        old.AsSpan(0, used).CopyTo(array);
+        if (old.Length > 0) ArrayPool<T>.Shared.Return(old, RuntimeHelpers.IsReferenceOrContainsReferences<T>());
     }
 }

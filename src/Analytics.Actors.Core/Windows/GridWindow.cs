@@ -2,7 +2,6 @@ using System.Runtime.InteropServices;
 using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Core.Protocol;
 using Analytics.Actors.Core.Records;
-using Google.Protobuf;
 
 namespace Analytics.Actors.Core.Windows;
 
@@ -50,39 +49,48 @@ internal sealed class GridWindow : TopicWindow
             MarkChanged();
         }
 
+        rows.Clear();
+
         return new WindowChange(changed, rejected ?? (IReadOnlyList<RejectedItem>)[]);
     }
 
     public override bool Expire(long nowMs)
     {
         if (Topic.TtlMs is not { } ttl || grid is null) return false;
-        if (!HasOlder(nowMs - ttl)) return false;
+        if (EffectiveMs(grid.OldestRowMs) >= nowMs - ttl) return false;
         var rows = Context.Rows;
         grid.CopyRows(rows, time => nowMs - EffectiveMs(time) <= ttl);
         grid = GridColumns.Place(Topic, rows);
+        rows.Clear();
         MarkChanged();
         return true;
     }
 
-    public override byte[] Save()
+    private protected override void Save(StateWriter state)
     {
-        if (grid is null) return new WindowState { Grid = new GridState() }.ToByteArray();
-        var state = new GridState
-        {
-            EndLocalMs = grid.EndLocalMs, PeriodMs = grid.PeriodMs, AlignNewest = grid.AlignNewest, WithT = grid.WithT, AppliedMs = appliedMs,
-        };
-        foreach (var key in grid.Keys) state.Keys.Add(UnsafeByteOperations.UnsafeWrap(key));
-        var rows = Enumerable.Range(0, grid.Count).Where(row => grid.RowTimeMs(row) != GridColumns.NoRow).ToArray();
-        foreach (var row in rows)
-        {
-            state.Rows.Add(grid.Count - 1 - row);
-            state.RowTimesLocalMs.Add(grid.RowTimeMs(row));
-        }
+        if (grid is not null) Save(grid, state);
+        state.Close(WindowState.GridFieldNumber, 0);
+    }
 
-        for (var i = 0; i < grid.Keyed.Length; i++) state.Columns.Add(Save(grid.Keyed[i], Plan.Series[i].Source, true, rows));
-        for (var i = 0; i < grid.Single.Length; i++)
-            if (grid.Single[i] is { } column) state.Columns.Add(Save(column, Plan.RowSeries[i].Source, false, rows));
-        return new WindowState { Grid = state }.ToByteArray();
+    private void Save(GridColumns held, StateWriter state)
+    {
+        for (var i = held.Single.Length - 1; i >= 0; i--)
+            if (held.Single[i] is { } column) Save(held, column, Plan.RowSeries[i].Source, false, state);
+        for (var i = held.Keyed.Length - 1; i >= 0; i--) Save(held, held.Keyed[i], Plan.Series[i].Source, true, state);
+        var mark = state.Length;
+        for (var row = held.Count - 1; row >= 0; row--)
+            if (held.HasRow(row)) state.Varint((ulong)held.RowTimeMs(row));
+        state.Close(GridState.RowTimesLocalMsFieldNumber, mark);
+        mark = state.Length;
+        for (var row = held.Count - 1; row >= 0; row--)
+            if (held.HasRow(row)) state.Varint((ulong)(held.Count - 1 - row));
+        state.Close(GridState.RowsFieldNumber, mark);
+        for (var key = held.Keys.Length - 1; key >= 0; key--) state.Element(GridState.KeysFieldNumber, held.Keys[key]);
+        state.Number(GridState.AppliedMsFieldNumber, appliedMs);
+        state.Number(GridState.WithTFieldNumber, held.WithT ? 1 : 0);
+        state.Number(GridState.AlignNewestFieldNumber, held.AlignNewest ? 1 : 0);
+        state.Number(GridState.PeriodMsFieldNumber, held.PeriodMs);
+        state.Number(GridState.EndLocalMsFieldNumber, held.EndLocalMs);
     }
 
     /// <summary>Takes over the rows that still fit; where periods or their number changed, they are placed anew.</summary>
@@ -99,7 +107,7 @@ internal sealed class GridWindow : TopicWindow
         {
             EndLocalMs = state.EndLocalMs, PeriodMs = state.PeriodMs, AlignNewest = state.AlignNewest, WithT = state.WithT,
             Keys = Context.Rows.KeyList(state.Keys.Select(key => key.ToByteArray()).ToList()), Count = count,
-            RowTimes = GridColumns.WithoutUsual(times, state.EndLocalMs, state.PeriodMs),
+            RowTimes = GridColumns.WithoutUsual(times, state.EndLocalMs, state.PeriodMs), OldestRowMs = state.RowTimesLocalMs.Min(),
             Keyed = Plan.Series.Select(series => Restore(state, series.Source, true, rows, count) ?? GridColumn.Of(Missing(count, state.Keys.Count), state.Keys.Count, null)).ToArray(),
             Single = Plan.RowSeries.Select(series => Restore(state, series.Source, false, rows, count)).ToArray(),
         };
@@ -109,20 +117,15 @@ internal sealed class GridWindow : TopicWindow
         MarkChanged();
     }
 
-    protected override InputFragment ShapeCore() => new GridFragment(Topic, grid!, Context.Shared(GridFragment.NamesOf(Topic, grid!))).Under(Topic.ShapeMember);
+    protected override InputFragment ShapeCore() => new GridFragment(Topic, grid!, GridFragment.NamesOf(Plan, grid!)).Under(Topic.ShapeMember);
 
     private GridColumns? Placed(GridColumns saved)
     {
-        var placed = Context.Rows;
-        saved.CopyRows(placed, static _ => true);
-        return GridColumns.Place(Topic, placed);
-    }
-
-    private bool HasOlder(long sinceMs)
-    {
-        for (var row = 0; row < grid!.Count; row++)
-            if (grid.RowTimeMs(row) is not GridColumns.NoRow and var time && EffectiveMs(time) < sinceMs) return true;
-        return false;
+        var rows = Context.Rows;
+        saved.CopyRows(rows, static _ => true);
+        var placed = GridColumns.Place(Topic, rows);
+        rows.Clear();
+        return placed;
     }
 
     private long ZoneMs => (long)TimeZone.TotalMilliseconds;
@@ -130,21 +133,43 @@ internal sealed class GridWindow : TopicWindow
     /// <summary>A row's time in UTC; none counts as younger than the change that brought it.</summary>
     private long EffectiveMs(long localMs) => Math.Min(localMs - ZoneMs, appliedMs);
 
-    private static GridColumnState Save(GridColumn column, string source, bool keyed, int[] rows)
+    private static void Save(GridColumns held, GridColumn column, string source, bool keyed, StateWriter state)
     {
-        var values = new double[rows.Length * column.Width];
-        var state = new GridColumnState { Source = source, Keyed = keyed };
-        for (var i = 0; i < rows.Length; i++)
+        var (mark, rows, width) = (state.Length, held.RowCount, column.Width);
+        var at = rows * width;
+        for (var row = held.Count - 1; column.Exact is not null && row >= 0; row--)
         {
-            column.CopyTo(rows[i] * column.Width, values.AsSpan(i * column.Width, column.Width));
-            if (column.Exact is null) continue;
-            for (var key = 0; key < column.Width; key++)
-                if (column.Exact.TryGetValue(rows[i] * column.Width + key, out var text))
-                    state.Exact.Add(new ExactNumberState { Index = i * column.Width + key, Text = UnsafeByteOperations.UnsafeWrap(text) });
+            if (!held.HasRow(row)) continue;
+            at -= width;
+            for (var key = width - 1; key >= 0; key--)
+            {
+                if (!column.Exact.TryGetValue(row * width + key, out var text)) continue;
+                var number = state.Length;
+                state.Bytes(ExactNumberState.TextFieldNumber, text);
+                state.Number(ExactNumberState.IndexFieldNumber, at + key);
+                state.Close(GridColumnState.ExactFieldNumber, number);
+            }
         }
 
-        state.Values = ByteString.CopyFrom(MemoryMarshal.AsBytes(values.AsSpan()));
-        return state;
+        if (rows * width > 0)
+        {
+            var bytes = state.Length;
+            var values = MemoryMarshal.Cast<byte, double>(state.Reserve(rows * width * sizeof(double)));
+            for (int row = 0, to = 0; row < held.Count; row++)
+            {
+                // Rows that follow each other are copied together.
+                var from = row;
+                while (row < held.Count && held.HasRow(row)) row++;
+                column.CopyTo(from * width, values.Slice(to, (row - from) * width));
+                to += (row - from) * width;
+            }
+
+            state.Close(GridColumnState.ValuesFieldNumber, bytes);
+        }
+
+        state.Number(GridColumnState.KeyedFieldNumber, keyed ? 1 : 0);
+        state.Text(GridColumnState.SourceFieldNumber, source);
+        state.Close(GridState.ColumnsFieldNumber, mark);
     }
 
     private static GridColumn? Restore(GridState state, string source, bool keyed, int[] rows, int count)

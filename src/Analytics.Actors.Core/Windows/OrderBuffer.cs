@@ -65,7 +65,7 @@ internal struct OrderBuffer
     public readonly OrderBuffer Emptied(int lastLength, ItemPool pool)
     {
         if (array is null || isShared) return default;
-        if (array.Length <= Math.Max(1024, lastLength * 4)) return new OrderBuffer { array = array };
+        if (array.Length <= Math.Max(4096, lastLength * 8)) return new OrderBuffer { array = array };
         pool.Return(array);
         return default;
     }

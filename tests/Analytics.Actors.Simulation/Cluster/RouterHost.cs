@@ -192,8 +192,7 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
             {
                 var record = cluster.Log.At(partition, reading.Next);
                 var given = new SourceRecord(partition, reading.Next, record.TimestampMs, record.Value, record.Origin);
-                // The router has the bytes until it gives them back; then they are overwritten.
-                foreach (var heard in cluster.Bug.OnSource(process, given)) router.Receive(heard with { Chunk = RecordChunk.With(heard.Value.Span, out var copy), Value = copy });
+                foreach (var heard in cluster.Bug.OnSource(process, given)) router.Receive(PooledRecords.Of(heard));
             }
 
             router.Flush(effects);

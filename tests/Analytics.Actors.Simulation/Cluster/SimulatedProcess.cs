@@ -173,10 +173,17 @@ public sealed class SimulatedProcess
         foreach (var heard in cluster.Bug.OnMessage(this, message))
         {
             if (!IsAlive) return;
-            if (heard is RecordsRead read) cluster.Checkers.Read(this, read);
             List<NodeEffect> effects = [];
-            if (heard is RecordsRead lent) Lend(lent, effects);
-            else core.Handle(heard, ClockMs, effects);
+            if (heard is RecordsRead read)
+            {
+                cluster.Checkers.Read(this, read);
+                PooledRecords.Handle(core, read, ClockMs, effects);
+            }
+            else
+            {
+                core.Handle(heard, ClockMs, effects);
+            }
+
             if (heard is CommitFinished) cluster.Checkers.CommitHeard(this, inCommit);
             // A host may take several facts before it settles.
             if (World.Chance(0.7)) core.Settle(ClockMs, effects);
@@ -189,14 +196,6 @@ public sealed class SimulatedProcess
             CarryOutAll(effects);
         }
     });
-
-    // As a host does: bytes are there while they are received, and then they are overwritten. Who kept some has others now.
-    private void Lend(RecordsRead read, List<NodeEffect> effects)
-    {
-        List<LogRecord> lent = [.. read.Records.Select(record => record with { Chunk = RecordChunk.With(record.Value.Span, out var copy), Value = copy })];
-        core.Handle(new RecordsRead(read.Partition, lent), ClockMs, effects);
-        foreach (var record in lent) record.Chunk!.Release();
-    }
 
     /// <summary>A record landed in a partition: who waits for it reads on.</summary>
     public void Landed(TopicPartition partition)
