@@ -5,7 +5,7 @@ using Analytics.Actors.Core.Stations;
 using Analytics.Actors.Tests.Pipeline;
 using Analytics.Actors.Tests.Windows;
 
-namespace Analytics.Actors.Tests.Core;
+namespace Analytics.Actors.Tests.CoreRules;
 
 /// <summary>When a station wants to hear of time because seconds of orders are open.</summary>
 public class SilenceTests
