@@ -32,12 +32,12 @@ internal abstract class HotPath(string name, double bytesMax, int operations)
     public static IReadOnlyDictionary<string, Func<HotPath>> All { get; } = new Dictionary<string, Func<HotPath>>
     {
         ["split"] = () => new Split(bytesMax: 1),
-        ["keyed"] = () => new Keyed(shards: 1, bytesMax: 3_900),
-        ["keyed-64"] = () => new Keyed(shards: 64, bytesMax: 3_900),
-        ["routed"] = () => new ThroughRouter(bytesMax: 4_000),
-        ["push"] = () => new Push(bytesMax: 125_000),
+        ["keyed"] = () => new Keyed(shards: 1, bytesMax: 32),
+        ["keyed-64"] = () => new Keyed(shards: 64, bytesMax: 32),
+        ["routed"] = () => new ThroughRouter(bytesMax: 1_100),
+        ["push"] = () => new Push(bytesMax: 15_000),
         ["input-after-push"] = () => new Input(isAfterPush: true, bytesMax: 32_000),
-        ["input-after-other"] = () => new Input(isAfterPush: false, bytesMax: 8_000),
+        ["input-after-other"] = () => new Input(isAfterPush: false, bytesMax: 6_000),
         ["save"] = () => new Save(bytesMax: 3_200_000),
     };
 

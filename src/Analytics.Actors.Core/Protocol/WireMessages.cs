@@ -34,6 +34,6 @@ internal static class WireMessages
         }
     }
 
-    // The library (3.25.1) reads beyond its buffer where a length inside a message reaches beyond the message's own.
+    // The library (3.25.1) adds a length to where it stands without a check: one near 2^31 makes it read beyond its buffer.
     private static bool IsOfBytes(Exception exception) => exception is InvalidProtocolBufferException or IndexOutOfRangeException or ArgumentOutOfRangeException;
 }

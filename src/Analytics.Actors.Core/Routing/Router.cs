@@ -76,6 +76,9 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     private long lookedMs;
     private readonly Dictionary<TopicPartition, SourceProgress> sources = [];
 
+    // The one of the last record.
+    private SourceProgress? read;
+
     // Those to the batch logs, then those to the parts logs, by shard: in the order of their names.
     private readonly Lane[] lanes =
     [
@@ -160,9 +163,9 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     public void Assigned(TopicPartition partition, int incarnation, long next, SourceGrant? grant = null)
     {
         // A log that was trimmed under its reader goes on behind the gap; what was read before may be nowhere else any more.
-        if (sources.TryGetValue(partition, out var read) && read.Incarnation == incarnation && next > read.HighestSeen)
+        if (sources.TryGetValue(partition, out var known) && known.Incarnation == incarnation && next > known.HighestSeen)
         {
-            read.GoOnAt(next);
+            known.GoOnAt(next);
             return;
         }
 
@@ -191,7 +194,9 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     /// </summary>
     public void Receive(in SourceRecord record)
     {
-        if (!sources.TryGetValue(record.Partition, out var source) || record.Offset <= source.HighestSeen)
+        // Records come in runs of one partition.
+        if (read?.Partition != record.Partition) read = sources.GetValueOrDefault(record.Partition);
+        if (read is not { } source || record.Offset <= source.HighestSeen)
         {
             record.Chunk?.Release();
             return;
@@ -276,6 +281,7 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
 
     private void Forget(TopicPartition partition)
     {
+        read = null;
         if (!sources.Remove(partition, out var source)) return;
         if (source.IsWanting) wanting.Remove(source);
         foreach (var record in source.Held)

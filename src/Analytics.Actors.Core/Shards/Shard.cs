@@ -15,9 +15,10 @@ namespace Analytics.Actors.Core.Shards;
 /// Owns the bytes, which are valid only while the shard receives the record: what it keeps it copies. Null: they are nobody
 /// else's.
 /// </param>
+/// <param name="HasValue">False: the record has no value at all, which reads as an empty one.</param>
 public readonly record struct LogRecord(
     TopicPartition Partition, long Offset, long TimestampMs, ReadOnlyMemory<byte> Value, ReadOnlyMemory<byte>? Key = null,
-    string? Origin = null, RecordChunk? Chunk = null);
+    string? Origin = null, RecordChunk? Chunk = null, bool HasValue = true);
 
 /// <summary>
 /// One shard: its stations, its batches, its global windows, marks, positions and outbox. A state machine: records,

@@ -163,6 +163,7 @@ public sealed class RawLoop(string bootstrapServers)
 
     private static ConsumeResult<byte[]?, byte[]?> Next(IConsumer<byte[]?, byte[]?> consumer, long count, long records, CancellationToken cancellation)
     {
+        if (count % 1_024 == 0) cancellation.ThrowIfCancellationRequested();
         var silent = 0;
         while (true)
         {

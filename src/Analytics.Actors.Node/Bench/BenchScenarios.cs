@@ -7,7 +7,10 @@ namespace Analytics.Actors.Node.Bench;
 internal static class BenchScenarios
 {
     public static IReadOnlyList<IBenchScenario> All =>
-        [new MixScenario(), new Uc2Scenario(), new ShuffleScenario(), new CheckpointsScenario(), new LatencyScenario(), new RestartScenario(), .. InProcessScenario.All];
+    [
+        new MixScenario(), new Uc2Scenario(), new ShuffleScenario(), new CheckpointsScenario(), new LatencyScenario(), new RestartScenario(), new IdleScenario(),
+        .. InProcessScenario.All,
+    ];
 
     public static IReadOnlyList<IModule> Modules => [new Uc2Statistics(), new ShuffleConsumer(), new Echo()];
 }

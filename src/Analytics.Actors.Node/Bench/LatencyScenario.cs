@@ -25,7 +25,7 @@ public sealed class LatencyScenario : IBenchScenario
     {
         List<(string Variant, Run Run)> runs = [];
         await using var node = new BenchNode();
-        for (var run = 0; run <= options.Runs; run++)
+        for (var run = options.FirstRun; run <= options.Runs; run++)
         {
             foreach (var (variant, isKeyed) in ((string, bool)[])[("keyed", true), ("router", false)])
             {
@@ -76,7 +76,7 @@ public sealed class LatencyScenario : IBenchScenario
         }
 
         void Sent(TopicPartition partition, long offset, long dueAt) => arrivals.Due(string.Create(CultureInfo.InvariantCulture, $"{topic}:{partition.Partition}:{offset}"), dueAt);
-        await feed.PaceAsync(perSecond, SettleSeconds, Next, null, cancellation).ConfigureAwait(false);
+        await feed.PaceAsync(perSecond, Math.Min(SettleSeconds, seconds), Next, null, cancellation).ConfigureAwait(false);
         await feed.PaceAsync(perSecond, seconds, Next, Sent, cancellation).ConfigureAwait(false);
         feed.Finish();
         await arrivals.ReachAsync(number, Patience, cancellation).ConfigureAwait(false);
@@ -101,7 +101,7 @@ public sealed class LatencyScenario : IBenchScenario
         }
 
         static string Key(TopicPartition partition, long offset) => string.Create(CultureInfo.InvariantCulture, $"{partition.Partition}:{offset}");
-        var count = await feed.PaceAsync(perSecond, SettleSeconds, Next, null, cancellation).ConfigureAwait(false);
+        var count = await feed.PaceAsync(perSecond, Math.Min(SettleSeconds, seconds), Next, null, cancellation).ConfigureAwait(false);
         count += await feed.PaceAsync(perSecond, seconds, Next, (partition, offset, dueAt) => arrivals.Due(Key(partition, offset), dueAt), cancellation).ConfigureAwait(false);
         feed.Finish();
         await arrivals.ReachAsync(count, Patience, cancellation).ConfigureAwait(false);

@@ -31,8 +31,7 @@ public sealed class MixScenario : IBenchScenario
         List<RawOutcome> consume = [], forward = [];
         List<NodeOutcome> keyed = [], router = [];
         await using var node = new BenchNode();
-        // The first round warms up and does not count: a program that has just begun is not compiled yet.
-        for (var run = 0; run <= options.Runs; run++)
+        for (var run = options.FirstRun; run <= options.Runs; run++)
         {
             var raw = await Runs.RawAsync(() => broker.Raw.Consume(log.Partitions, records, cancellation)).ConfigureAwait(false);
             var ours = await Runs.NodeAsync(node, broker, workload.Pipeline(keyed: true), log, cancellation).ConfigureAwait(false);

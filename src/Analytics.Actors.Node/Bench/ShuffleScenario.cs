@@ -31,7 +31,7 @@ public sealed class ShuffleScenario : IBenchScenario
         List<RawOutcome> raws = [];
         List<NodeOutcome> ours = [];
         await using var node = new BenchNode();
-        for (var run = 0; run <= options.Runs; run++)
+        for (var run = options.FirstRun; run <= options.Runs; run++)
         {
             var raw = await Runs.RawAsync(() => broker.Raw.Consume(log.Partitions, log.Records, cancellation, uncounted: stations)).ConfigureAwait(false);
             // The default of 10,000 stations a shard would have some of them leave memory.

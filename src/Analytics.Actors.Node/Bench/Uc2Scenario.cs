@@ -30,7 +30,7 @@ public sealed class Uc2Scenario : IBenchScenario
         List<NodeOutcome> ours = [];
         await using var node = new BenchNode();
         var windowMs = 1_000;
-        for (var run = 0; run <= options.Runs; run++)
+        for (var run = options.FirstRun; run <= options.Runs; run++)
         {
             var raw = await Runs.RawAsync(() => broker.Raw.Consume(log.Partitions, records, cancellation)).ConfigureAwait(false);
             var window = string.Create(CultureInfo.InvariantCulture, $"{windowMs}ms");

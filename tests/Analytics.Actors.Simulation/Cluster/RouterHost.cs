@@ -1,6 +1,7 @@
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Positions;
+using Analytics.Actors.Core.Records;
 using Analytics.Actors.Core.Routing;
 using Analytics.Actors.Core.Shards;
 
@@ -191,7 +192,7 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
             {
                 var record = cluster.Log.At(partition, reading.Next);
                 var given = new SourceRecord(partition, reading.Next, record.TimestampMs, record.Value, record.Origin);
-                foreach (var heard in cluster.Bug.OnSource(process, given)) router.Receive(heard);
+                foreach (var heard in cluster.Bug.OnSource(process, given)) router.Receive(PooledRecords.Of(heard));
             }
 
             router.Flush(effects);

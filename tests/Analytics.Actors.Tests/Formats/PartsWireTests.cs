@@ -68,6 +68,7 @@ public class PartsWireTests
     [InlineData("8A8000020801", "the same, with a record")]
     [InlineData("0A8080808010", "a length beyond what a length may be")]
     [InlineData("0AFFFFFFFF0F", "a negative length")]
+    [InlineData("0AFFFFFFFF071801", "a length that makes the library read beyond its buffer")]
     [InlineData("00", "no field has the number 0")]
     [InlineData("0A0B5A020A015A025A022008", "a replay in two pieces")]
     [InlineData("0A0A4A082A020A012A021001", "a rejection in two pieces")]
