@@ -1,23 +1,22 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Runtime.ExceptionServices;
 using Confluent.Kafka;
 using TopicPartition = Analytics.Actors.Core.TopicPartition;
 
 namespace Analytics.Actors.Kafka;
 
 /// <summary>
-/// The thread of one consumer. It polls, runs commands that other threads post, and hands records over in batches: what
-/// one poll found and all that the client had queued behind it. Whatever must not see a batch in the making (a
-/// rebalance, an error) delivers it first, by <see cref="DeliverPending"/>.
+/// The thread of one consumer. It polls, runs commands that other threads post, and hands records over in runs of one
+/// partition: what one poll found and all that the client had queued behind it, by what is assigned after the poll.
 /// </summary>
 internal sealed class ConsumerLoop
 {
-    private const int BatchRecordsMax = 1_000;
-
-    /// <summary>How long a command may wait while nothing arrives; a poll cannot be woken.</summary>
-    private static readonly TimeSpan PollWait = TimeSpan.FromMilliseconds(10);
+    /// <summary>How long a poll waits while nothing arrives and nothing is posted.</summary>
+    private static readonly TimeSpan PollWait = TimeSpan.FromMilliseconds(100);
 
     private readonly IConsumer<byte[]?, byte[]?> consumer;
+    private readonly MessageBatch messages;
     /// <summary>How long a static member may take to leave its group, its revocation apart.</summary>
     private static readonly TimeSpan LeaveWait = TimeSpan.FromMilliseconds(300);
 
@@ -30,7 +29,7 @@ internal sealed class ConsumerLoop
     private readonly Thread thread;
     private readonly ConcurrentQueue<Action> commands = new();
     private readonly TaskCompletionSource completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private List<FetchedRecord> pending = [];
+    private Exception? callbackFailure;
     private volatile bool stopping;
     private volatile bool ended;
 
@@ -40,6 +39,7 @@ internal sealed class ConsumerLoop
     {
         this.isStaticMember = isStaticMember;
         this.consumer = consumer;
+        messages = new MessageBatch(consumer.Handle);
         this.owner = owner;
         this.logger = logger;
         thread = new Thread(Run) { IsBackground = true, Name = $"kafka-{logger.Client}" };
@@ -76,6 +76,7 @@ internal sealed class ConsumerLoop
                 done.SetException(failure);
             }
         });
+        messages.Wake();
         // After the end nobody else empties the queue.
         if (ended) RunCommands();
         return done.Task;
@@ -85,18 +86,30 @@ internal sealed class ConsumerLoop
     public Task StopAsync()
     {
         stopping = true;
+        messages.Wake();
         // A fault was told by Completion; stopping what already ended is no second failure.
         return completion.Task.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
     }
 
-    /// <summary>Hands over what was read so far. On the loop's thread only.</summary>
-    public void DeliverPending()
+    /// <summary>Runs a callback of the client: what it throws ends the loop, though the native client stands between.</summary>
+    public T Callback<T>(Func<T> callback)
     {
-        if (pending.Count == 0) return;
-        var batch = pending;
-        pending = [];
-        owner.OnRecords(batch);
+        try
+        {
+            return callback();
+        }
+        catch (Exception failure)
+        {
+            callbackFailure ??= failure;
+            throw;
+        }
     }
+
+    public void Callback(Action callback) => Callback(() =>
+    {
+        callback();
+        return true;
+    });
 
     private void Run()
     {
@@ -112,6 +125,7 @@ internal sealed class ConsumerLoop
 
             RunCommands();
             if (isStaticMember) Leave();
+            messages.Dispose();
             consumer.Close();
         }
         catch (Exception unexpected)
@@ -123,6 +137,7 @@ internal sealed class ConsumerLoop
         ended = true;
         try
         {
+            messages.Dispose();
             consumer.Dispose();
         }
         catch (Exception atDispose)
@@ -158,57 +173,39 @@ internal sealed class ConsumerLoop
 
     private void PollOnce()
     {
-        try
+        var count = messages.Take(PollWait);
+        if (callbackFailure is { } failure) ExceptionDispatchInfo.Throw(failure);
+        for (var index = 0; index < count;)
         {
-            var result = consumer.Consume(PollWait);
-            while (result is not null)
+            if (messages.ErrorOf(index) is { } error)
             {
-                if (owner.Accept(result) is { } partition) pending.Add(Fetched(partition, result));
-                if (pending.Count >= BatchRecordsMax || stopping || !commands.IsEmpty) break;
-                result = consumer.Consume(TimeSpan.Zero);
+                if (error.IsFatal) throw new KafkaException(error);
+                owner.OnConsumeError(messages.PartitionOf(index++), error);
+                continue;
             }
-        }
-        catch (ConsumeException failed)
-        {
-            DeliverPending();
-            if (failed.Error.IsFatal) throw;
-            owner.OnConsumeError(failed);
-        }
-        catch (KafkaException failed) when (!failed.Error.IsFatal)
-        {
-            DeliverPending();
-            logger.Warning(failed.Error.Reason);
-        }
 
-        DeliverPending();
-    }
+            var end = messages.RunEnd(index);
+            if (owner.Find(messages.PartitionOf(index)) is { Paused: false, Next: not null } reading)
+            {
+                while (messages.Read(ref index, end, reading) is { } run) owner.OnRecords(run);
+            }
 
-    private static FetchedRecord Fetched(TopicPartition partition, ConsumeResult<byte[]?, byte[]?> result)
-    {
-        var message = result.Message;
-        var timestamp = message.Timestamp.Type == TimestampType.NotAvailable ? -1 : message.Timestamp.UnixTimestampMs;
-        IReadOnlyList<RecordHeader> headers = [];
-        if (message.Headers is { Count: > 0 } given)
-        {
-            var copied = new RecordHeader[given.Count];
-            for (var i = 0; i < copied.Length; i++) copied[i] = new RecordHeader(given[i].Key, given[i].GetValueBytes() ?? []);
-            headers = copied;
+            index = end;
         }
-
-        return new FetchedRecord(partition, result.Offset.Value, timestamp, message.Key, message.Value ?? [], message.Value is not null, headers);
     }
 }
 
 /// <summary>What a consumer does with what its loop finds; always called on the loop's thread.</summary>
 internal interface IConsumerLoopOwner
 {
-    /// <summary>The record's partition where the record is to be delivered, else null.</summary>
-    TopicPartition? Accept(ConsumeResult<byte[]?, byte[]?> result);
+    /// <summary>The reading of a partition, which is moved on by what is delivered; null: nothing of it is to be delivered.</summary>
+    PartitionReading? Find(TopicPartition partition);
 
-    void OnRecords(IReadOnlyList<FetchedRecord> records);
+    void OnRecords(RecordRun records);
 
     /// <summary>An error that the client did not get over by itself; never a fatal one, that ends the loop.</summary>
-    void OnConsumeError(ConsumeException error);
+    /// <param name="partition">Without a topic where it concerns none.</param>
+    void OnConsumeError(TopicPartition partition, Error error);
 
     /// <summary>After every poll.</summary>
     void OnPolled();

@@ -6,8 +6,8 @@ namespace Analytics.Actors.Kafka;
 /// <summary>Takes what a <see cref="DataConsumer"/> reads. Called on its poll thread: pause partitions rather than block.</summary>
 public interface IRecordSink
 {
-    /// <summary>Records in the order of their offsets within each partition; the list belongs to the sink.</summary>
-    void OnRecords(IReadOnlyList<FetchedRecord> records);
+    /// <summary>The records belong to the sink, which gives them back.</summary>
+    void OnRecords(RecordRun records);
 
     /// <summary>An <see cref="DataConsumer.Assign"/> is carried out: what comes of the partition from here on is read from its offset on.</summary>
     void OnAssigned(TopicPartition partition)
@@ -34,9 +34,8 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
     private readonly IRecordSink sink;
 
     // All below is the poll thread's own.
-    private readonly Dictionary<TopicPartition, AssignedPartition> assigned = [];
+    private readonly Dictionary<TopicPartition, PartitionReading> assigned = [];
     private readonly HashSet<string> known = [];
-    private AssignedPartition? latest;
 
     /// <param name="group">Names the reader to brokers; it is never joined and nothing is committed in it.</param>
     public DataConsumer(KafkaClientOptions options, string group, IRecordSink sink, ClientLog? log = null)
@@ -62,7 +61,7 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
             // Only then does reading begin at once; see there.
             if (known.Add(partition.Topic)) TopicKnowledge.Refresh(consumer.Handle, partition.Topic, MetadataTimeout, logger);
             consumer.IncrementalAssign([new PartitionOffset(partition, offset).ToClient()]);
-            assigned[partition] = new AssignedPartition(partition) { Next = offset };
+            assigned[partition] = new PartitionReading(partition) { Next = offset };
         });
     }
 
@@ -82,7 +81,7 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
     public Task Resume(TopicPartition partition) => loop.Post($"resuming {partition}", () =>
     {
         if (!assigned.TryGetValue(partition, out var state) || !state.Paused) return;
-        consumer.IncrementalAssign([new PartitionOffset(partition, state.Next).ToClient()]);
+        consumer.IncrementalAssign([new PartitionOffset(partition, state.Next!.Value).ToClient()]);
         state.Paused = false;
     });
 
@@ -102,52 +101,27 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
 
     private void Remove(TopicPartition partition)
     {
-        latest = null;
         if (assigned.Remove(partition, out var state) && !state.Paused) consumer.IncrementalUnassign([partition.ToClient()]);
     }
 
-    TopicPartition? IConsumerLoopOwner.Accept(ConsumeResult<byte[]?, byte[]?> result)
+    PartitionReading? IConsumerLoopOwner.Find(TopicPartition partition) => assigned.GetValueOrDefault(partition);
+
+    void IConsumerLoopOwner.OnRecords(RecordRun records) => sink.OnRecords(records);
+
+    void IConsumerLoopOwner.OnConsumeError(TopicPartition partition, Error error)
     {
-        var state = latest;
-        if (state is null || state.Partition.Partition != result.Partition.Value || state.Partition.Topic != result.Topic)
-        {
-            if (!assigned.TryGetValue(result.TopicPartition.ToCore(), out state)) return null;
-            latest = state;
-        }
-
-        // A record below the position was delivered before; the client gives none such, and must not.
-        if (state.Paused || result.Offset.Value < state.Next) return null;
-        state.Next = result.Offset.Value + 1;
-        return state.Partition;
-    }
-
-    void IConsumerLoopOwner.OnRecords(IReadOnlyList<FetchedRecord> records) => sink.OnRecords(records);
-
-    void IConsumerLoopOwner.OnConsumeError(ConsumeException error)
-    {
-        var partition = error.ConsumerRecord.TopicPartition.ToCore();
-        if (error.Error.Code == ErrorCode.Local_AutoOffsetReset && assigned.TryGetValue(partition, out var state) && !state.Paused)
+        if (error.Code == ErrorCode.Local_AutoOffsetReset && assigned.TryGetValue(partition, out var state) && !state.Paused)
         {
             Remove(partition);
-            logger.Warning($"position {state.Next} of {partition} is outside its log: {error.Error.Reason}");
-            sink.OnOutOfRange(partition, state.Next);
+            logger.Warning($"position {state.Next} of {partition} is outside its log: {error.Reason}");
+            sink.OnOutOfRange(partition, state.Next!.Value);
             return;
         }
 
-        logger.Warning($"{partition}: {error.Error.Reason}");
+        logger.Warning($"{partition}: {error.Reason}");
     }
 
     void IConsumerLoopOwner.OnPolled()
     {
-    }
-
-    private sealed class AssignedPartition(TopicPartition partition)
-    {
-        public TopicPartition Partition { get; } = partition;
-
-        /// <summary>The offset after the last record delivered.</summary>
-        public long Next { get; set; }
-
-        public bool Paused { get; set; }
     }
 }

@@ -45,9 +45,9 @@ public sealed class Ownership : IConsumerLoopOwner, IAsyncDisposable
         revokeLimit = options.RevokeLimit;
         logger = new ClientLogger("ownership", log);
         consumer = ClientConversions.NewConsumer(options.ForConsumer("ownership", group), logger)
-            .SetPartitionsAssignedHandler((_, partitions) => OnAssigned(partitions))
-            .SetPartitionsRevokedHandler((_, partitions) => OnRevoked(partitions))
-            .SetPartitionsLostHandler((_, partitions) => OnLost(partitions))
+            .SetPartitionsAssignedHandler((_, partitions) => loop!.Callback(() => OnAssigned(partitions)))
+            .SetPartitionsRevokedHandler((_, partitions) => loop!.Callback(() => OnRevoked(partitions)))
+            .SetPartitionsLostHandler((_, partitions) => loop!.Callback(() => OnLost(partitions)))
             .Build();
         consumer.Subscribe(anchorTopic);
         loop = new ConsumerLoop(consumer, this, logger, options.IsStaticMember);
@@ -120,14 +120,13 @@ public sealed class Ownership : IConsumerLoopOwner, IAsyncDisposable
         failed => logger.Error($"taking over failed: {failed.Exception!.InnerException!.Message}"),
         CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
 
-    Core.TopicPartition? IConsumerLoopOwner.Accept(ConsumeResult<byte[]?, byte[]?> result) => null;
+    PartitionReading? IConsumerLoopOwner.Find(Core.TopicPartition partition) => null;
 
-    void IConsumerLoopOwner.OnRecords(IReadOnlyList<FetchedRecord> records)
+    void IConsumerLoopOwner.OnRecords(RecordRun records)
     {
     }
 
-    void IConsumerLoopOwner.OnConsumeError(ConsumeException error) =>
-        logger.Warning($"{error.ConsumerRecord.TopicPartition}: {error.Error.Reason}");
+    void IConsumerLoopOwner.OnConsumeError(Core.TopicPartition partition, Error error) => logger.Warning($"{partition}: {error.Reason}");
 
     void IConsumerLoopOwner.OnPolled()
     {

@@ -18,8 +18,8 @@ public sealed record RouterTopic(string Name, StartPosition Start, OutOfRangePol
 /// <summary>Takes what the router's source reads. Called on its poll thread, one call after another.</summary>
 public interface IRouterListener
 {
-    /// <summary>Records in the order of their offsets within each partition; the list belongs to the listener.</summary>
-    void OnRecords(IReadOnlyList<FetchedRecord> records);
+    /// <summary>The records belong to the listener, which gives them back.</summary>
+    void OnRecords(RecordRun records);
 
     /// <summary>
     /// These partitions are ours, and are read from these offsets on, all of them committed, or are stopped. Called before
@@ -81,7 +81,6 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     private readonly List<SourcePlace> justPositioned = [];
     private int positioning;
     private bool announce;
-    private SourcePartitionState? latest;
 
     // Topics to be read instead of those that are, once no rebalance is under way.
     private List<string>? subscribing;
@@ -103,9 +102,9 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         var configuration = options.ForRouter(group);
         join = new JoinWatch(configuration, logger);
         consumer = ClientConversions.NewConsumer(configuration, logger, join.Log)
-            .SetPartitionsAssignedHandler((_, partitions) => OnAssigned(partitions))
-            .SetPartitionsRevokedHandler((_, partitions) => OnRevoked(partitions))
-            .SetPartitionsLostHandler((_, partitions) => OnLost(partitions))
+            .SetPartitionsAssignedHandler((_, partitions) => loop!.Callback(() => OnAssigned(partitions)))
+            .SetPartitionsRevokedHandler((_, partitions) => loop!.Callback(() => OnRevoked(partitions)))
+            .SetPartitionsLostHandler((_, partitions) => loop!.Callback(() => OnLost(partitions)))
             .Build();
         consumer.Subscribe(this.topics.Keys);
         loop = new ConsumerLoop(consumer, this, logger, options.IsStaticMember);
@@ -244,7 +243,6 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
 
     private List<TopicPartitionOffset> OnAssigned(List<Confluent.Kafka.TopicPartition> partitions)
     {
-        loop.DeliverPending();
         var given = partitions.ConvertAll(partition => partition.ToCore());
         if (given.Count > 0) logger.Information($"assigned: {string.Join(", ", given.Order())}");
         foreach (var partition in given) assigned[partition] = new SourcePartitionState(partition);
@@ -260,7 +258,6 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
 
     private void OnRevoked(List<TopicPartitionOffset> partitions)
     {
-        loop.DeliverPending();
         if (partitions.Count == 0) return;
         var gone = Forget(partitions);
         logger.Information($"revoked: {string.Join(", ", gone)}");
@@ -277,7 +274,6 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
 
     private void OnLost(List<TopicPartitionOffset> partitions)
     {
-        loop.DeliverPending();
         if (partitions.Count == 0) return;
         var gone = Forget(partitions);
         lock (owned) owned.ExceptWith(gone);
@@ -290,35 +286,24 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     {
         var gone = partitions.ConvertAll(partition => partition.TopicPartition.ToCore());
         gone.Sort();
-        latest = null;
         foreach (var partition in gone) assigned.Remove(partition);
         held.RemoveAll(gone.Contains);
         justPositioned.RemoveAll(position => gone.Contains(position.Partition));
         return gone;
     }
 
-    TopicPartition? IConsumerLoopOwner.Accept(ConsumeResult<byte[]?, byte[]?> result)
+    // Records that are taken while their partition is held are not lost: it is assigned anew at its position.
+    PartitionReading? IConsumerLoopOwner.Find(TopicPartition partition)
     {
         AnnouncePositioned();
-        var state = latest;
-        if (state is null || state.Partition.Partition != result.Partition.Value || state.Partition.Topic != result.Topic)
-        {
-            if (!assigned.TryGetValue(result.TopicPartition.ToCore(), out state)) return null;
-            latest = state;
-        }
-
-        // Not positioned yet (held), or fetched again after a pause.
-        if (state.Paused || state.Next is not { } next || result.Offset.Value < next) return null;
-        state.Next = result.Offset.Value + 1;
-        return state.Partition;
+        return assigned.GetValueOrDefault(partition);
     }
 
-    void IConsumerLoopOwner.OnRecords(IReadOnlyList<FetchedRecord> records) => listener.OnRecords(records);
+    void IConsumerLoopOwner.OnRecords(RecordRun records) => listener.OnRecords(records);
 
-    void IConsumerLoopOwner.OnConsumeError(ConsumeException error)
+    void IConsumerLoopOwner.OnConsumeError(TopicPartition partition, Error error)
     {
-        var partition = error.ConsumerRecord.TopicPartition.ToCore();
-        if (error.Error.Code == ErrorCode.Local_AutoOffsetReset && assigned.TryGetValue(partition, out var state))
+        if (error.Code == ErrorCode.Local_AutoOffsetReset && assigned.TryGetValue(partition, out var state))
         {
             // Without a position of ours it only says that there is no committed offset.
             if (state.Next is not { } position || state.OutOfRange) return;
@@ -328,7 +313,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
             return;
         }
 
-        logger.Warning($"{partition}: {error.Error.Reason}");
+        logger.Warning($"{partition}: {error.Reason}");
     }
 
     void IConsumerLoopOwner.OnPolled()
@@ -348,7 +333,6 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         if (!announce) return;
         announce = false;
         if (justPositioned.Count == 0 && (held.Count > 0 || positioning > 0)) return;
-        loop.DeliverPending();
         var places = justPositioned.ToArray();
         justPositioned.Clear();
         listener.OnPositioned(places);
@@ -476,17 +460,10 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     private void Later(string what, Action action) => Task.Delay(PositionRetry, time).ContinueWith(
         _ => loop.Post(what, action), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
 
-    private sealed class SourcePartitionState(TopicPartition partition)
+    private sealed class SourcePartitionState(TopicPartition partition) : PartitionReading(partition)
     {
-        public TopicPartition Partition { get; } = partition;
-
-        /// <summary>The offset after the last record delivered; null until the partition is positioned.</summary>
-        public long? Next { get; set; }
-
         /// <summary>The life of the partition that is read.</summary>
         public int Incarnation { get; set; }
-
-        public bool Paused { get; set; }
 
         /// <summary>The position is outside the log, and what follows is not decided (or it was decided to stop).</summary>
         public bool OutOfRange { get; set; }

@@ -10,7 +10,7 @@ namespace Analytics.Actors.Core.Checkpoints;
 /// </remarks>
 public sealed class Marks
 {
-    private readonly Dictionary<(TopicPartition Log, SourcePartition Source), Mark> bySource = [];
+    private readonly Dictionary<(TopicPartition Log, SourcePartition Source), Mark> bySource = new(new BySource());
     private readonly Dictionary<(TopicPartition Log, OriginRun Run), Mark> byOrigin = [];
     private readonly List<(TopicPartition Log, string Source, Mark Mark)> dirty = [];
 
@@ -73,6 +73,15 @@ public sealed class Marks
     }
 
     private void MarkDirty(TopicPartition log, string source, Mark mark) => dirty.Add((log, source, mark));
+
+    // Asked for every record of a router, with topics that are all different: their names need not be read for it.
+    private sealed class BySource : IEqualityComparer<(TopicPartition Log, SourcePartition Source)>
+    {
+        public bool Equals((TopicPartition Log, SourcePartition Source) left, (TopicPartition Log, SourcePartition Source) right) => left == right;
+
+        public int GetHashCode((TopicPartition Log, SourcePartition Source) run) => HashCode.Combine(
+            run.Log.Partition, run.Log.Topic.Length, run.Source.Partition, run.Source.Incarnation, run.Source.Topic.Length, run.Source.Topic.Length > 0 ? run.Source.Topic[^1] : 0);
+    }
 
     /// <summary>One run's mark.</summary>
     public sealed class Mark

@@ -35,15 +35,20 @@ public sealed record DataQuality
 public sealed class ModuleInput
 {
     private readonly IReadOnlyList<TopicFragment> fragments;
-    private readonly Dictionary<string, InputFragment> owners;
+    private readonly MemberOwners owners;
 
     public ModuleInput(string station, long timeMs, IReadOnlyList<TopicFragment> fragments, DataQuality quality)
+        : this(station, timeMs, fragments, quality, new MemberOwners(fragments))
+    {
+    }
+
+    internal ModuleInput(string station, long timeMs, IReadOnlyList<TopicFragment> fragments, DataQuality quality, MemberOwners owners)
     {
         Station = station;
         TimeMs = timeMs;
         this.fragments = fragments;
         Quality = quality;
-        owners = Own(fragments, null);
+        this.owners = owners;
     }
 
     /// <summary>The station's id.</summary>
@@ -58,12 +63,12 @@ public sealed class ModuleInput
     public IReadOnlyList<TopicFragment> Fragments => fragments;
 
     /// <summary>The names of all members but <c>stationId</c> and <c>_data_quality</c>.</summary>
-    public IEnumerable<string> Names => owners.Keys;
+    public IEnumerable<string> Names => owners.Owners.Keys;
 
-    public bool Contains(string name) => owners.ContainsKey(name);
+    public bool Contains(string name) => owners.OwnerOf(name) >= 0;
 
     /// <summary>The member as UTF-8 JSON; empty where the input has none of that name.</summary>
-    public ReadOnlyMemory<byte> GetJson(string name) => owners.TryGetValue(name, out var fragment) ? fragment.GetJson(name) : default;
+    public ReadOnlyMemory<byte> GetJson(string name) => OwnerOf(name)?.GetJson(name) ?? default;
 
     /// <summary>The member as an element; undefined where the input has none of that name.</summary>
     public JsonElement GetElement(string name)
@@ -78,7 +83,7 @@ public sealed class ModuleInput
     /// <summary>The member as numbers; see <see cref="InputFragment.TryGetSeries"/>.</summary>
     public bool TryGetSeries(string name, out NumericSeries series)
     {
-        if (owners.TryGetValue(name, out var fragment)) return fragment.TryGetSeries(name, out series);
+        if (OwnerOf(name) is { } fragment) return fragment.TryGetSeries(name, out series);
         series = default;
         return false;
     }
@@ -95,41 +100,20 @@ public sealed class ModuleInput
     {
         writer.WriteStartObject();
         writer.WriteString("stationId", Station);
-        foreach (var (name, fragment) in owners)
+        foreach (var (name, owner) in owners.Owners)
         {
             writer.WritePropertyName(name);
-            writer.WriteRawValue(fragment.GetJson(name).Span, skipInputValidation: true);
+            writer.WriteRawValue(fragments[owner].Fragment!.GetJson(name).Span, skipInputValidation: true);
         }
 
         WriteQuality(writer);
         writer.WriteEndObject();
     }
 
-    /// <summary>The keys that more than one fragment gives, each once, in order of the first overwriting.</summary>
-    public static IReadOnlyList<string> FindOverwritten(IReadOnlyList<TopicFragment> fragments)
-    {
-        List<string>? overwritten = null;
-        Own(fragments, name => { if (!(overwritten ??= []).Contains(name)) overwritten.Add(name); });
-        return overwritten ?? (IReadOnlyList<string>)[];
-    }
+    /// <summary>The keys whose value another fragment changed, each once, in order of the first overwriting.</summary>
+    public static IReadOnlyList<string> FindOverwritten(IReadOnlyList<TopicFragment> fragments) => new MemberOwners(fragments).FindOverwritten(fragments);
 
-    private static Dictionary<string, InputFragment> Own(IReadOnlyList<TopicFragment> fragments, Action<string>? overwritten)
-    {
-        var owners = new Dictionary<string, InputFragment>(StringComparer.Ordinal);
-        foreach (var (_, fragment) in fragments)
-        {
-            if (fragment is null) continue;
-            foreach (var name in fragment.Names)
-            {
-                if (name is "stationId" or "_data_quality") continue;
-                if (overwritten is not null && owners.TryGetValue(name, out var earlier)
-                    && !earlier.GetJson(name).Span.SequenceEqual(fragment.GetJson(name).Span)) overwritten(name);
-                owners[name] = fragment;
-            }
-        }
-
-        return owners;
-    }
+    private InputFragment? OwnerOf(string name) => owners.OwnerOf(name) is >= 0 and var index ? fragments[index].Fragment : null;
 
     private void WriteQuality(Utf8JsonWriter writer)
     {

@@ -53,7 +53,11 @@ public sealed class NodeCore(NodeSettings settings)
     // A reload waits less long than a revocation: a call that it interrupts begins anew at once.
     private const long ReloadLimitMs = 1_000;
 
-    private readonly SortedDictionary<ShardId, Slot> slots = [];
+    private readonly SortedList<ShardId, Slot> slots = [];
+
+    // Slots that have changed since the last settling, each once; or any may have.
+    private readonly List<Slot> touched = [];
+    private bool isAnyTouched = true;
     private readonly Dictionary<TopicPartition, Slot> readers = [];
     private readonly List<OutboxEntry> sendable = [];
     private readonly Dictionary<string, long> appliedBefore = new(StringComparer.Ordinal);
@@ -93,9 +97,9 @@ public sealed class NodeCore(NodeSettings settings)
     {
         events.AddRange(lastEvents);
         lastEvents.Clear();
-        foreach (var slot in slots.Values)
+        for (var index = 0; index < slots.Count; index++)
         {
-            if (slot.Shard is not { Outputs.Events.Count: > 0 } shard) continue;
+            if (slots.GetValueAtIndex(index).Shard is not { Outputs.Events.Count: > 0 } shard) continue;
             events.AddRange(shard.Outputs.Events);
             shard.Outputs.Events.Clear();
         }
@@ -106,13 +110,13 @@ public sealed class NodeCore(NodeSettings settings)
     {
         get
         {
-            long? due = commitAgainMs;
-            foreach (var slot in slots.Values)
+            Look();
+            var due = commitAgainMs;
+            for (var index = 0; index < slots.Count; index++)
             {
-                if (slot.Phase is ShardPhase.Waiting or ShardPhase.Releasing) due = Earlier(due, slot.DueMs);
-                if (slot.Shard is not { } shard) continue;
-                if (slot.Phase == ShardPhase.Running) due = Earlier(Earlier(due, shard.NextDueMs), slot.LoadAgainMs);
-                if (committing is null && shard.IsDirty) due = Earlier(due, CommitDueMs(shard));
+                var slot = slots.GetValueAtIndex(index);
+                due = Earlier(due, slot.WakeMs);
+                if (committing is null && slot.IsDirty) due = Earlier(due, CommitDueMs(slot));
             }
 
             return due;
@@ -126,11 +130,13 @@ public sealed class NodeCore(NodeSettings settings)
     public void Handle(NodeMessage message, long nowMs, List<NodeEffect> effects)
     {
         NoticeClock(nowMs);
+        // Of what comes often it is known which shard it concerns.
+        isAnyTouched |= message is not (RecordsRead or CallReturned or CallReleased or OutputsSent or TimePassed);
         switch (message)
         {
             case RecordsRead read: Read(read, nowMs); break;
-            case CallReturned returned: Find(returned.Call.Shard)?.CallReturned(returned.Call, returned.Outcome, returned.Releases, nowMs); break;
-            case CallReleased released: Find(released.Call.Shard)?.CallReleased(released.Call, nowMs); break;
+            case CallReturned returned: Touch(returned.Call.Shard)?.CallReturned(returned.Call, returned.Outcome, returned.Releases, nowMs); break;
+            case CallReleased released: Touch(released.Call.Shard)?.CallReleased(released.Call, nowMs); break;
             case OutputsSent sent: Sent(sent); break;
             case CommitFinished finished: Finish(finished.Outcomes, nowMs, effects); break;
             case CommitFailed failed: CommitAgainLater(failed.Reason, nowMs, effects); break;
@@ -168,6 +174,7 @@ public sealed class NodeCore(NodeSettings settings)
         if (back <= 0) return;
         lastCommitMs -= back;
         commitAgainMs -= back;
+        isAnyTouched = true;
         foreach (var slot in slots.Values)
         {
             slot.DueMs -= back;
@@ -312,9 +319,11 @@ public sealed class NodeCore(NodeSettings settings)
     private void Read(RecordsRead read, long nowMs)
     {
         if (!readers.TryGetValue(read.Partition, out var slot) || slot.Phase != ShardPhase.Running) return;
+        Touch(slot);
         // Time goes first: what came due before these records is decided before them.
         if (slot.Shard!.NextDueMs <= nowMs) slot.Shard.TimePassed(nowMs);
-        foreach (var record in read.Records) slot.Shard.Receive(record, nowMs);
+        for (var index = 0; index < read.Records.Count; index++) slot.Shard.Receive(read.Records[index], nowMs);
+        slot.Shard.EndRead();
     }
 
     // The slot that a load was ordered for; null where the shard has been given up since, or is about to be.
@@ -331,7 +340,7 @@ public sealed class NodeCore(NodeSettings settings)
 
     private void Sent(OutputsSent sent)
     {
-        if (Find(sent.Shard) is { } shard && shard.Epoch == sent.Epoch) shard.Outputs.Outbox.Acknowledged(sent.Destination, sent.UpToSequence);
+        if (Touch(sent.Shard) is { } shard && shard.Epoch == sent.Epoch) shard.Outputs.Outbox.Acknowledged(sent.Destination, sent.UpToSequence);
     }
 
     private void CloseLetters(DeadLettersOrdered ordered, long nowMs)
@@ -348,8 +357,12 @@ public sealed class NodeCore(NodeSettings settings)
 
     private void PassTime(long nowMs, List<NodeEffect> effects)
     {
-        foreach (var slot in slots.Values.ToList())
+        Look();
+        for (var index = 0; index < slots.Count; index++)
         {
+            var slot = slots.GetValueAtIndex(index);
+            if (!(slot.WakeMs <= nowMs)) continue;
+            Touch(slot);
             if (slot.Phase == ShardPhase.Running && slot.Shard!.NextDueMs <= nowMs) slot.Shard.TimePassed(nowMs);
             if (slot.Phase == ShardPhase.Running && slot.LoadAgainMs <= nowMs)
             {
@@ -374,40 +387,84 @@ public sealed class NodeCore(NodeSettings settings)
     public void Settle(long nowMs, List<NodeEffect> effects)
     {
         NoticeClock(nowMs);
-        foreach (var slot in slots.Values)
+        if (isAnyTouched)
         {
-            if (slot.Shard is not { } shard) continue;
-            if (shard.AwaitedVersion > Math.Max(orderedVersion, shardSettings.ConfigurationVersion)) effects.Add(new ReadConfiguration(orderedVersion = shard.AwaitedVersion.Value));
-            foreach (var call in shard.Outputs.Calls) effects.Add(new BeginCall(call));
-            if (slot.Phase == ShardPhase.Running)
-            {
-                var pause = shard.IsFull;
-                if (pause != slot.IsPaused)
-                {
-                    slot.IsPaused = pause;
-                    foreach (var log in shard.Logs) effects.Add(new PauseReading(log, pause));
-                }
-            }
-
-            shard.Outputs.Calls.Clear();
-            shard.TakeLoads(effects);
-            shard.Orders.TakeEnded(effects);
-            shard.Outputs.Outbox.TakeSendable(sendable);
-            if (sendable.Count == 0) continue;
-            effects.Add(new SendOutputs(slot.Id, shard.Epoch, sendable.ToArray()));
-            sendable.Clear();
+            for (var index = 0; index < slots.Count; index++) SettleSlot(slots.GetValueAtIndex(index), effects);
+        }
+        else
+        {
+            // In the order of the shards, whatever came first.
+            if (touched.Count > 1) touched.Sort((left, right) => left.Id.CompareTo(right.Id));
+            foreach (var slot in touched) SettleSlot(slot, effects);
         }
 
+        Look();
+        foreach (var slot in touched) slot.IsTouched = false;
+        touched.Clear();
+        isAnyTouched = false;
         if (committing is null) CommitDue(nowMs, effects);
+    }
+
+    private void SettleSlot(Slot slot, List<NodeEffect> effects)
+    {
+        if (slot.Shard is not { } shard) return;
+        if (shard.AwaitedVersion > Math.Max(orderedVersion, shardSettings.ConfigurationVersion)) effects.Add(new ReadConfiguration(orderedVersion = shard.AwaitedVersion.Value));
+        foreach (var call in shard.Outputs.Calls) effects.Add(new BeginCall(call));
+        if (slot.Phase == ShardPhase.Running)
+        {
+            var pause = shard.IsFull;
+            if (pause != slot.IsPaused)
+            {
+                slot.IsPaused = pause;
+                foreach (var log in shard.Logs) effects.Add(new PauseReading(log, pause));
+            }
+        }
+
+        shard.Outputs.Calls.Clear();
+        shard.TakeLoads(effects);
+        shard.Orders.TakeEnded(effects);
+        shard.Outputs.Outbox.TakeSendable(sendable);
+        if (sendable.Count == 0) return;
+        effects.Add(new SendOutputs(slot.Id, shard.Epoch, sendable.ToArray()));
+        sendable.Clear();
+    }
+
+    private void Touch(Slot slot)
+    {
+        if (slot.IsTouched) return;
+        slot.IsTouched = true;
+        touched.Add(slot);
+    }
+
+    // A shard that is about to be told something.
+    private Shard? Touch(ShardId shard)
+    {
+        if (!slots.TryGetValue(shard, out var slot)) return null;
+        Touch(slot);
+        return slot.Shard;
+    }
+
+    // Notes what the slots that changed wait for: there are many, and mostly few of them have something to do.
+    private void Look()
+    {
+        if (isAnyTouched)
+        {
+            for (var index = 0; index < slots.Count; index++) slots.GetValueAtIndex(index).Look();
+        }
+        else
+        {
+            foreach (var slot in touched) slot.Look();
+        }
     }
 
     private void CommitDue(long nowMs, List<NodeEffect> effects)
     {
         var isDue = false;
-        foreach (var slot in slots.Values)
+        for (var index = 0; index < slots.Count; index++)
         {
-            if (slot.Shard is not { } shard) continue;
-            isDue |= (shard.IsDirty && CommitDueMs(shard) <= nowMs) || (slot.Phase == ShardPhase.Releasing && ReleaseIsDue(slot, nowMs));
+            var slot = slots.GetValueAtIndex(index);
+            if (slot.Shard is null) continue;
+            isDue |= (slot.IsDirty && CommitDueMs(slot) <= nowMs) || (slot.Phase == ShardPhase.Releasing && ReleaseIsDue(slot, nowMs));
         }
 
         if (!isDue) return;
@@ -418,8 +475,10 @@ public sealed class NodeCore(NodeSettings settings)
             var release = slot.Phase == ShardPhase.Releasing && ReleaseIsDue(slot, nowMs);
             // The last checkpoint takes their attempts back, for the next owner.
             if (release) slot.CallsUnfinished = shard.RunningCalls;
-            if (release || shard.IsDirty) checkpoints.Add(shard.TakeCheckpoint(release, nowMs));
+            if (!release && !shard.IsDirty) continue;
+            checkpoints.Add(shard.TakeCheckpoint(release, nowMs));
             slot.IsEnding |= release;
+            slot.Look();
         }
 
         lastCommitMs = nowMs;
@@ -431,7 +490,7 @@ public sealed class NodeCore(NodeSettings settings)
     private static bool ReleaseIsDue(Slot slot, long nowMs) =>
         slot.DueMs <= nowMs || (slot.Shard!.RunningCalls == 0 && slot.Shard.Outputs.Outbox.Count == 0 && !slot.Shard.Outputs.IsWaiting);
 
-    private long CommitDueMs(Shard shard) => lastCommitMs + (shard.IsUrgent ? settings.UrgentIntervalMs : settings.CheckpointIntervalMs);
+    private long CommitDueMs(Slot slot) => lastCommitMs + (slot.IsUrgent ? settings.UrgentIntervalMs : settings.CheckpointIntervalMs);
 
     private void Finish(IReadOnlyList<CheckpointOutcome> outcomes, long nowMs, List<NodeEffect> effects)
     {
@@ -577,5 +636,20 @@ public sealed class NodeCore(NodeSettings settings)
         /// <summary>Loads that failed, and when they are ordered again, ms.</summary>
         public List<ShardLoad> FailedLoads { get; } = [];
         public long? LoadAgainMs { get; set; }
+
+        /// <summary>Something of it has changed since the last settling.</summary>
+        public bool IsTouched { get; set; }
+
+        /// <summary>As of the last look: when it wants to hear of time, and whether it has something to write.</summary>
+        public long? WakeMs { get; private set; }
+        public bool IsDirty { get; private set; }
+        public bool IsUrgent { get; private set; }
+
+        public void Look()
+        {
+            WakeMs = Phase is ShardPhase.Waiting or ShardPhase.Releasing ? DueMs : null;
+            if (Phase == ShardPhase.Running && Shard is { } running) WakeMs = Earlier(Earlier(WakeMs, running.NextDueMs), LoadAgainMs);
+            (IsDirty, IsUrgent) = Shard is { } shard ? (shard.IsDirty, shard.IsUrgent) : (false, false);
+        }
     }
 }

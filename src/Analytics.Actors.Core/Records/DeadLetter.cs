@@ -65,7 +65,8 @@ public sealed record DeadLetter(
             Id = id,
             // Half a surrogate pair becomes U+FFFD: there is no UTF-8 for it.
             Reason = Reason with { Detail = Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(detail)) },
-            Bytes = Bytes.Length <= KeptBytesMax ? Bytes : Bytes[..KeptBytesMax],
+            // They may be a slice of what is read, which is there for now only.
+            Bytes = Bytes[..Math.Min(Bytes.Length, KeptBytesMax)].ToArray(),
         };
     }
 

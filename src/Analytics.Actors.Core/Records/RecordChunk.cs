@@ -34,6 +34,14 @@ public sealed class RecordChunk
         return new RecordChunk(bytes > PooledBytesMax ? new byte[bytes] : ArrayPool<byte>.Shared.Rent(bytes), records);
     }
 
+    /// <summary>A chunk with a copy of one record's bytes alone.</summary>
+    public static RecordChunk With(ReadOnlySpan<byte> bytes, out ReadOnlyMemory<byte> copy)
+    {
+        var chunk = Rent(bytes.Length, 1);
+        copy = chunk.Add(bytes);
+        return chunk;
+    }
+
     /// <summary>Records that were not given back yet.</summary>
     public int Held => held;
 

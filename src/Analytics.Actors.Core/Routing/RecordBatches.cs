@@ -27,25 +27,23 @@ internal sealed class TopicBatches
         pipeline.Modules.Values.Where(module => module.Enabled && module.TriggerOnEvent && module.Batch.Kind != BatchKind.None
             && topic.Triggers && topic.Scope == TopicScope.Station && module.Topics.Contains(topic.Name));
 
-    /// <summary>Begins a record; null where no module gathers.</summary>
-    public RecordBatches? Begin(in SourceRecord record, int incarnation) =>
-        byRecord.Count + byWindow.Count == 0 ? null : new RecordBatches(this, record, incarnation);
+    /// <summary>Begins a record, which announces its batches in <paramref name="into"/>; null where no module gathers.</summary>
+    public RecordBatches? Begin(in SourceRecord record, int incarnation, RoutedRecord into) =>
+        byRecord.Count + byWindow.Count == 0 ? null : new RecordBatches(this, record, incarnation, into);
 
     /// <summary>What one record announces, gathered part by part.</summary>
-    internal sealed class RecordBatches(TopicBatches topic, SourceRecord record, int incarnation)
+    internal sealed class RecordBatches(TopicBatches topic, SourceRecord record, int incarnation, RoutedRecord into)
     {
-        private readonly List<(int Shard, Manifest Manifest)> manifests = new(1);
         private Dictionary<(string Module, long StartMs), (WindowAddition Addition, string BatchId)>? windows;
         private readonly string batchId = topic.byRecord.Count == 0 ? "" : record.Origin is { Length: > 0 } origin
             ? $"{record.Partition.Topic}:{origin}"
             : string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{record.Partition.Topic}:{record.Partition.Partition}:{record.Offset}");
         private Manifest? own;
 
-        public IReadOnlyList<(int Shard, Manifest Manifest)> Manifests => manifests;
-
-        /// <summary>Announces a part's station, and names its batches to the shard that gets the part.</summary>
-        public void Add(ReadOnlySpan<ReadOnlyMemory<byte>> items, Part message, RecordParts ofShard)
+        /// <summary>Announces a part's station, and names the windows into which the part falls.</summary>
+        public RoutedParts.Run Add(in StationPart part, ReadOnlySpan<ReadOnlyMemory<byte>> items)
         {
+            var station = part.StationText;
             if (topic.byRecord.Count > 0)
             {
                 if (own is null)
@@ -55,23 +53,32 @@ internal sealed class TopicBatches
                     foreach (var module in topic.byRecord) own.Modules.Add(module.Name);
                 }
 
-                own.Stations.Add(message.Station);
-                if (ofShard.Batches.Count == 0)
-                {
-                    foreach (var module in topic.byRecord) ofShard.Batches.Add(new BatchReference { Module = module.Name, BatchId = batchId });
-                }
+                own.Stations.Add(station);
             }
 
-            if (topic.byWindow.Count == 0) return;
+            var named = into.Parts.Batches;
+            var first = named.Count;
+            if (topic.byWindow.Count == 0) return named.Since(first);
             var timeMs = TimeOf(items);
             foreach (var module in topic.byWindow)
             {
                 var startMs = EventWindow.StartOf(timeMs, module.Batch.LengthMs, topic.settings.Pipeline.TimeZone);
                 var (addition, id) = WindowOf(module.Name, startMs);
-                addition.Stations.Add(message.Station);
+                addition.Stations.Add(station);
                 addition.NewestMs = Math.Max(addition.NewestMs, timeMs);
-                message.Batches.Add(new BatchReference { Module = module.Name, BatchId = id, WindowStartMs = startMs });
+                named.Add(new BatchReference { Module = module.Name, BatchId = id, WindowStartMs = startMs });
             }
+
+            return named.Since(first);
+        }
+
+        /// <summary>Names the batches that the record opened for every station in it; to be called after all parts.</summary>
+        public RoutedParts.Run OfRecord()
+        {
+            var named = into.Parts.Batches;
+            var first = named.Count;
+            foreach (var module in topic.byRecord) named.Add(new BatchReference { Module = module.Name, BatchId = batchId });
+            return named.Since(first);
         }
 
         private (WindowAddition Addition, string BatchId) WindowOf(string module, long startMs)
@@ -86,7 +93,7 @@ internal sealed class TopicBatches
 
         private Manifest ManifestTo(int shard)
         {
-            foreach (var (to, begun) in manifests)
+            foreach (var (to, begun) in into.Manifests)
             {
                 if (to == shard) return begun;
             }
@@ -100,7 +107,7 @@ internal sealed class TopicBatches
                 Origin = record.Origin ?? "",
                 Rules = topic.settings.ConfigurationVersion,
             };
-            manifests.Add((shard, manifest));
+            into.Manifests.Add((shard, manifest));
             return manifest;
         }
 

@@ -3,8 +3,8 @@ using Analytics.Actors.Core.Protocol;
 namespace Analytics.Actors.Core.Routing;
 
 /// <summary>
-/// What one record sends to each shard, in pieces that fit an envelope. A single larger part is a piece of its own. The
-/// pieces of one shard follow each other, so that their places rise.
+/// What one record sends to one shard, in pieces that fit an envelope. A single larger part is a piece of its own. The pieces
+/// follow each other, so that their places rise.
 /// </summary>
 internal static class RecordPieces
 {
@@ -12,47 +12,33 @@ internal static class RecordPieces
     private const int PartOverhead = 6;
     private const int PreviousOffsetSize = 11;
 
-    public static IReadOnlyList<(int Shard, RecordParts Parts)> Of(IReadOnlyList<(int Shard, RecordParts Parts)> routed, int bytesMax)
+    /// <summary>Adds the record's pieces: nearly always the record as it is.</summary>
+    public static void Cut(RoutedParts parts, in RoutedParts.Record whole, int bytesMax, List<RoutedParts.Record> pieces)
     {
-        List<(int, RecordParts)>? pieces = null;
-        for (var index = 0; index < routed.Count; index++)
+        if (whole.Parts.Count == 1 || PartsWriter.SizeOf(parts, whole) + PreviousOffsetSize <= bytesMax)
         {
-            var (shard, parts) = routed[index];
-            // Nearly all records fit as they are.
-            if (parts.Parts.Count == 1 || parts.CalculateSize() + PreviousOffsetSize <= bytesMax)
-            {
-                pieces?.Add((shard, parts));
-                continue;
-            }
-
-            pieces ??= [.. routed.Take(index)];
-            pieces.AddRange(Split(parts, bytesMax).Select(piece => (shard, piece)));
+            pieces.Add(whole);
+            return;
         }
 
-        return pieces ?? routed;
-    }
-
-    private static IEnumerable<RecordParts> Split(RecordParts whole, int bytesMax)
-    {
-        var frame = whole.Clone();
-        frame.Parts.Clear();
-        var frameSize = frame.CalculateSize() + PreviousOffsetSize;
-        var piece = frame.Clone();
+        var piece = whole;
+        piece.Parts = new RoutedParts.Run(whole.Parts.First, 0);
+        var frameSize = PartsWriter.SizeOf(parts, piece) + PreviousOffsetSize;
         var bytes = frameSize;
-        foreach (var part in whole.Parts)
+        for (var next = whole.Parts.First; next < whole.Parts.End; next++)
         {
-            var size = part.CalculateSize() + PartOverhead;
+            var size = PartsWriter.SizeOf(parts, parts.Parts[next]) + PartOverhead;
             if (piece.Parts.Count > 0 && bytes + size > bytesMax)
             {
-                yield return piece;
-                piece = frame.Clone();
+                pieces.Add(piece);
+                piece.Parts = new RoutedParts.Run(next, 0);
                 bytes = frameSize;
             }
 
-            piece.Parts.Add(part);
+            piece.Parts = piece.Parts with { Count = piece.Parts.Count + 1 };
             bytes += size;
         }
 
-        yield return piece;
+        pieces.Add(piece);
     }
 }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Core.Protocol;
@@ -13,8 +14,22 @@ namespace Analytics.Actors.Core.Routing;
 public readonly record struct SourceRecord(
     TopicPartition Partition, long Offset, long TimestampMs, ReadOnlyMemory<byte> Value, string? Origin, RecordChunk? Chunk = null);
 
-/// <summary>What one record sends where: parts to shards, and manifests to the shards of its batches, at most one to each.</summary>
-public sealed record RoutedRecord(IReadOnlyList<(int Shard, RecordParts Parts)> Parts, IReadOnlyList<(int Shard, Manifest Manifest)> Manifests);
+/// <summary>
+/// What one record sends where: parts to shards, and manifests to the shards of its batches, at most one to each. One object
+/// serves one record after another; bytes are slices of the record.
+/// </summary>
+public sealed class RoutedRecord
+{
+    /// <summary>One record for each shard that gets parts, by shard.</summary>
+    public RoutedParts Parts { get; } = new();
+    public List<(int Shard, Manifest Manifest)> Manifests { get; } = [];
+
+    public void Clear()
+    {
+        Parts.Clear();
+        Manifests.Clear();
+    }
+}
 
 /// <summary>
 /// The routing rules: a pure function of the pipeline, the shard count and one record. A record routed twice under the
@@ -23,56 +38,72 @@ public sealed record RoutedRecord(IReadOnlyList<(int Shard, RecordParts Parts)> 
 public sealed class RecordRouter
 {
     private readonly ShardSettings settings;
-    private readonly Dictionary<string, TopicBatches> batching = new(StringComparer.Ordinal);
+    private readonly string replayTopic;
+    private readonly Dictionary<string, Routes> routes = new(StringComparer.Ordinal);
     private readonly SplitRecord split = new();
+
+    // Of each part its shard, above its place in the record: what parts are sorted by.
+    private readonly Rows<long> order = new();
 
     public RecordRouter(ShardSettings settings)
     {
         this.settings = settings;
-        foreach (var topic in settings.Pipeline.Topics.Values)
-        {
-            batching[topic.Name] = new TopicBatches(topic, settings);
-        }
+        replayTopic = settings.ReplayTopic;
+        foreach (var topic in settings.Pipeline.Topics.Values) routes[topic.Name] = new Routes(topic, new TopicBatches(topic, settings));
     }
 
     /// <summary>The version of the configuration whose rules these are.</summary>
     public long Version => settings.ConfigurationVersion;
 
     /// <summary>Records of this topic are routed; those of any other are nobody's.</summary>
-    public bool Declares(string topic) => topic == settings.ReplayTopic || settings.Pipeline.Topics.ContainsKey(topic);
+    public bool Declares(string topic) => topic == replayTopic || routes.ContainsKey(topic);
 
-    /// <summary>The shard of a station.</summary>
-    public int ShardOf(string station) => Murmur2.Partition(station, settings.ShardCount);
-
-    public RoutedRecord Route(in SourceRecord record, int incarnation)
+    /// <summary>Fills <paramref name="into"/> with what the record sends; what it held before is gone.</summary>
+    public void Route(in SourceRecord record, int incarnation, RoutedRecord into)
     {
+        into.Clear();
         var source = new Source(record, incarnation, null);
-        if (record.Partition.Topic == settings.ReplayTopic) return RouteReplay(source);
-        if (!settings.Pipeline.Topics.TryGetValue(record.Partition.Topic, out var topic)) return RouteUnknown(source, RejectedForm.Record);
-        RecordSplitter.Split(topic, record.Value, split);
-        return RouteSplit(source, topic);
+        if (record.Partition.Topic == replayTopic)
+        {
+            RouteReplay(source, into);
+        }
+        else if (routes.TryGetValue(record.Partition.Topic, out var topic))
+        {
+            RecordSplitter.Split(topic.Topic, record.Value, split);
+            RouteSplit(source, topic, into);
+        }
+        else
+        {
+            RouteUnknown(source, RejectedForm.Record, into);
+        }
     }
 
     // A replay is a record of the letter's topic under the replay's own identity. Where the letter holds one item, that is
     // all that the record has; an item whose station is known goes there (one of our own outputs does not name it itself).
-    private RoutedRecord RouteReplay(in Source source)
+    private void RouteReplay(in Source source, RoutedRecord into)
     {
         if (ReadReplay(source.Record, out var wrong) is not { } replayed)
         {
-            return RouteRejected(source, new Rejection("bad-replay", wrong), RejectedForm.Record);
+            RouteRejected(source, new Rejection("bad-replay", wrong), RejectedForm.Record, into);
+            return;
         }
 
         var from = replayed.From;
         var value = replayed.Value.Memory;
         var record = new Source(source.Record with { TimestampMs = replayed.TimestampMs, Value = value }, source.Incarnation, from);
-        if (!settings.Pipeline.Topics.TryGetValue(from.Topic, out var topic)) return RouteUnknown(record, from.Item ? RejectedForm.Item : RejectedForm.Record);
+        if (!routes.TryGetValue(from.Topic, out var topic))
+        {
+            RouteUnknown(record, from.Item ? RejectedForm.Item : RejectedForm.Record, into);
+            return;
+        }
+
         if (!from.Item)
         {
-            RecordSplitter.Split(topic, value, split);
+            RecordSplitter.Split(topic.Topic, value, split);
         }
         else if (replayed.Station.Length == 0)
         {
-            RecordSplitter.SplitItem(topic, value, split);
+            RecordSplitter.SplitItem(topic.Topic, value, split);
         }
         else
         {
@@ -80,7 +111,7 @@ public sealed class RecordRouter
             split.Add(0, Encoding.UTF8.GetBytes(replayed.Station), value);
         }
 
-        return RouteSplit(record, topic);
+        RouteSplit(record, topic, into);
     }
 
     private ReplayedRecord? ReadReplay(in SourceRecord record, out string wrong)
@@ -92,114 +123,139 @@ public sealed class RecordRouter
             return null;
         }
 
-        try
-        {
-            var replayed = ReplayedRecord.Parser.ParseFrom(record.Value.Span);
-            if (replayed.From is not null) return replayed;
-            wrong = "it does not say which dead letter it is of";
-        }
-        catch (InvalidProtocolBufferException failure)
-        {
-            wrong = failure.Message;
-        }
-
+        if (WireMessages.Read(ReplayedRecord.Parser, record.Value.Span, out wrong) is not { } replayed) return null;
+        if (replayed.From is not null) return replayed;
+        wrong = "it does not say which dead letter it is of";
         return null;
     }
 
-    private RoutedRecord RouteSplit(in Source source, TopicConfiguration topic) =>
-        split.IsGlobal && split.Parts.Count > 0 ? RouteGlobal(source) : RouteStations(source, topic);
-
-    private RoutedRecord RouteUnknown(in Source source, RejectedForm form)
+    private void RouteSplit(in Source source, Routes topic, RoutedRecord into)
     {
-        return RouteRejected(source, new Rejection("unknown-topic", "the pipeline does not declare this topic"), form);
+        if (split.IsGlobal && split.Parts.Count > 0) RouteGlobal(source, into.Parts);
+        else RouteStations(source, topic, into);
     }
 
-    private RoutedRecord RouteRejected(in Source source, Rejection reason, RejectedForm form)
+    private void RouteUnknown(in Source source, RejectedForm form, RoutedRecord into) =>
+        RouteRejected(source, new Rejection("unknown-topic", "the pipeline does not declare this topic"), form, into);
+
+    private void RouteRejected(in Source source, Rejection reason, RejectedForm form, RoutedRecord into)
     {
         split.Clear();
         split.Rejected.Add(new RejectedItem(0, reason, source.Record.Value, form));
-        return RouteStations(source, null);
+        RouteStations(source, null, into);
     }
 
-    private RoutedRecord RouteGlobal(in Source source)
+    private void RouteGlobal(in Source source, RoutedParts into)
     {
-        var parts = new (int, RecordParts)[settings.ShardCount];
-        for (var shard = 0; shard < parts.Length; shard++)
+        foreach (ref readonly var part in CollectionsMarshal.AsSpan(split.Parts)) Add(part, into);
+        for (var shard = 0; shard < settings.ShardCount; shard++)
         {
-            var message = Begin(source);
-            message.Global = true;
-            foreach (var part in split.Parts) message.Parts.Add(ToMessage(part));
-            parts[shard] = (shard, message);
+            var record = Begin(source, shard);
+            record.Global = true;
+            record.Parts = into.Parts.Since(0);
+            into.Records.Add(record);
         }
-
-        return new RoutedRecord(parts, []);
     }
 
-    private RoutedRecord RouteStations(in Source source, TopicConfiguration? topic)
+    private void RouteStations(in Source source, Routes? topic, RoutedRecord into)
     {
-        if (split.Parts.Count == 0 && split.Rejected.Count == 0) return new RoutedRecord([], []);
-        var byShard = new SortedDictionary<int, RecordParts>();
-        var batches = topic is not null && split.Parts.Count > 0 ? batching[topic.Name].Begin(source.Record, source.Incarnation) : null;
+        if (split.Parts.Count == 0 && split.Rejected.Count == 0) return;
+        order.Clear();
+        var batches = split.Parts.Count > 0 ? topic?.Batches.Begin(source.Record, source.Incarnation, into) : null;
 
         // Parts and rejections are both in order of index: merged, each shard sees rising places.
         var rejections = split.Rejected;
         var nextRejection = 0;
-        foreach (var part in split.Parts)
+        foreach (ref readonly var part in CollectionsMarshal.AsSpan(split.Parts))
         {
             for (; nextRejection < rejections.Count && rejections[nextRejection].Index < part.Index; nextRejection++)
             {
-                AddRejected(source, rejections[nextRejection], byShard);
+                AddRejected(source, rejections[nextRejection], into.Parts);
             }
 
             var bytes = 0L;
-            foreach (var item in split.ItemsOf(part)) bytes += item.Length;
+            foreach (ref readonly var item in split.ItemsOf(part)) bytes += item.Length;
             if (bytes > settings.RecordBytesMax - 4096)
             {
                 var tooLarge = new Rejection("too-large", $"the part has {bytes} bytes; at most {settings.RecordBytesMax - 4096} can be sent (maxRecordBytes)");
-                AddRejected(source, new RejectedItem(part.Index, tooLarge, split.Items[part.FirstItem]), byShard);
+                AddRejected(source, new RejectedItem(part.Index, tooLarge, split.Items[part.FirstItem]), into.Parts);
                 continue;
             }
 
-            var announced = ToMessage(part);
-            var message = PartsFor(source, ShardOf(announced.Station), byShard);
-            batches?.Add(split.ItemsOf(part), announced, message);
-            message.Parts.Add(announced);
+            AddOrder(Murmur2.Partition(part.Station.Span, settings.ShardCount));
+            ref var added = ref Add(part, into.Parts);
+            if (batches is not null) added.Batches = batches.Add(part, split.ItemsOf(part));
         }
 
-        for (; nextRejection < rejections.Count; nextRejection++) AddRejected(source, rejections[nextRejection], byShard);
-        return new RoutedRecord(byShard.Select(pair => (pair.Key, pair.Value)).ToList(), batches?.Manifests ?? []);
+        for (; nextRejection < rejections.Count; nextRejection++) AddRejected(source, rejections[nextRejection], into.Parts);
+        Group(source, batches, into.Parts);
+    }
+
+    // One record for each shard, with its parts in their order.
+    private void Group(in Source source, TopicBatches.RecordBatches? batches, RoutedParts into)
+    {
+        var keys = order.Span;
+        for (var index = 1; index < keys.Length; index++)
+        {
+            if (keys[index - 1] < keys[index]) continue;
+            keys.Sort(into.Parts.Span);
+            break;
+        }
+
+        var ofRecord = batches?.OfRecord() ?? default;
+        for (var first = 0; first < keys.Length;)
+        {
+            var record = Begin(source, ShardAt(keys[first]));
+            var end = first;
+            for (; end < keys.Length && ShardAt(keys[end]) == record.Shard; end++)
+            {
+                if (into.Parts[end].Rejected is null) record.Batches = ofRecord;
+            }
+
+            record.Parts = new RoutedParts.Run(first, end - first);
+            into.Records.Add(record);
+            first = end;
+        }
+    }
+
+    private void AddOrder(int shard) => order.Add(((long)shard << 32) | (uint)order.Count);
+
+    private static int ShardAt(long key) => (int)(key >> 32);
+
+    private ref RoutedParts.Part Add(in StationPart part, RoutedParts into)
+    {
+        ref var added = ref into.Parts.Add();
+        (added.Station, added.Index, added.Ordinal) = (part.Station, part.Index, part.Ordinal);
+        var (firstItem, firstIndex) = (into.Items.Count, into.ItemIndexes.Count);
+        foreach (ref readonly var item in split.ItemsOf(part)) into.Items.Add(item);
+        foreach (var index in split.ItemIndexesOf(part)) into.ItemIndexes.Add(index);
+        (added.Items, added.ItemIndexes) = (into.Items.Since(firstItem), into.ItemIndexes.Since(firstIndex));
+        return ref added;
     }
 
     // A rejection goes to one fixed shard, whose mark and outbox make its dead letter appear once: that which reads the
     // partition, or where a router does, any.
-    private void AddRejected(in Source source, RejectedItem rejected, SortedDictionary<int, RecordParts> byShard)
+    private void AddRejected(in Source source, RejectedItem rejected, RoutedParts into)
     {
         var partition = source.Record.Partition;
-        var shard = settings.IsKeyed(partition.Topic) ? partition.Partition % settings.ShardCount : Murmur2.Partition($"{partition.Topic}:{partition.Partition}", settings.ShardCount);
+        AddOrder(settings.IsKeyed(partition.Topic) ? partition.Partition % settings.ShardCount : Murmur2.Partition($"{partition.Topic}:{partition.Partition}", settings.ShardCount));
         var kept = rejected.Bytes.Length <= DeadLetter.KeptBytesMax ? rejected.Bytes : rejected.Bytes[..DeadLetter.KeptBytesMax];
-        PartsFor(source, shard, byShard).Parts.Add(new Part
+        ref var part = ref into.Parts.Add();
+        part.Index = rejected.Index;
+        part.Rejected = new RejectedPart
         {
-            Index = rejected.Index,
-            Rejected = new RejectedPart
-            {
-                Code = rejected.Reason.Code,
-                Detail = rejected.Reason.Detail,
-                Bytes = UnsafeByteOperations.UnsafeWrap(kept),
-                Length = rejected.Bytes.Length,
-                Checksum = Checksum.Of(rejected.Bytes.Span),
-                Form = (int)rejected.Form,
-            },
-        });
+            Code = rejected.Reason.Code,
+            Detail = rejected.Reason.Detail,
+            Bytes = UnsafeByteOperations.UnsafeWrap(kept),
+            Length = rejected.Bytes.Length,
+            Checksum = Checksum.Of(rejected.Bytes.Span),
+            Form = (int)rejected.Form,
+        };
     }
 
-    private RecordParts PartsFor(in Source source, int shard, SortedDictionary<int, RecordParts> byShard)
+    private RoutedParts.Record Begin(in Source source, int shard) => new()
     {
-        if (!byShard.TryGetValue(shard, out var parts)) byShard.Add(shard, parts = Begin(source));
-        return parts;
-    }
-
-    private RecordParts Begin(in Source source) => new()
-    {
+        Shard = shard,
         Rules = settings.ConfigurationVersion,
         Topic = source.Record.Partition.Topic,
         Incarnation = source.Incarnation,
@@ -210,14 +266,8 @@ public sealed class RecordRouter
         Replay = source.Replay,
     };
 
-    private Part ToMessage(in StationPart part)
-    {
-        var message = new Part { Station = part.StationText, Index = part.Index, Ordinal = part.Ordinal };
-        foreach (var item in split.ItemsOf(part)) message.Items.Add(UnsafeByteOperations.UnsafeWrap(item));
-        foreach (var index in split.ItemIndexesOf(part)) message.ItemIndexes.Add(index);
-        return message;
-    }
-
     /// <summary>A record with its partition's incarnation, and what it replays where it is a replay.</summary>
     private readonly record struct Source(SourceRecord Record, int Incarnation, ReplayedFrom? Replay);
+
+    private sealed record Routes(TopicConfiguration Topic, TopicBatches Batches);
 }

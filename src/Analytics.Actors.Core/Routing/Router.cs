@@ -1,8 +1,8 @@
+using System.Runtime.InteropServices;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Positions;
 using Analytics.Actors.Core.Protocol;
 using Analytics.Actors.Core.Shards;
-using Google.Protobuf;
 
 namespace Analytics.Actors.Core.Routing;
 
@@ -63,21 +63,34 @@ public sealed record RouterSettings
 /// </remarks>
 public sealed class Router(ShardSettings shards, RouterSettings settings)
 {
-    // A piece's tag and length in its envelope.
-    private const int PieceOverhead = 8;
-
     private readonly SortedDictionary<long, RecordRouter> rules = new() { [shards.ConfigurationVersion] = new RecordRouter(shards) };
     private readonly HashSet<long> askedFor = [];
-    private readonly SortedSet<TopicPartition> wanting = [];
+
+    // Source partitions whose grants are to be looked at.
+    private readonly List<SourceProgress> wanting = [];
     private bool isRaising;
     private long? raiseAgainMs;
     private long clockMs;
     private readonly ShardsBehind behind = new(settings);
     private bool isLooking;
     private long lookedMs;
-    private readonly SortedDictionary<TopicPartition, SourceProgress> sources = [];
-    private readonly SortedDictionary<TopicPartition, Lane> lanes = [];
-    private readonly HashSet<TopicPartition> idle = [];
+    private readonly Dictionary<TopicPartition, SourceProgress> sources = [];
+
+    // The one of the last record.
+    private SourceProgress? read;
+
+    // Those to the batch logs, then those to the parts logs, by shard: in the order of their names.
+    private readonly Lane[] lanes =
+    [
+        .. Enumerable.Range(0, shards.ShardCount).Select(shard => new Lane(new TopicPartition(shards.BatchTopic, shard), shards.EnvelopeBytesMax)),
+        .. Enumerable.Range(0, shards.ShardCount).Select(shard => new Lane(new TopicPartition(shards.PartsTopic, shard), shards.EnvelopeBytesMax)),
+    ];
+
+    // Lanes in which something waits and nothing is outstanding; each once.
+    private readonly List<int> idle = [];
+    private readonly RoutedRecord routed = new();
+    private readonly List<RoutedParts.Record> pieces = [];
+    private readonly List<(SourceTopic Topic, long Bytes)> landed = [];
     private long nextNumber = 1;
     private long waitingBytes;
     private bool isFull;
@@ -89,13 +102,14 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     private long storedMs;
 
     /// <summary>Records routed since the start, by topic.</summary>
-    public Dictionary<string, long> RoutedByTopic { get; } = new(StringComparer.Ordinal);
+    public IReadOnlyDictionary<string, long> RoutedByTopic =>
+        Topics.All.Where(topic => topic.RoutedCount > 0).ToDictionary(topic => topic.Name, topic => topic.RoutedCount, StringComparer.Ordinal);
 
     /// <summary>Items rejected since the start, by reason code.</summary>
     public Dictionary<string, long> RejectedByReason { get; } = new(StringComparer.Ordinal);
 
     /// <summary>Nothing waits to be routed, sent or acknowledged.</summary>
-    public bool IsIdle => waitingBytes == 0 && Topics.IsEmpty && lanes.Values.All(lane => !lane.InFlight);
+    public bool IsIdle => waitingBytes == 0 && Topics.IsEmpty && lanes.All(lane => !lane.InFlight);
 
     /// <summary>By topic: what was read of it, what the shards have still to apply, and whether it is held for their sake.</summary>
     public IReadOnlyDictionary<string, TopicFlow> Flows => Topics.Flows;
@@ -107,42 +121,57 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
 
     /// <summary>The positions that may be committed, of all assigned partitions.</summary>
     public IReadOnlyList<(TopicPartition Partition, long Next)> Committable =>
-        sources.Values.Select(source => (source.Partition, source.Committable)).ToList();
+        InOrder.Select(source => (source.Partition, source.Committable)).ToList();
 
     /// <summary>The same with the record before each position, for the store.</summary>
-    public IReadOnlyList<PartitionPosition> Positions => sources.Values.Select(source => source.Position).ToList();
+    public IReadOnlyList<PartitionPosition> Positions => InOrder.Select(source => source.Position).ToList();
 
     /// <summary>Partitions whose records wait for a grant, or for rules of a version that is not known here: the version, where it is known which.</summary>
-    public IReadOnlyList<(TopicPartition Partition, long? Version)> Waiting => sources.Values.Where(source => source.Held.Count > 0)
+    public IReadOnlyList<(TopicPartition Partition, long? Version)> Waiting => InOrder.Where(source => source.Held.Count > 0)
         .Select(source => (source.Partition, source.Grant is { } grant && source.Held.Peek().Offset < grant.Granted ? grant.VersionAt(source.Held.Peek().Offset) : (long?)null)).ToList();
 
     /// <summary>The newest version whose rules are known here.</summary>
     public long Known => rules.Keys.Last();
 
     /// <summary>When the router next wants to hear of time, ms; null: never.</summary>
-    public long? NextDueMs => new[] { CommitDueMs, LookDueMs, !isRaising && wanting.Count > 0 ? raiseAgainMs : null }.Min();
+    public long? NextDueMs => Earlier(Earlier(CommitDueMs, LookDueMs), !isRaising && wanting.Count > 0 ? raiseAgainMs : null);
 
     private long? LookDueMs => isLooking || !behind.IsAny ? null : lookedMs + settings.LookIntervalMs;
 
-    private long? CommitDueMs => isCommitting || !sources.Values.Any(source => source.Committable > source.Committed) ? null
+    private long? CommitDueMs => isCommitting || !IsUncommitted ? null
         : commitFailures > 0 ? lastCommitMs + RetryDelayMs
         : sinceCommit >= settings.CommitBatchSize ? lastCommitMs + settings.CommitSpacingMs
         : lastCommitMs + settings.CommitIntervalMs;
+
+    private bool IsUncommitted
+    {
+        get
+        {
+            foreach (var source in sources.Values)
+            {
+                if (source.Committable > source.Committed) return true;
+            }
+
+            return false;
+        }
+    }
+
+    private IEnumerable<SourceProgress> InOrder => sources.Values.OrderBy(source => source.Partition);
 
     /// <summary>A source partition is ours, from this position on.</summary>
     /// <param name="grant">What may be processed of it; null: the store is asked.</param>
     public void Assigned(TopicPartition partition, int incarnation, long next, SourceGrant? grant = null)
     {
         // A log that was trimmed under its reader goes on behind the gap; what was read before may be nowhere else any more.
-        if (sources.TryGetValue(partition, out var read) && read.Incarnation == incarnation && next > read.HighestSeen)
+        if (sources.TryGetValue(partition, out var known) && known.Incarnation == incarnation && next > known.HighestSeen)
         {
-            read.GoOnAt(next);
+            known.GoOnAt(next);
             return;
         }
 
         Forget(partition);
-        sources[partition] = new SourceProgress(partition, incarnation, next, shards.ShardCount) { Grant = grant };
-        if (grant is null) wanting.Add(partition);
+        var source = sources[partition] = new SourceProgress(partition, incarnation, next, shards.ShardCount, Topics.Of(partition.Topic)) { Grant = grant };
+        if (grant is null) Want(source);
     }
 
     /// <summary>A source partition is no longer ours: what is not on its way is forgotten, the next owner sends it.</summary>
@@ -151,22 +180,32 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
         committed.Remove(partition);
         if (!sources.TryGetValue(partition, out var source)) return;
         Forget(partition);
-        foreach (var lane in lanes.Values)
+        foreach (var lane in lanes)
         {
             var dropped = lane.Drop(source);
             waitingBytes -= dropped;
-            Topics.Ahead(partition.Topic, -dropped);
+            Topics.Ahead(source.Topic, -dropped);
         }
     }
 
-    /// <summary>Takes one record in; <see cref="Flush"/> routes it when it may be, and it is its topic's turn.</summary>
+    /// <summary>
+    /// Takes one record in; <see cref="Flush"/> routes it when it may be, and it is its topic's turn. Its bytes are given back
+    /// when it has been routed, or is not to be any more.
+    /// </summary>
     public void Receive(in SourceRecord record)
     {
-        if (!sources.TryGetValue(record.Partition, out var source) || record.Offset <= source.HighestSeen) return;
+        // Records come in runs of one partition.
+        if (read?.Partition != record.Partition) read = sources.GetValueOrDefault(record.Partition);
+        if (read is not { } source || record.Offset <= source.HighestSeen)
+        {
+            record.Chunk?.Release();
+            return;
+        }
+
         source.HighestSeen = record.Offset;
-        if (source.Grant is not { } grant || record.Offset + 1 > grant.Granted - (source.Pace.Ahead / 2)) wanting.Add(record.Partition);
-        Topics.Received(record);
-        if (source.Held.Count == 0 && RulesFor(source, record.Offset) is { } now) Topics.Enqueue(source, now, record);
+        if (source.Grant is not { } grant || record.Offset + 1 > grant.Granted - (source.Pace.Ahead / 2)) Want(source);
+        SourceTopics.Received(source, record);
+        if (source.Held.Count == 0 && RulesFor(source, record.Offset) is { } now) SourceTopics.Enqueue(source, now, record);
         else source.Held.Enqueue(record);
     }
 
@@ -203,7 +242,7 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
         {
             if (!sources.TryGetValue(request.Partition, out var source)) continue;
             source.GrantReadWith = -1;
-            wanting.Add(request.Partition);
+            Want(source);
         }
     }
 
@@ -211,12 +250,19 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     public void Learn(ShardSettings version, List<RouterEffect> effects)
     {
         rules[version.ConfigurationVersion] = new RecordRouter(version);
-        foreach (var source in sources.Values)
+        foreach (var source in InOrder)
         {
             if (source.Held.Count == 0) continue;
             GoOn(source);
-            wanting.Add(source.Partition);
+            Want(source);
         }
+    }
+
+    private void Want(SourceProgress source)
+    {
+        if (source.IsWanting) return;
+        source.IsWanting = true;
+        wanting.Add(source);
     }
 
     private RecordRouter? RulesFor(SourceProgress source, long offset) =>
@@ -227,18 +273,24 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
         while (source.Held.TryPeek(out var record) && RulesFor(source, record.Offset) is { } now)
         {
             source.Held.Dequeue();
-            Topics.Enqueue(source, now, record);
+            SourceTopics.Enqueue(source, now, record);
         }
 
-        if (source.Held.Count > 0) wanting.Add(source.Partition);
+        if (source.Held.Count > 0) Want(source);
     }
 
     private void Forget(TopicPartition partition)
     {
-        wanting.Remove(partition);
+        read = null;
         if (!sources.Remove(partition, out var source)) return;
-        foreach (var record in source.Held) Topics.Left(record);
-        Topics.Drop(source);
+        if (source.IsWanting) wanting.Remove(source);
+        foreach (var record in source.Held)
+        {
+            SourceTopics.Left(source, record);
+            record.Chunk?.Release();
+        }
+
+        SourceTopics.Drop(source);
     }
 
     // One order for all partitions whose grant is half used up, or whose records wait.
@@ -247,9 +299,10 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
         if (isRaising || wanting.Count == 0 || raiseAgainMs > clockMs) return;
         raiseAgainMs = null;
         List<GrantRequest> requests = [];
-        foreach (var partition in wanting)
+        foreach (var source in wanting.OrderBy(source => source.Partition))
         {
-            var source = sources[partition];
+            source.IsWanting = false;
+            var partition = source.Partition;
             var next = source.HighestSeen + 1;
             source.Pace.Look(next, clockMs);
             var upTo = next + source.Pace.Ahead;
@@ -282,28 +335,30 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
 
     private void Route(SourceProgress source, RecordRouter now, in SourceRecord record)
     {
-        var routed = now.Route(record, source.Incarnation);
-        RoutedByTopic[record.Partition.Topic] = RoutedByTopic.GetValueOrDefault(record.Partition.Topic) + 1;
+        now.Route(record, source.Incarnation, routed);
+        source.Topic.RoutedCount++;
         sinceCommit++;
-        var pieces = RecordPieces.Of(routed.Parts, shards.EnvelopeBytesMax - PieceOverhead);
+        pieces.Clear();
+        foreach (ref readonly var parts in routed.Parts.Records.Span) RecordPieces.Cut(routed.Parts, parts, shards.EnvelopeBytesMax - Lane.PieceOverhead, pieces);
         var pending = source.Begin(record.Offset, pieces.Count + routed.Manifests.Count, RecordWitness.Of(record.TimestampMs, record.Value.Span));
         foreach (var (shard, manifest) in routed.Manifests)
         {
             manifest.PreviousOffset = source.LastAnnounced[shard];
             source.LastAnnounced[shard] = record.Offset;
-            Enqueue(new TopicPartition(shards.BatchTopic, shard), new Piece(pending, null, manifest));
+            Added(source, shard, lanes[shard].Add(pending, manifest, clockMs));
         }
 
-        foreach (var (shard, parts) in pieces)
+        foreach (ref var piece in CollectionsMarshal.AsSpan(pieces))
         {
-            parts.PreviousOffset = source.LastSent[shard];
-            source.LastSent[shard] = record.Offset;
-            foreach (var part in parts.Parts)
+            piece.PreviousOffset = source.LastSent[piece.Shard];
+            source.LastSent[piece.Shard] = record.Offset;
+            foreach (ref readonly var part in routed.Parts.Parts.Of(piece.Parts))
             {
                 if (part.Rejected is { } rejected) RejectedByReason[rejected.Code] = RejectedByReason.GetValueOrDefault(rejected.Code) + 1;
             }
 
-            Enqueue(new TopicPartition(shards.PartsTopic, shard), new Piece(pending, parts, null));
+            var lane = shards.ShardCount + piece.Shard;
+            Added(source, lane, lanes[lane].Add(pending, routed.Parts, piece, clockMs));
         }
 
         isFull |= waitingBytes > settings.WaitingBytesMax;
@@ -319,10 +374,11 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     {
         AskForGrants(effects);
         var bytes = 0L;
-        while (bytes < bytesMost && !isFull && Topics.Take(behind.Allowance) is var (source, now, record))
+        while (bytes < bytesMost && !isFull && Topics.TryTake(behind.Allowance, out var next))
         {
-            bytes += record.Value.Length + 1;
-            Route(source, now, record);
+            bytes += next.Record.Value.Length + 1;
+            Route(next.Source, next.Rules, next.Record);
+            next.Record.Chunk?.Release();
         }
 
         HandOut(effects);
@@ -333,7 +389,13 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     {
         Topics.PauseOrGoOn(effects);
         if (idle.Count == 0) return;
-        foreach (var destination in idle.Order()) Send(destination, lanes[destination], effects);
+        idle.Sort();
+        foreach (var lane in idle)
+        {
+            lanes[lane].IsListed = false;
+            Send(lanes[lane], effects);
+        }
+
         idle.Clear();
     }
 
@@ -341,11 +403,12 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     /// <param name="offset">Its offset in the destination; -1: not known.</param>
     public void Acknowledged(TopicPartition destination, long number, List<RouterEffect> effects, long offset = -1)
     {
-        if (!lanes.TryGetValue(destination, out var lane) || lane.Number != number || !lane.InFlight) return;
-        var (bytes, routedMs) = lane.Acknowledged();
-        foreach (var (_, count) in bytes) waitingBytes -= count;
-        behind.Landed(destination, offset, routedMs, bytes);
-        Send(destination, lane, effects);
+        if (LaneTo(destination) is not { InFlight: true } lane || lane.Number != number) return;
+        landed.Clear();
+        var routedMs = lane.Acknowledged(landed);
+        foreach (var (_, bytes) in landed) waitingBytes -= bytes;
+        behind.Landed(destination, offset, routedMs, landed);
+        Send(lane, effects);
         isFull &= waitingBytes >= settings.WaitingBytesMax / 2;
     }
 
@@ -359,8 +422,7 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     /// <summary>The send failed for now: the same envelope goes again, never the next.</summary>
     public void Failed(TopicPartition destination, long number, List<RouterEffect> effects)
     {
-        if (!lanes.TryGetValue(destination, out var lane) || lane.Number != number || !lane.InFlight) return;
-        effects.Add(new SendEnvelope(destination, lane.Number, lane.Value));
+        if (LaneTo(destination) is { InFlight: true } lane && lane.Number == number) effects.Add(new SendEnvelope(destination, number, lane.Value));
     }
 
     /// <summary>Commits what is due. To be called every second or so also where nothing is: committed positions go to the store then.</summary>
@@ -377,7 +439,7 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
         // A clock that was set back does not make the next commit wait until it has caught up.
         lastCommitMs = Math.Min(lastCommitMs, nowMs);
         if (!atStop && !(CommitDueMs <= nowMs)) return;
-        var positions = sources.Values.Where(source => source.Committable > source.Committed)
+        var positions = InOrder.Where(source => source.Committable > source.Committed)
             .Select(source => (source.Partition, source.Committable)).ToList();
         if (positions.Count == 0) return;
         isCommitting = true;
@@ -427,95 +489,30 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
 
     private long RetryDelayMs => settings.CommitRetryDelayMs;
 
-    private void Enqueue(TopicPartition destination, Piece piece)
+    private void Added(SourceProgress source, int lane, int bytes)
     {
-        if (!lanes.TryGetValue(destination, out var lane)) lanes.Add(destination, lane = new Lane());
-        var bytes = lane.Add(piece, clockMs);
         waitingBytes += bytes;
-        Topics.Ahead(piece.Record.Owner.Partition.Topic, bytes);
-        if (!lane.InFlight) idle.Add(destination);
+        Topics.Ahead(source.Topic, bytes);
+        if (lanes[lane].InFlight || lanes[lane].IsListed) return;
+        lanes[lane].IsListed = true;
+        idle.Add(lane);
     }
 
-    private void Send(TopicPartition destination, Lane lane, List<RouterEffect> effects)
+    private void Send(Lane lane, List<RouterEffect> effects)
     {
-        if (lane.InFlight || lane.Pack(nextNumber, shards.EnvelopeBytesMax) is not { } value) return;
-        effects.Add(new SendEnvelope(destination, nextNumber++, value));
+        if (lane.TrySend(nextNumber)) effects.Add(new SendEnvelope(lane.Destination, nextNumber++, lane.Value));
     }
 
-    /// <summary>What one record sends to one destination.</summary>
-    private readonly record struct Piece(SourceProgress.Pending Record, RecordParts? Parts, Manifest? Manifest)
+    private Lane? LaneTo(TopicPartition destination)
     {
-        public int Bytes => (Parts?.CalculateSize() ?? Manifest!.CalculateSize()) + PieceOverhead;
+        foreach (var first in (ReadOnlySpan<int>)[0, shards.ShardCount])
+        {
+            var lane = first + destination.Partition;
+            if (destination.Partition >= 0 && destination.Partition < shards.ShardCount && lanes[lane].Destination == destination) return lanes[lane];
+        }
+
+        return null;
     }
 
-    /// <summary>The way to one destination: what waits, and the envelope that is outstanding.</summary>
-    private sealed class Lane
-    {
-        private readonly Queue<(Piece Piece, int Bytes, long RoutedMs)> waiting = new();
-        private readonly List<(Piece Piece, int Bytes)> packed = [];
-        private long routedMs;
-
-        public bool InFlight { get; private set; }
-        public long Number { get; private set; }
-        public byte[] Value { get; private set; } = [];
-
-        public int Add(Piece piece, long nowMs)
-        {
-            var bytes = piece.Bytes;
-            waiting.Enqueue((piece, bytes, nowMs));
-            return bytes;
-        }
-
-        public byte[]? Pack(long number, int bytesMax)
-        {
-            if (waiting.Count == 0) return null;
-            packed.Clear();
-            routedMs = waiting.Peek().RoutedMs;
-            var packedBytes = 0;
-            PartsEnvelope? parts = null;
-            BatchEnvelope? manifests = null;
-            while (waiting.TryPeek(out var next) && (packed.Count == 0 || packedBytes + next.Bytes <= bytesMax))
-            {
-                waiting.Dequeue();
-                packed.Add((next.Piece, next.Bytes));
-                packedBytes += next.Bytes;
-                if (next.Piece.Parts is { } record) (parts ??= new PartsEnvelope()).Records.Add(record);
-                else (manifests ??= new BatchEnvelope()).Manifests.Add(next.Piece.Manifest!);
-            }
-
-            InFlight = true;
-            Number = number;
-            return Value = parts?.ToByteArray() ?? manifests!.ToByteArray();
-        }
-
-        /// <summary>What it held, by topic, and when the oldest of it was routed.</summary>
-        public (IReadOnlyList<(string Topic, long Bytes)> Bytes, long RoutedMs) Acknowledged()
-        {
-            InFlight = false;
-            Value = [];
-            var bytes = new Dictionary<string, long>(StringComparer.Ordinal);
-            foreach (var (piece, count) in packed)
-            {
-                piece.Record.Acknowledged();
-                var topic = piece.Record.Owner.Partition.Topic;
-                bytes[topic] = bytes.GetValueOrDefault(topic) + count;
-            }
-
-            packed.Clear();
-            return (bytes.Select(pair => (pair.Key, pair.Value)).ToList(), routedMs);
-        }
-
-        public int Drop(SourceProgress source)
-        {
-            var dropped = 0;
-            for (var count = waiting.Count; count > 0; count--)
-            {
-                var next = waiting.Dequeue();
-                if (ReferenceEquals(next.Piece.Record.Owner, source)) dropped += next.Bytes;
-                else waiting.Enqueue(next);
-            }
-
-            return dropped;
-        }
-    }
+    private static long? Earlier(long? left, long? right) => left is null ? right : right is null ? left : Math.Min(left.Value, right.Value);
 }

@@ -6,7 +6,8 @@ namespace Analytics.Actors.Core.Routing;
 public abstract record RouterEffect;
 
 /// <summary>Send this record; report with the same number. There is at most one outstanding per destination.</summary>
-public sealed record SendEnvelope(TopicPartition Destination, long Number, byte[] Value) : RouterEffect;
+/// <param name="Value">Valid until it is reported as acknowledged; then the router uses its memory again.</param>
+public sealed record SendEnvelope(TopicPartition Destination, long Number, ReadOnlyMemory<byte> Value) : RouterEffect;
 
 /// <summary>Commit these positions (next offsets) to the router's group; report with <see cref="Router.CommitFinished"/>.</summary>
 public sealed record CommitPositions(IReadOnlyList<(TopicPartition Partition, long Next)> Positions) : RouterEffect;

@@ -17,6 +17,7 @@ internal sealed class ShardsBehind(RouterSettings settings)
     private readonly SortedDictionary<TopicPartition, Log> logs = [];
     private readonly SourceTopics topics = new(settings);
     private long adjustedMs = long.MinValue;
+    private int landedCount;
 
     private readonly long least = Math.Min(settings.AheadBytesMin, settings.AheadBytesMax);
     private long paced = Math.Min(settings.AheadBytesStart, settings.AheadBytesMax);
@@ -28,16 +29,26 @@ internal sealed class ShardsBehind(RouterSettings settings)
     public SourceTopics Topics => topics;
 
     /// <summary>Something is in a log and not applied yet: the shards' positions are of interest.</summary>
-    public bool IsAny => logs.Values.Any(log => log.Landed.Count > 0);
+    public bool IsAny => landedCount > 0;
 
     /// <summary>An envelope is in a log.</summary>
     /// <param name="offset">Where; negative: not known, and it counts as applied.</param>
     /// <param name="routedMs">When the oldest of what it holds was routed.</param>
-    public void Landed(TopicPartition partition, long offset, long routedMs, IReadOnlyList<(string Topic, long Bytes)> bytes)
+    /// <param name="held">What it holds, by topic.</param>
+    public void Landed(TopicPartition partition, long offset, long routedMs, List<(SourceTopic Topic, long Bytes)> held)
     {
         if (!logs.TryGetValue(partition, out var log)) logs.Add(partition, log = new Log());
-        if (offset < Math.Max(0, log.Next) || log.IsStalled) Applied(bytes);
-        else log.Landed.Enqueue((offset, routedMs, bytes));
+        foreach (var (topic, bytes) in held)
+        {
+            if (offset < Math.Max(0, log.Next) || log.IsStalled)
+            {
+                topics.Ahead(topic, -bytes);
+                continue;
+            }
+
+            log.Landed.Enqueue((offset, routedMs, topic, bytes));
+            landedCount++;
+        }
     }
 
     /// <summary>How far the shards have applied their logs (next offsets), as of a moment ago; a log that is left out is not begun.</summary>
@@ -57,7 +68,8 @@ internal sealed class ShardsBehind(RouterSettings settings)
             while (log.Landed.TryPeek(out var first) && first.Offset < next)
             {
                 log.Landed.Dequeue();
-                Applied(first.Bytes);
+                landedCount--;
+                topics.Ahead(first.Topic, -first.Bytes);
                 hasPassed |= first.RoutedMs >= adjustedMs;
             }
 
@@ -86,18 +98,14 @@ internal sealed class ShardsBehind(RouterSettings settings)
     {
         log.IsStalled = true;
         log.DelayMs = 0;
-        foreach (var landed in log.Landed) Applied(landed.Bytes);
+        foreach (var (_, _, topic, bytes) in log.Landed) topics.Ahead(topic, -bytes);
+        landedCount -= log.Landed.Count;
         log.Landed.Clear();
-    }
-
-    private void Applied(IReadOnlyList<(string Topic, long Bytes)> bytes)
-    {
-        foreach (var (topic, count) in bytes) topics.Ahead(topic, -count);
     }
 
     private sealed class Log
     {
-        public Queue<(long Offset, long RoutedMs, IReadOnlyList<(string Topic, long Bytes)> Bytes)> Landed { get; } = new();
+        public Queue<(long Offset, long RoutedMs, SourceTopic Topic, long Bytes)> Landed { get; } = new();
 
         /// <summary>The position last heard of; -1 before.</summary>
         public long Next { get; set; } = -1;

@@ -7,9 +7,11 @@ namespace Analytics.Actors.Core.Routing;
 /// How far a router is with one source partition. Only the contiguous prefix of wholly acknowledged records is ever
 /// committed.
 /// </summary>
-internal sealed class SourceProgress(TopicPartition partition, int incarnation, long next, int shards)
+internal sealed class SourceProgress(TopicPartition partition, int incarnation, long next, int shards, SourceTopic topic)
 {
-    private readonly Queue<Pending> incomplete = new();
+    // Records that are routed and not wholly acknowledged, from the first such on: a ring, with each record's number its place.
+    private Incomplete[] incomplete = new Incomplete[16];
+    private long firstNumber, nextNumber;
 
     // What the log no longer has: from the next offset after the last record read to where reading went on.
     private readonly Queue<(long From, long To)> gaps = new();
@@ -18,11 +20,17 @@ internal sealed class SourceProgress(TopicPartition partition, int incarnation, 
     public TopicPartition Partition { get; } = partition;
     public int Incarnation { get; } = incarnation;
 
+    /// <summary>How its topic stands.</summary>
+    public SourceTopic Topic => topic;
+
     /// <summary>The last offset read: it has been routed, or waits for its grant.</summary>
     public long HighestSeen { get; set; } = next - 1;
 
     /// <summary>What may be processed, and by which rules; null until the store has told.</summary>
     public SourceGrant? Grant { get; set; }
+
+    /// <summary>Its grant is to be looked at.</summary>
+    public bool IsWanting { get; set; }
 
     /// <summary>The newest version that was known when the grant was last asked for.</summary>
     public long GrantReadWith { get; set; } = -1;
@@ -52,8 +60,9 @@ internal sealed class SourceProgress(TopicPartition partition, int incarnation, 
     /// <summary>Begins a record that goes out in so many pieces.</summary>
     public Pending Begin(long offset, int pieces, RecordWitness witness)
     {
-        var pending = new Pending(this, offset, witness) { Pieces = pieces };
-        incomplete.Enqueue(pending);
+        if (nextNumber - firstNumber == incomplete.Length) Grow();
+        incomplete[nextNumber & (incomplete.Length - 1)] = new Incomplete { Offset = offset, Witness = witness, Pieces = pieces };
+        var pending = new Pending(this, nextNumber++);
         Advance();
         return pending;
     }
@@ -72,11 +81,12 @@ internal sealed class SourceProgress(TopicPartition partition, int incarnation, 
 
     private void Advance()
     {
-        while (incomplete.TryPeek(out var pending) && pending.Pieces == 0)
+        for (; firstNumber < nextNumber; firstNumber++)
         {
-            incomplete.Dequeue();
-            Committable = pending.Offset + 1;
-            last = pending.Witness;
+            ref readonly var record = ref incomplete[firstNumber & (incomplete.Length - 1)];
+            if (record.Pieces > 0) break;
+            Committable = record.Offset + 1;
+            last = record.Witness;
         }
 
         while (gaps.TryPeek(out var gap) && gap.From <= Committable)
@@ -88,17 +98,27 @@ internal sealed class SourceProgress(TopicPartition partition, int incarnation, 
         }
     }
 
-    /// <summary>A record whose pieces have not all been acknowledged.</summary>
-    internal sealed class Pending(SourceProgress owner, long offset, RecordWitness witness)
+    private void Grow()
     {
-        public SourceProgress Owner => owner;
-        public long Offset => offset;
-        public RecordWitness Witness => witness;
-        public int Pieces { get; set; }
+        var larger = new Incomplete[2 * incomplete.Length];
+        for (var number = firstNumber; number < nextNumber; number++) larger[number & (larger.Length - 1)] = incomplete[number & (incomplete.Length - 1)];
+        incomplete = larger;
+    }
 
+    private struct Incomplete
+    {
+        public long Offset;
+        public RecordWitness Witness;
+        public int Pieces;
+    }
+
+    /// <summary>A record whose pieces have not all been acknowledged.</summary>
+    internal readonly record struct Pending(SourceProgress Owner, long Number)
+    {
+        /// <summary>One piece is there.</summary>
         public void Acknowledged()
         {
-            if (--Pieces == 0) owner.Advance();
+            if (--Owner.incomplete[Number & (Owner.incomplete.Length - 1)].Pieces == 0) Owner.Advance();
         }
     }
 }

@@ -21,8 +21,8 @@ internal sealed class SourceTopics(RouterSettings settings)
     // What a record in a queue takes beside its value.
     private const int RecordOverhead = 100;
 
-    private readonly List<Topic> topics = [];
-    private readonly Dictionary<string, Topic> byName = new(StringComparer.Ordinal);
+    private readonly List<SourceTopic> topics = [];
+    private readonly Dictionary<string, SourceTopic> byName = new(StringComparer.Ordinal);
     private int turn;
     private long aheadBytes;
 
@@ -31,21 +31,31 @@ internal sealed class SourceTopics(RouterSettings settings)
     /// <summary>Somebody had to wait for the allowance since this was last set to false.</summary>
     public bool WasHeld { get; set; }
 
-    public IReadOnlyDictionary<string, TopicFlow> Flows => byName.ToDictionary(
-        pair => pair.Key, pair => new TopicFlow(pair.Value.WaitingBytes, pair.Value.AheadBytes, pair.Value.IsPaused), StringComparer.Ordinal);
+    /// <summary>All topics of which something was read.</summary>
+    public IReadOnlyList<SourceTopic> All => topics;
+
+    public IReadOnlyDictionary<string, TopicFlow> Flows => topics.ToDictionary(
+        topic => topic.Name, topic => new TopicFlow(topic.WaitingBytes, topic.AheadBytes, topic.IsPaused), StringComparer.Ordinal);
+
+    public SourceTopic Of(string name)
+    {
+        if (byName.TryGetValue(name, out var topic)) return topic;
+        byName.Add(name, topic = new SourceTopic(name));
+        topics.Add(topic);
+        return topic;
+    }
 
     /// <summary>A record was read, and waits from now on: for its grant, then for its topic's turn.</summary>
-    public void Received(in SourceRecord record) => Of(record.Partition.Topic).WaitingBytes += record.Value.Length + RecordOverhead;
+    public static void Received(SourceProgress source, in SourceRecord record) => source.Topic.WaitingBytes += record.Value.Length + RecordOverhead;
 
     /// <summary>A record that waited is no longer ours.</summary>
-    public void Left(in SourceRecord record) => Of(record.Partition.Topic).WaitingBytes -= record.Value.Length + RecordOverhead;
+    public static void Left(SourceProgress source, in SourceRecord record) => source.Topic.WaitingBytes -= record.Value.Length + RecordOverhead;
 
     /// <summary>A record may be routed by these rules, when it is its topic's turn.</summary>
-    public void Enqueue(SourceProgress source, RecordRouter rules, in SourceRecord record) =>
-        Of(record.Partition.Topic).Waiting.Enqueue((source, rules, record));
+    public static void Enqueue(SourceProgress source, RecordRouter rules, in SourceRecord record) => source.Topic.Waiting.Enqueue((source, rules, record));
 
-    /// <summary>The next record to route; null where none waits or none may go on.</summary>
-    public (SourceProgress Source, RecordRouter Rules, SourceRecord Record)? Take(long allowance)
+    /// <summary>The next record to route; false where none waits or none may go on.</summary>
+    public bool TryTake(long allowance, out (SourceProgress Source, RecordRouter Rules, SourceRecord Record) next)
     {
         for (var step = 0; step < topics.Count; step++)
         {
@@ -59,23 +69,30 @@ internal sealed class SourceTopics(RouterSettings settings)
             }
 
             turn = index + 1;
-            var next = topic.Waiting.Dequeue();
-            Left(next.Record);
-            return next;
+            next = topic.Waiting.Dequeue();
+            Left(next.Source, next.Record);
+            return true;
         }
 
-        return null;
+        next = default;
+        return false;
     }
 
-    /// <summary>What waits of a source partition that is no longer ours.</summary>
-    public void Drop(SourceProgress source)
+    /// <summary>What waits of a source partition that is no longer ours is given back.</summary>
+    public static void Drop(SourceProgress source)
     {
-        var topic = Of(source.Partition.Topic);
+        var topic = source.Topic;
         for (var count = topic.Waiting.Count; count > 0; count--)
         {
             var next = topic.Waiting.Dequeue();
-            if (ReferenceEquals(next.Source, source)) Left(next.Record);
-            else topic.Waiting.Enqueue(next);
+            if (!ReferenceEquals(next.Source, source))
+            {
+                topic.Waiting.Enqueue(next);
+                continue;
+            }
+
+            Left(source, next.Record);
+            next.Record.Chunk?.Release();
         }
     }
 
@@ -91,33 +108,34 @@ internal sealed class SourceTopics(RouterSettings settings)
     }
 
     /// <summary>So much more of a topic is routed and not applied; less, where it is negative.</summary>
-    public void Ahead(string name, long bytes)
+    public void Ahead(SourceTopic topic, long bytes)
     {
-        Of(name).AheadBytes += bytes;
+        topic.AheadBytes += bytes;
         aheadBytes += bytes;
     }
 
-    private bool MayGoOn(Topic topic, long allowance)
+    private bool MayGoOn(SourceTopic topic, long allowance)
     {
         if (aheadBytes < allowance) return true;
-        var contenders = topics.Count(other => other.AheadBytes > 0 || other.Waiting.Count > 0);
+        var contenders = 0;
+        foreach (var other in topics)
+        {
+            if (other.AheadBytes > 0 || other.Waiting.Count > 0) contenders++;
+        }
+
         return topic.AheadBytes < allowance / contenders;
     }
+}
 
-    private Topic Of(string name)
-    {
-        if (byName.TryGetValue(name, out var topic)) return topic;
-        byName.Add(name, topic = new Topic(name));
-        topics.Add(topic);
-        return topic;
-    }
+/// <summary>One source topic of a router.</summary>
+internal sealed class SourceTopic(string name)
+{
+    public string Name => name;
+    public Queue<(SourceProgress Source, RecordRouter Rules, SourceRecord Record)> Waiting { get; } = new();
+    public long WaitingBytes { get; set; }
+    public long AheadBytes { get; set; }
+    public bool IsPaused { get; set; }
 
-    private sealed class Topic(string name)
-    {
-        public string Name => name;
-        public Queue<(SourceProgress Source, RecordRouter Rules, SourceRecord Record)> Waiting { get; } = new();
-        public long WaitingBytes { get; set; }
-        public long AheadBytes { get; set; }
-        public bool IsPaused { get; set; }
-    }
+    /// <summary>Records routed since the start.</summary>
+    public long RoutedCount { get; set; }
 }

@@ -18,28 +18,16 @@ internal sealed class KeyedSources(ShardId shard, ShardSettings settings)
     private readonly Dictionary<SourcePartition, (long[] Sent, long[] Announced)> runs = [];
     private RecordRouter? rules;
 
-    public Arrival Route(in LogRecord record, int incarnation)
-    {
-        rules ??= new RecordRouter(settings);
-        var routed = rules.Route(new SourceRecord(record.Partition, record.Offset, record.TimestampMs, record.Value, record.Origin), incarnation);
-        IReadOnlyList<RecordParts> own = [];
-        foreach (var (to, parts) in routed.Parts)
-        {
-            if (to != shard.Value) continue;
-            // The log is read from a stored position: nothing can be missing before.
-            parts.PreviousOffset = -1;
-            own = [parts];
-        }
-
-        return new Arrival(record, own, Routed: routed);
-    }
+    /// <summary>Takes a record of a source keyed by station apart.</summary>
+    public void Read(in LogRecord record, int incarnation, Arrival into) =>
+        into.ReadSource(record, rules ??= new RecordRouter(settings), incarnation, shard);
 
     /// <summary>Sends on what belongs to other shards; returns the shard's own manifest, if there is one.</summary>
     public Manifest? SendOn(Arrival arrival, ShardOutputs outputs)
     {
-        if (arrival.Routed is not { } routed) return null;
+        if (!arrival.IsSource) return null;
         Manifest? own = null;
-        foreach (var (to, manifest) in routed.Manifests)
+        foreach (var (to, manifest) in arrival.Routed.Manifests)
         {
             var announced = RunOf(manifest.Topic, manifest.Incarnation, manifest.Partition).Announced;
             manifest.PreviousOffset = announced[to];
@@ -48,39 +36,58 @@ internal sealed class KeyedSources(ShardId shard, ShardSettings settings)
             else outputs.Announce(to, manifest);
         }
 
-        SendParts(arrival, routed, outputs);
+        SendParts(arrival, outputs);
         return own;
     }
 
-    private void SendParts(Arrival arrival, RoutedRecord routed, ShardOutputs outputs)
+    private void SendParts(Arrival arrival, ShardOutputs outputs)
     {
+        var routed = arrival.Routed.Parts;
+        var sentOn = 0;
         // Nearly all records lie where they belong.
-        if (routed.Parts.Count == arrival.Records.Count)
+        if (routed.Records.Count > arrival.Own.Length)
         {
-            if (IsWronglyKeyed(arrival)) outputs.Raise(new RecordMisplaced(shard, arrival.Record.Partition, arrival.Record.Offset, 0));
-            return;
+            var pieces = new List<RoutedParts.Record>();
+            foreach (ref readonly var record in routed.Records.Span)
+            {
+                if (record.Shard == shard.Value) continue;
+                sentOn += record.Parts.Count;
+                RecordPieces.Cut(routed, record, settings.EnvelopeBytesMax - ShardOutputs.PieceOverhead, pieces);
+            }
+
+            foreach (var piece in pieces) Send(routed, piece, outputs);
         }
 
-        var foreign = routed.Parts.Where(parts => parts.Shard != shard.Value).ToList();
-        foreach (var (to, parts) in RecordPieces.Of(foreign, settings.EnvelopeBytesMax - ShardOutputs.PieceOverhead))
-        {
-            var sent = RunOf(parts.Topic, parts.Incarnation, parts.Partition).Sent;
-            parts.PreviousOffset = sent[to];
-            sent[to] = parts.Offset;
-            outputs.Forward(to, parts);
-        }
+        if (sentOn > 0 || IsWronglyKeyed(arrival)) outputs.Raise(new RecordMisplaced(shard, arrival.Record.Partition, arrival.Record.Offset, sentOn));
+    }
 
-        outputs.Raise(new RecordMisplaced(shard, arrival.Record.Partition, arrival.Record.Offset, foreign.Sum(parts => parts.Parts.Parts.Count)));
+    // What waits for a checkpoint has its own copy of the bytes.
+    private void Send(RoutedParts routed, RoutedParts.Record piece, ShardOutputs outputs)
+    {
+        var sent = RunOf(piece.Topic, piece.Incarnation, piece.Partition).Sent;
+        piece.PreviousOffset = sent[piece.Shard];
+        sent[piece.Shard] = piece.Offset;
+        var bytes = new byte[PartsWriter.SizeOf(routed, piece)];
+        PartsWriter.Write(routed, piece, bytes);
+        outputs.Forward(piece.Shard, RecordParts.Parser.ParseFrom(bytes));
     }
 
     // A key that is none of the record's stations lies right by chance only. Without a key the producer chose the partition.
-    private static bool IsWronglyKeyed(Arrival arrival) =>
-        arrival.Record.Key is { } key && arrival.Stations.Any() && !arrival.Stations.Any(station => IsKeyOf(key.Span, station));
-
-    private static bool IsKeyOf(ReadOnlySpan<byte> key, string station)
+    private static bool IsWronglyKeyed(Arrival arrival)
     {
-        Span<byte> bytes = stackalloc byte[Records.StationIds.BytesMax];
-        return System.Text.Encoding.UTF8.TryGetBytes(station, bytes, out var length) && bytes[..length].SequenceEqual(key);
+        if (arrival.Record.Key is not { } key) return false;
+        var hasStations = false;
+        foreach (ref readonly var record in arrival.Own)
+        {
+            foreach (ref readonly var part in arrival.Routed.Parts.Parts.Of(record.Parts))
+            {
+                if (!Arrival.NeedsStation(record, part)) continue;
+                if (part.Station.Span.SequenceEqual(key.Span)) return false;
+                hasStations = true;
+            }
+        }
+
+        return hasStations;
     }
 
     private (long[] Sent, long[] Announced) RunOf(string topic, int incarnation, int partition)

@@ -12,7 +12,7 @@ namespace Analytics.Actors.Core.Shards;
 /// </remarks>
 internal sealed class ResidentStations
 {
-    private readonly Dictionary<string, Station> stations = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Station> stations = new(Records.Utf8Names.Comparer);
 
     // The one that was used longest ago first.
     private readonly LinkedList<Station> order = new();
@@ -32,6 +32,9 @@ internal sealed class ResidentStations
     public bool IsResident(string id) => stations.ContainsKey(id);
 
     public Station? Find(string id) => stations.GetValueOrDefault(id);
+
+    /// <summary>The station of this id in UTF-8, if it is in memory.</summary>
+    public Station? Find(ReadOnlySpan<byte> id) => stations.GetAlternateLookup<ReadOnlySpan<byte>>().TryGetValue(id, out var station) ? station : null;
 
     /// <summary>Puts a station into memory, as the one used last.</summary>
     public void Add(Station station, long nowMs)

@@ -5,7 +5,6 @@ using Analytics.Actors.Core.Protocol;
 using Analytics.Actors.Core.Records;
 using Analytics.Actors.Core.Stations;
 using Analytics.Actors.Core.Windows;
-using Google.Protobuf;
 
 namespace Analytics.Actors.Core.Shards;
 
@@ -16,9 +15,10 @@ namespace Analytics.Actors.Core.Shards;
 /// Owns the bytes, which are valid only while the shard receives the record: what it keeps it copies. Null: they are nobody
 /// else's.
 /// </param>
+/// <param name="HasValue">False: the record has no value at all, which reads as an empty one.</param>
 public readonly record struct LogRecord(
     TopicPartition Partition, long Offset, long TimestampMs, ReadOnlyMemory<byte> Value, ReadOnlyMemory<byte>? Key = null,
-    string? Origin = null, RecordChunk? Chunk = null);
+    string? Origin = null, RecordChunk? Chunk = null, bool HasValue = true);
 
 /// <summary>
 /// One shard: its stations, its batches, its global windows, marks, positions and outbox. A state machine: records,
@@ -34,16 +34,18 @@ public sealed partial class Shard
     private readonly Arrivals arrivals;
     private readonly KeyedSources keyed;
     private readonly StationScan scan;
-    private readonly HashSet<Station> dirtyStations = [];
+    private readonly Arrival arrival = new();
+    private readonly List<Station> dirtyStations = [];
     private readonly HashSet<string> dirtyGlobals = new(StringComparer.Ordinal);
-    // Timers of stations by id: those of passivated ones too.
-    private readonly PriorityQueue<string, long> timers = new();
-    private readonly Dictionary<string, long> scheduled = new(StringComparer.Ordinal);
-    private readonly Dictionary<TopicPartition, PartitionPosition> positions = [];
-    private readonly HashSet<TopicPartition> dirtyPositions = [];
+    private readonly StationTimers timers = new();
+    private readonly ShardLogs logs = new();
 
-    // The next offset to take of each partition: ahead of the position while records wait.
-    private readonly Dictionary<TopicPartition, long> received = [];
+    // Topics by name, with the parts of each that were applied; the one used last.
+    private readonly Dictionary<string, AppliedTopic> topics = new(StringComparer.Ordinal);
+    private AppliedTopic? topic;
+
+    // A record's batches and those of one of its parts.
+    private readonly Rows<BatchReference> bothBatches = new();
     private readonly List<EntityState> emptied = [];
     private readonly List<ModuleCall> withheld = [];
     private readonly HashSet<CallId> running = [];
@@ -83,6 +85,7 @@ public sealed partial class Shard
         Batches = new BatchRegister(settings, Outputs, Marks, BatchLog);
         arrivals = new Arrivals(residents);
         keyed = new KeyedSources(Id, settings);
+        foreach (var declared in settings.Pipeline.Topics.Values) topics[declared.Name] = new AppliedTopic(declared);
         Logs = [.. settings.LogsOf(Id).Except(recovered.NotRead)];
         keepsAll = settings.Pipeline.Topics.Values.Any(topic => topic is { Scope: TopicScope.Global, Triggers: true } && around.TriggeredBy(topic.Name).Count > 0);
         ShardRecovery.Load(this, recovered);
@@ -128,10 +131,10 @@ public sealed partial class Shard
     public bool IsScanned => scan.IsDone;
 
     public IReadOnlyDictionary<string, TopicWindow> Globals => around.Globals;
-    public IReadOnlyDictionary<TopicPartition, PartitionPosition> Positions => positions;
+    public IReadOnlyDictionary<TopicPartition, PartitionPosition> Positions => logs.Positions;
 
     /// <summary>The next offset to apply of one of its data partitions; 0 where nothing was applied yet.</summary>
-    public long NextOf(TopicPartition log) => positions.TryGetValue(log, out var position) ? position.Next : 0;
+    public long NextOf(TopicPartition log) => logs.Of(log).Next ?? 0;
 
     /// <summary>Number of the last checkpoint taken.</summary>
     public long CheckpointNumber => checkpointNumber;
@@ -141,7 +144,7 @@ public sealed partial class Shard
 
     /// <summary>There is something to write.</summary>
     public bool IsDirty =>
-        dirtyPositions.Count > 0 || dirtyStations.Count > 0 || Batches.IsDirty || Outputs.IsWaiting || dirtyGlobals.Count > 0 || withheld.Count > 0
+        logs.IsDirty || dirtyStations.Count > 0 || Batches.IsDirty || Outputs.IsWaiting || dirtyGlobals.Count > 0 || withheld.Count > 0
         || emptied.Count > 0 || Outputs.Letters.IsDirty || Orders.IsUnsaved;
 
     /// <summary>Results, calls or an operator wait for the next checkpoint.</summary>
@@ -160,7 +163,8 @@ public sealed partial class Shard
     public long RepeatedParts { get; private set; }
 
     /// <summary>Parts applied since the takeover, by topic.</summary>
-    public Dictionary<string, long> AppliedByTopic { get; } = new(StringComparer.Ordinal);
+    public IReadOnlyDictionary<string, long> AppliedByTopic =>
+        topics.Values.Where(topic => topic.Count > 0).ToDictionary(topic => topic.Configuration.Name, topic => topic.Count, StringComparer.Ordinal);
 
     /// <summary>The shard has as much in hand as it may: reading pauses.</summary>
     public bool IsFull => Fullness >= 1;
@@ -176,7 +180,7 @@ public sealed partial class Shard
         get
         {
             var due = sweptMs + SweepIntervalMs;
-            if (timers.TryPeek(out _, out var station)) due = Math.Min(due, station);
+            if (timers.NextDueMs is { } station) due = Math.Min(due, station);
             if (Batches.NextDueMs is { } batch) due = Math.Min(due, batch);
             return due;
         }
@@ -184,25 +188,35 @@ public sealed partial class Shard
 
     /// <summary>
     /// A record of one of the shard's data partitions. One of stations that are not in memory waits for them, and all
-    /// later ones of its partition with it.
+    /// later ones of its partition with it. Its bytes have to be there until <see cref="EndRead"/>.
     /// </summary>
     public void Receive(in LogRecord record, long nowMs)
     {
+        var log = logs.Of(record.Partition);
         // The reader was told to begin at the stored position; an echo from before a seek changes nothing.
-        if (AwaitedVersion is not null || record.Offset < received.GetValueOrDefault(record.Partition)) return;
+        if (AwaitedVersion is not null || record.Offset < log.Received) return;
         if (record.Partition == BatchLog)
         {
             if (!ReceiveBatches(record, nowMs)) return;
-            received[record.Partition] = record.Offset + 1;
-            Advance(record);
+            log.Received = record.Offset + 1;
+            logs.Advance(log, record);
             return;
         }
 
-        var arrival = record.Partition == PartsLog ? Arrival.Of(record) : keyed.Route(record, positions.GetValueOrDefault(record.Partition)?.Incarnation ?? 0);
+        Read(record, log);
         if (!MayTake(arrival.Rules)) return;
-        received[record.Partition] = record.Offset + 1;
-        if (arrivals.Count > 0 || !IsReady(arrival)) arrivals.Enqueue(arrival);
-        else ReceiveParts(arrival, nowMs);
+        log.Received = record.Offset + 1;
+        if (arrivals.Count > 0 || !FindStations()) arrivals.Enqueue(arrival);
+        else ReceiveParts(log, nowMs);
+    }
+
+    /// <summary>The bytes of the records that were received may go now.</summary>
+    public void EndRead() => logs.Witness();
+
+    private void Read(in LogRecord record, ShardLog log)
+    {
+        if (record.Partition == PartsLog) arrival.ReadEnvelope(record);
+        else keyed.Read(record, log.Incarnation, arrival);
     }
 
     private bool MayTake(long rules)
@@ -235,7 +249,7 @@ public sealed partial class Shard
         {
             if (!residents.EndLoad(id)) continue;
             scan.Loaded(id);
-            var station = new Station(id, around);
+            var station = new Station(id, around) { WakeTimer = timers.Find(id) };
             residents.Add(station, nowMs);
             if (byStation.Contains(id))
             {
@@ -267,7 +281,7 @@ public sealed partial class Shard
 
         foreach (var (id, due) in wake)
         {
-            if (!residents.IsResident(id)) Schedule(id, due);
+            if (!residents.IsResident(id)) timers.Set(timers.Of(id), due);
         }
 
         GoOn(nowMs);
@@ -318,7 +332,8 @@ public sealed partial class Shard
         if (release) InterruptCalls();
         Outputs.Pack(nowMs);
         checkpointNumber++;
-        foreach (var station in dirtyStations) station.SavedIn = checkpointNumber;
+        dirtyStations.RemoveAll(station => !station.IsListed);
+        foreach (var station in dirtyStations) (station.SavedIn, station.IsListed) = (checkpointNumber, false);
         var entities = StationRows.SaveChanged(dirtyStations, dirtyGlobals, around, emptied);
         Batches.TakeChanged(entities);
         dirtyStations.Clear();
@@ -326,8 +341,6 @@ public sealed partial class Shard
         emptied.Clear();
         var added = Outputs.Outbox.TakeAdded();
         var expired = Outputs.Letters.TakeExpired(nowMs);
-        var changed = dirtyPositions.Select(partition => positions[partition]).ToList();
-        dirtyPositions.Clear();
         var checkpoint = new ShardCheckpoint
         {
             Shard = Id,
@@ -335,7 +348,7 @@ public sealed partial class Shard
             Number = checkpointNumber,
             ShardState = ShardRecovery.SaveShard(this),
             Entities = entities,
-            Positions = changed,
+            Positions = logs.TakeChanged(),
             Marks = Marks.TakeChanged(),
             OutboxAdded = added,
             OutboxRemoved = Outputs.Outbox.TakeRemoved(),
@@ -370,39 +383,26 @@ public sealed partial class Shard
 
     internal StationSurroundings Around => around;
 
-    internal void Restore(PartitionPosition position)
-    {
-        positions[position.Partition] = position;
-        received[position.Partition] = position.Next;
-    }
+    internal void Restore(PartitionPosition position) => logs.Restore(position);
 
-    internal void Move(PartitionPosition position)
-    {
-        Restore(position);
-        dirtyPositions.Add(position.Partition);
-    }
+    internal void Move(PartitionPosition position) => logs.Move(position);
 
     private void AfterStation(Station station)
     {
-        if (station.IsDirty) dirtyStations.Add(station);
-        if (station.NextDueMs is { } due) Schedule(station.Id, due);
-        else scheduled.Remove(station.Id);
-    }
+        if (!station.IsListed && station.IsDirty)
+        {
+            station.IsListed = true;
+            dirtyStations.Add(station);
+        }
 
-    private void Schedule(string station, long dueMs)
-    {
-        if (scheduled.TryGetValue(station, out var known) && known == dueMs) return;
-        scheduled[station] = dueMs;
-        timers.Enqueue(station, dueMs);
+        if (station.NextDueMs is { } due) timers.Set(station.WakeTimer ??= timers.Of(station.Id), due);
+        else if (station.WakeTimer is { } timer) timer.DueMs = null;
     }
 
     private void FireTimers(long nowMs)
     {
-        while (timers.TryPeek(out var id, out var due) && due <= nowMs)
+        while (timers.TakeDue(nowMs) is { } id)
         {
-            timers.Dequeue();
-            if (!scheduled.TryGetValue(id, out var wanted) || wanted != due) continue;
-            scheduled.Remove(id);
             if (residents.Find(id) is { } station)
             {
                 residents.Use(station, nowMs);
@@ -417,17 +417,38 @@ public sealed partial class Shard
         }
     }
 
-    private bool IsReady(Arrival arrival) =>
-        (!arrival.IsGlobal || scan.IsDone) && arrival.Stations.All(residents.IsResident);
+    // False where one of them is not in memory.
+    private bool FindStations()
+    {
+        if (arrival.IsGlobal && !scan.IsDone) return false;
+        var parts = arrival.Routed.Parts;
+        arrival.Stations.Clear();
+        foreach (ref readonly var record in arrival.Own)
+        {
+            foreach (ref readonly var part in parts.Parts.Of(record.Parts))
+            {
+                var station = Arrival.NeedsStation(record, part) ? residents.Find(part.Station.Span) : null;
+                if (station is null && Arrival.NeedsStation(record, part)) return false;
+                arrival.Stations.Add(station);
+            }
+        }
+
+        return true;
+    }
+
+    private bool IsReady(WaitingRecord waiting) => (!waiting.IsGlobal || scan.IsDone) && waiting.Stations.All(residents.IsResident);
 
     // Stations have come: first what was due to them, then the records that waited for them.
     private void GoOn(long nowMs)
     {
         if (scan.IsDone) IsCounting = false;
         FireTimers(nowMs);
-        while (arrivals.TryPeek(out var arrival) && IsReady(arrival))
+        while (arrivals.TryPeek(out var waiting) && IsReady(waiting))
         {
-            ReceiveParts(arrival, nowMs);
+            var log = logs.Of(waiting.Record.Partition);
+            Read(waiting.Record, log);
+            FindStations();
+            ReceiveParts(log, nowMs);
             arrivals.Dequeue();
         }
 
@@ -435,34 +456,36 @@ public sealed partial class Shard
         if (arrivals.Count == 0 && residents.Stations.Count > settings.StationsMax) Passivate(long.MinValue);
     }
 
-    private void Advance(in LogRecord record)
-    {
-        var incarnation = positions.GetValueOrDefault(record.Partition)?.Incarnation ?? 0;
-        positions[record.Partition] = new PartitionPosition(record.Partition, record.Offset + 1, record.TimestampMs, Checksum.Of(record.Value.Span), incarnation);
-        dirtyPositions.Add(record.Partition);
-    }
-
-    private void ReceiveParts(Arrival arrival, long nowMs)
+    private void ReceiveParts(ShardLog log, long nowMs)
     {
         if (arrival.Failure is { } failure) RejectEnvelope(arrival.Record, failure, nowMs);
         // What the record sends elsewhere leaves with the checkpoint that holds the position behind it.
         if (keyed.SendOn(arrival, Outputs) is { } manifest) ReceiveManifest(manifest, nowMs);
-        foreach (var parts in arrival.Records) ReceiveRecord(parts, arrival.Record.Partition, nowMs);
-        Advance(arrival.Record);
+        var part = 0;
+        foreach (ref readonly var record in arrival.Own)
+        {
+            ReceiveRecord(record, arrival.Stations.Of(new RoutedParts.Run(part, record.Parts.Count)), log.Partition, nowMs);
+            part += record.Parts.Count;
+        }
+
+        logs.Advance(log, arrival.Record);
     }
 
-    private void ReceiveRecord(RecordParts record, TopicPartition log, long nowMs)
+    private void ReceiveRecord(in RoutedParts.Record record, ReadOnlySpan<Station?> stations, TopicPartition log, long nowMs)
     {
         var source = new SourcePartition(record.Topic, record.Incarnation, record.Partition);
         var mark = Marks.Of(log, source);
         NoticeMissing(source, mark, record.PreviousOffset);
 
-        var originMark = Origin.TryParse(record.Origin, out var origin)
+        var origin = default(Origin);
+        var originMark = record.Origin.Length > 0 && Origin.TryParse(record.Origin, out origin)
             ? Marks.Of(log, new OriginRun(origin.Store, origin.Shard, record.Topic, origin.Partition))
             : null;
         var isTakenBack = originMark is not null && IsTakenBack(origin, record.Topic);
-        foreach (var part in record.Parts)
+        var routed = arrival.Routed.Parts;
+        for (var index = 0; index < record.Parts.Count; index++)
         {
+            ref readonly var part = ref routed.Parts[record.Parts.First + index];
             var place = new Place(record.Offset, part.Index, part.Ordinal);
             if (!mark.Advance(place))
             {
@@ -480,56 +503,71 @@ public sealed partial class Shard
                 continue;
             }
 
-            var items = new ReadOnlyMemory<byte>[part.Items.Count];
-            for (var index = 0; index < items.Length; index++) items[index] = part.Items[index].Memory;
-            var arrival = new PartArrival(source, place, record.TimestampMs, items, part.Batches.Count == 0 ? record.Batches : [.. record.Batches, .. part.Batches],
-                part.ItemIndexes, record.Replay);
+            var arrived = new PartArrival(
+                source, place, record.TimestampMs, routed.Items.MemoryOf(part.Items), BatchesOf(record, part), routed.ItemIndexes.MemoryOf(part.ItemIndexes), record.Replay);
             var times = settings.ApplyTimes is { } chosen && part.Rejected is null ? chosen(source, place) : 1;
-            for (var time = 0; time < times; time++) Apply(record, part, arrival, mark, nowMs);
+            for (var time = 0; time < times; time++) Apply(record, part, stations[index], arrived, mark, nowMs);
         }
     }
 
-    private void Apply(RecordParts record, Part part, in PartArrival arrival, Marks.Mark mark, long nowMs)
+    private ReadOnlyMemory<BatchReference> BatchesOf(in RoutedParts.Record record, in RoutedParts.Part part)
+    {
+        var batches = arrival.Routed.Parts.Batches;
+        if (part.Batches.Count == 0) return batches.MemoryOf(record.Batches);
+        bothBatches.Clear();
+        foreach (var batch in batches.Of(record.Batches)) bothBatches.Add(batch);
+        foreach (var batch in batches.Of(part.Batches)) bothBatches.Add(batch);
+        return bothBatches.MemoryOf(bothBatches.Since(0));
+    }
+
+    private void Apply(in RoutedParts.Record record, in RoutedParts.Part part, Station? station, in PartArrival arrived, Marks.Mark mark, long nowMs)
     {
         if (part.Rejected is { } rejected)
         {
             var form = rejected.Form > 0 ? (RejectedForm)rejected.Form : part.Index > 0 ? RejectedForm.Item : RejectedForm.Record;
-            var letter = arrival.Letter(0, form, part.Station, new Rejection(rejected.Code, rejected.Detail), rejected.Bytes.Memory, nowMs);
+            var letter = arrived.Letter(0, form, IdOf(part), new Rejection(rejected.Code, rejected.Detail), rejected.Bytes.Memory, nowMs);
             Outputs.Reject(letter with { Length = rejected.Length, Checksum = rejected.Checksum });
             return;
         }
 
         var name = record.Replay?.Topic ?? record.Topic;
         // A topic may have been declared anew as the other kind since the part was routed.
-        if (!settings.Pipeline.Topics.TryGetValue(name, out var topic) || (topic.Scope == TopicScope.Global) != record.Global)
+        if (TopicOf(name) is not { } applied || (applied.Configuration.Scope == TopicScope.Global) != record.Global)
         {
             var unknown = new Rejection("unknown-topic", "the pipeline does not declare this topic");
             var form = record.Global ? RejectedForm.Record : RejectedForm.Item;
-            for (var item = 0; item < arrival.Items.Length; item++) Outputs.Reject(arrival.Letter(item, form, part.Station, unknown, arrival.Items.Span[item], nowMs));
-            if (!record.Global) Station.AnswerNothing(Outputs, part.Station, arrival, "the topic is gone", nowMs);
+            for (var item = 0; item < arrived.Items.Length; item++) Outputs.Reject(arrived.Letter(item, form, IdOf(part), unknown, arrived.Items.Span[item], nowMs));
+            if (!record.Global) Station.AnswerNothing(Outputs, IdOf(part), arrived, "the topic is gone", nowMs);
             return;
         }
 
-        mark.Applied(arrival.Place);
-        AppliedByTopic[name] = AppliedByTopic.GetValueOrDefault(name) + 1;
-        if (settings.DetailedEvents) Outputs.Raise(new PartApplied(Id, part.Station, arrival.Source, arrival.Place));
+        mark.Applied(arrived.Place);
+        applied.Count++;
+        if (settings.DetailedEvents) Outputs.Raise(new PartApplied(Id, IdOf(part), arrived.Source, arrived.Place));
         if (record.Global)
         {
-            ApplyGlobal(topic, arrival, nowMs);
+            ApplyGlobal(applied.Configuration, arrived, nowMs);
         }
         else
         {
-            var station = residents.Find(part.Station)!;
-            if (!station.IsCounted)
+            if (!station!.IsCounted)
             {
                 station.IsCounted = true;
                 StationCount++;
             }
 
             residents.Use(station, nowMs);
-            station.Apply(topic, arrival, nowMs);
+            station.Apply(applied.Configuration, arrived, nowMs);
             AfterStation(station);
         }
+    }
+
+    private static string IdOf(in RoutedParts.Part part) => System.Text.Encoding.UTF8.GetString(part.Station.Span);
+
+    private AppliedTopic? TopicOf(string name)
+    {
+        if (topic is not null && topic.Configuration.Name == name) return topic;
+        return topics.TryGetValue(name, out var found) ? topic = found : null;
     }
 
     private void ApplyGlobal(TopicConfiguration topic, in PartArrival arrival, long nowMs)
@@ -593,8 +631,8 @@ public sealed partial class Shard
             AfterStation(station);
             if (!station.IsEmpty || Orders.IsUnderWay(station.Id)) continue;
             residents.Remove(station);
-            scheduled.Remove(station.Id);
-            dirtyStations.Remove(station);
+            if (station.WakeTimer is { } timer) timer.DueMs = null;
+            station.IsListed = false;
             if (station.IsCounted) StationCount--;
             StationRows.Delete(station, emptied);
         }
@@ -607,5 +645,12 @@ public sealed partial class Shard
         if (keepsAll || !scan.IsDone) return;
         var count = residents.Passivate(settings.StationsMax, idleSinceMs, committedNumber);
         if (count > 0) Outputs.Raise(new StationsPassivated(Id, count));
+    }
+
+    /// <summary>A topic, and how many parts of it were applied since the takeover.</summary>
+    private sealed class AppliedTopic(TopicConfiguration configuration)
+    {
+        public TopicConfiguration Configuration => configuration;
+        public long Count { get; set; }
     }
 }

@@ -1,6 +1,5 @@
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Protocol;
-using Google.Protobuf;
 
 namespace Analytics.Actors.Core.Shards;
 
@@ -10,14 +9,9 @@ public sealed partial class Shard
     /// <summary>False where the record was not taken.</summary>
     private bool ReceiveBatches(in LogRecord record, long nowMs)
     {
-        BatchEnvelope envelope;
-        try
+        if (WireMessages.Read(BatchEnvelope.Parser, record.Value.Span, out var failure) is not { } envelope)
         {
-            envelope = BatchEnvelope.Parser.ParseFrom(record.Value.Span);
-        }
-        catch (InvalidProtocolBufferException failure)
-        {
-            RejectEnvelope(record, failure.Message, nowMs);
+            RejectEnvelope(record, failure, nowMs);
             return true;
         }
 

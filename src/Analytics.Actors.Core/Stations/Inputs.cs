@@ -43,7 +43,7 @@ internal static class Inputs
                 : Capture(topic, window, nowMs);
         }
 
-        return new CapturedInput(nowMs, topics);
+        return new CapturedInput(nowMs, topics) { Owners = around.OwnersOf(module) };
     }
 
     private static CapturedTopic Capture(string topic, TopicWindow? window, long nowMs)

@@ -12,8 +12,8 @@ namespace Analytics.Actors.Core.Stations;
 /// <param name="ItemIndexes">Each item's index in the record; empty where they count on from the place's.</param>
 /// <param name="Replay">Set where the record is a replayed dead letter.</param>
 public readonly record struct PartArrival(
-    SourcePartition Source, Place Place, long TimestampMs, ReadOnlyMemory<ReadOnlyMemory<byte>> Items, IReadOnlyList<BatchReference> Batches,
-    IReadOnlyList<int> ItemIndexes, ReplayedFrom? Replay)
+    SourcePartition Source, Place Place, long TimestampMs, ReadOnlyMemory<ReadOnlyMemory<byte>> Items, ReadOnlyMemory<BatchReference> Batches,
+    ReadOnlyMemory<int> ItemIndexes, ReplayedFrom? Replay)
 {
     /// <summary>
     /// A dead letter of something in the part. That of a replay names the source record that it was about from the first,
@@ -23,7 +23,7 @@ public readonly record struct PartArrival(
     /// <param name="form">What the bytes are of the record that came; an item that was replayed stays one.</param>
     public DeadLetter Letter(int item, RejectedForm form, string station, Rejection reason, ReadOnlyMemory<byte> bytes, long nowMs)
     {
-        var index = ItemIndexes.Count > 0 ? ItemIndexes[item] : Place.Index + item;
+        var index = ItemIndexes.Length > 0 ? ItemIndexes.Span[item] : Place.Index + item;
         if (Replay is not { } replay) return DeadLetter.Of(Source, Place.Offset, index, station, reason, bytes, nowMs) with { Form = form, RecordTimestampMs = TimestampMs };
         return DeadLetter.Of(
             new SourcePartition(replay.Topic, replay.Incarnation, replay.Partition), replay.Offset, replay.Item ? replay.Index : index, station, reason, bytes, nowMs) with
@@ -102,6 +102,12 @@ public sealed class Station
     /// <summary>Its place among the stations in memory.</summary>
     internal LinkedListNode<Station>? Order { get; set; }
 
+    /// <summary>The shard's next checkpoint saves it.</summary>
+    internal bool IsListed { get; set; }
+
+    /// <summary>Its timer in the shard.</summary>
+    internal StationTimer? WakeTimer { get; set; }
+
     /// <summary>The shard has counted it among the stations that exist.</summary>
     internal bool IsCounted { get; set; }
 
@@ -146,12 +152,12 @@ public sealed class Station
         IReadOnlyList<RejectedItem> rejected;
         if (window is SecondsWindow seconds)
         {
-            var change = seconds.Add(part.Items.Span, part.TimestampMs, nowMs, Delivers(topic));
+            var change = seconds.Add(part.Items.Span, part.TimestampMs, nowMs, window.Context.Triggered.Count > 0);
             rejected = change.Rejected;
             if (change.Joined.Count > 0) Touch(window);
             AttachToSeconds(topic, part, change.Joined, rejected, nowMs);
             if (change.Late > 0) around.Outputs.Raise(new OrderLate(around.Outputs.Shard, Id, topic.Name, change.Late));
-            for (var index = 0; index < change.Closed.Count; index++) Deliver(topic, change.Closed[index], nowMs);
+            for (var index = 0; index < change.Closed.Count; index++) Deliver(window, change.Closed[index], nowMs);
         }
         else
         {
@@ -160,7 +166,7 @@ public sealed class Station
             if (change.Changed)
             {
                 Touch(window);
-                TriggerModules(topic, part, nowMs);
+                TriggerModules(window, part, nowMs);
             }
             else
             {
@@ -195,7 +201,7 @@ public sealed class Station
     /// <summary>Answers every batch of a part with nothing.</summary>
     public static void AnswerNothing(ShardOutputs outputs, string station, in PartArrival part, string reason, long nowMs)
     {
-        foreach (var batch in part.Batches)
+        foreach (var batch in part.Batches.Span)
         {
             outputs.Answer(station, batch.Module, DebtOf(part, batch), Outcome.Nothing, default, reason, 0, nowMs);
         }
@@ -209,7 +215,7 @@ public sealed class Station
             if (window is not SecondsWindow seconds || !(seconds.SilenceDueMs <= nowMs)) continue;
             around.Outputs.Raise(new TimerFired(around.Outputs.Shard, "order-second", Id));
             Touch(window);
-            if (seconds.CloseDue(nowMs, Delivers(window.Topic)) is { } closed) Deliver(window.Topic, closed, nowMs);
+            if (seconds.CloseDue(nowMs, window.Context.Triggered.Count > 0) is { } closed) Deliver(window, closed, nowMs);
         }
 
         foreach (var (module, due) in intervals.All)
@@ -418,12 +424,11 @@ public sealed class Station
         if (TriggerCount > 0) CoreIsDirty = true;
     }
 
-    private void TriggerModules(TopicConfiguration topic, in PartArrival part, long nowMs)
+    private void TriggerModules(TopicWindow window, in PartArrival part, long nowMs)
     {
-        var triggered = TriggeredBy(topic);
+        var triggered = window.Context.Triggered;
         for (var index = 0; index < triggered.Count; index++) Fire(triggered[index], DebtsOf(part, triggered[index].Name), null, nowMs);
-        if (part.Batches.Count == 0) return;
-        foreach (var batch in part.Batches)
+        foreach (var batch in part.Batches.Span)
         {
             if (!triggered.Any(module => module.Name == batch.Module)) AnswerGone(part, batch, nowMs);
         }
@@ -443,31 +448,31 @@ public sealed class Station
             return;
         }
 
-        if (part.Batches.Count == 0) return;
+        if (part.Batches.Length == 0) return;
         var seconds = WaitingOf(topic.Name);
         var last = joined[^1];
         if (!seconds.TryGetValue(last, out var waiting)) seconds.Add(last, waiting = []);
-        foreach (var batch in part.Batches) waiting.Add((batch.Module, DebtOf(part, batch)));
+        foreach (var batch in part.Batches.Span) waiting.Add((batch.Module, DebtOf(part, batch)));
         CoreIsDirty = true;
     }
 
-    private void Deliver(TopicConfiguration topic, ClosedSecond closed, long nowMs)
+    private void Deliver(TopicWindow window, ClosedSecond closed, long nowMs)
     {
         List<(string Module, BatchDebt Debt)>? waiting = null;
-        if (waitingForSecond.TryGetValue(topic.Name, out var seconds))
+        if (waitingForSecond.TryGetValue(window.Topic.Name, out var seconds))
         {
             seconds.Remove(closed.Second, out waiting);
-            if (seconds.Count == 0) waitingForSecond.Remove(topic.Name);
+            if (seconds.Count == 0) waitingForSecond.Remove(window.Topic.Name);
             CoreIsDirty = true;
         }
 
-        var triggered = TriggeredBy(topic);
+        var triggered = window.Context.Triggered;
         if (triggered.Count == 0 && waiting is null) return;
         waiting ??= [];
         foreach (var module in triggered)
         {
             var debts = waiting.Where(item => item.Module == module.Name).Select(item => item.Debt).ToList();
-            Fire(module, debts, (topic.Name, closed.Fragment!), nowMs);
+            Fire(module, debts, (window.Topic.Name, closed.Fragment!), nowMs);
         }
 
         foreach (var (module, debt) in waiting)
@@ -476,10 +481,6 @@ public sealed class Station
             around.Outputs.Answer(Id, module, debt, Outcome.Nothing, default, "the module is gone or no longer triggered by this topic", 0, nowMs);
         }
     }
-
-    private bool Delivers(TopicConfiguration topic) => TriggeredBy(topic).Count > 0;
-
-    private IReadOnlyList<ModuleConfiguration> TriggeredBy(TopicConfiguration topic) => topic.Triggers ? around.TriggeredBy(topic.Name) : [];
 
     private void Fire(ModuleConfiguration module, List<BatchDebt> debts, (string Topic, InputFragment Fragment)? pinned, long nowMs)
     {
@@ -621,7 +622,7 @@ public sealed class Station
     private static List<BatchDebt> DebtsOf(in PartArrival part, string module)
     {
         List<BatchDebt> debts = [];
-        foreach (var batch in part.Batches)
+        foreach (var batch in part.Batches.Span)
         {
             if (batch.Module == module) debts.Add(DebtOf(part, batch));
         }

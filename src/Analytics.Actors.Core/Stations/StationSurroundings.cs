@@ -1,3 +1,4 @@
+using Analytics.Actors.Core.Modules;
 using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Core.Shards;
 using Analytics.Actors.Core.Windows;
@@ -16,6 +17,7 @@ public sealed class StationSurroundings
 {
     private readonly Dictionary<string, IReadOnlyList<ModuleConfiguration>> triggeredBy = new(StringComparer.Ordinal);
     private readonly Dictionary<long, (Station Station, Trigger Trigger)> owed = [];
+    private readonly Dictionary<string, LastOwners> owners = new(StringComparer.Ordinal);
     private readonly Action<Station, ModuleConfiguration, Trigger> start;
 
     public StationSurroundings(PipelineConfiguration pipeline, ShardOutputs outputs, Action<Station, ModuleConfiguration, Trigger> start)
@@ -24,7 +26,7 @@ public sealed class StationSurroundings
         Outputs = outputs;
         this.start = start;
         Modules = pipeline.Modules.Values.Where(module => module.Enabled).ToDictionary(module => module.Name, StringComparer.Ordinal);
-        Contexts = new WindowContexts(pipeline.TimeZone);
+        Contexts = new WindowContexts(pipeline.TimeZone, topic => topic.Triggers ? TriggeredBy(topic.Name) : []);
         IntervalModules = Modules.Values.Where(module => module.IntervalMs is not null).ToList();
         foreach (var topic in pipeline.Topics.Keys)
         {
@@ -56,6 +58,12 @@ public sealed class StationSurroundings
     public long NextTrigger() => NextTriggerId++;
 
     public IReadOnlyList<ModuleConfiguration> TriggeredBy(string topic) => triggeredBy.TryGetValue(topic, out var modules) ? modules : [];
+
+    internal LastOwners OwnersOf(ModuleConfiguration module)
+    {
+        if (!owners.TryGetValue(module.Name, out var last)) owners.Add(module.Name, last = new LastOwners());
+        return last;
+    }
 
     public void Register(Trigger trigger, Station station) => owed[trigger.Id] = (station, trigger);
 

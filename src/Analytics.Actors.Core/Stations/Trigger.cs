@@ -57,16 +57,20 @@ public readonly record struct CapturedTopic(
 /// <summary>An input at the moment of its trigger: immutable fragments, shared with the windows that made them.</summary>
 public sealed record CapturedInput(long TimeMs, IReadOnlyList<CapturedTopic> Topics)
 {
+    /// <summary>Of the module's earlier inputs; null: none.</summary>
+    internal LastOwners? Owners { get; init; }
+
     /// <summary>The input that the module gets.</summary>
     public ModuleInput ToModuleInput(string station)
     {
         var fragments = new List<TopicFragment>(Topics.Count);
         var available = new List<string>(Topics.Count);
-        var missing = new List<string>();
-        var failed = new List<KeyValuePair<string, string>>();
+        List<string>? missing = null;
+        List<KeyValuePair<string, string>>? failed = null;
         var ages = new List<KeyValuePair<string, double>>(Topics.Count);
-        foreach (var topic in Topics)
+        for (var index = 0; index < Topics.Count; index++)
         {
+            var topic = Topics[index];
             switch (topic.Status)
             {
                 case TopicStatus.Available:
@@ -75,22 +79,26 @@ public sealed record CapturedInput(long TimeMs, IReadOnlyList<CapturedTopic> Top
                     if (topic.Fragment is not null) fragments.Add(new TopicFragment(topic.Topic, topic.Fragment));
                     break;
                 case TopicStatus.Failed:
-                    failed.Add(KeyValuePair.Create(topic.Topic, topic.Reason));
+                    (failed ??= []).Add(KeyValuePair.Create(topic.Topic, topic.Reason));
                     break;
                 default:
-                    missing.Add(topic.Topic);
+                    (missing ??= []).Add(topic.Topic);
                     break;
             }
         }
 
-        return new ModuleInput(station, TimeMs, fragments, new DataQuality
-        {
-            AvailableTopics = available,
-            MissingTopics = missing,
-            FailedTopics = failed,
-            TotalTopics = Topics.Count,
-            AgeSeconds = ages,
-            Overwritten = ModuleInput.FindOverwritten(fragments),
-        });
+        var owners = Owners?.Of(fragments) ?? new MemberOwners(fragments);
+        return new ModuleInput(
+            station, TimeMs, fragments,
+            new DataQuality
+            {
+                AvailableTopics = available,
+                MissingTopics = missing ?? (IReadOnlyList<string>)[],
+                FailedTopics = failed ?? (IReadOnlyList<KeyValuePair<string, string>>)[],
+                TotalTopics = Topics.Count,
+                AgeSeconds = ages,
+                Overwritten = owners.FindOverwritten(fragments),
+            },
+            owners);
     }
 }

@@ -20,7 +20,7 @@ internal static class AlignedShape
         for (var series = 0; series < values.Length; series++) values[series] = new Dictionary<int, ReadOnlyMemory<byte>>[entries.Length];
         for (var i = 0; i < entries.Length; i++) Read(plan, entries[i].Item, i, keys, values, times);
 
-        var members = new MemberList(values.Length + 2);
+        var members = new MemberList(plan, values.Length + 2);
         members.Add(aligned.TimesName, times.EndList().ToArray());
         var keysJson = new JsonBuilder().StartList();
         for (var key = 0; key < keys.Count; key++) keysJson.Value(keys.Spelling(key));

@@ -1,7 +1,6 @@
 using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Core.Protocol;
 using Analytics.Actors.Core.Records;
-using Google.Protobuf;
 
 namespace Analytics.Actors.Core.Windows;
 
@@ -83,11 +82,17 @@ internal sealed class AppendWindow : TopicWindow
         return true;
     }
 
-    public override byte[] Save()
+    private protected override void Save(StateWriter state)
     {
-        var state = new EntriesState();
-        foreach (var entry in Entries) state.Entries.Add(new EntryState { TimeMs = entry.TimeMs, Item = UnsafeByteOperations.UnsafeWrap(entry.Item) });
-        return new WindowState { Entries = state }.ToByteArray();
+        for (var i = count - 1; i >= 0; i--)
+        {
+            var mark = state.Length;
+            state.Bytes(EntryState.ItemFieldNumber, Entries[i].Item.Span);
+            state.Number(EntryState.TimeMsFieldNumber, Entries[i].TimeMs);
+            state.Close(EntriesState.EntriesFieldNumber, mark);
+        }
+
+        state.Close(WindowState.EntriesFieldNumber, 0);
     }
 
     /// <summary>Takes over what still fits: the newest entries that the topic, as it is now, would accept.</summary>

@@ -25,7 +25,7 @@ internal static class ColumnsShape
             }
         }
 
-        var members = new MemberList(columns.Length);
+        var members = new MemberList(plan, columns.Length);
         for (var field = 0; field < columns.Length; field++) members.Add(plan.Fields[field].Name, columns[field].EndList().ToArray());
         return members.ToFragment()!;
     }

@@ -3,7 +3,6 @@ using System.Text;
 using System.Text.Json;
 using Analytics.Actors.Core.Protocol;
 using Analytics.Actors.Core.Records;
-using Google.Protobuf;
 
 namespace Analytics.Actors.Core.Windows;
 
@@ -88,16 +87,19 @@ internal sealed class DeviceWindow : TopicWindow
         return true;
     }
 
-    public override byte[] Save()
+    private protected override void Save(StateWriter state)
     {
-        var state = new DevicesState();
-        foreach (ref readonly var device in Held)
+        for (var i = count - 1; i >= 0; i--)
         {
-            var entry = device.Entry;
-            state.Devices.Add(new DeviceState { Device = device.CodeText(), TimeMs = entry.TimeMs, Item = UnsafeByteOperations.UnsafeWrap(entry.Item) });
+            var mark = state.Length;
+            state.Bytes(DeviceState.ItemFieldNumber, devices[i].Entry.Item.Span);
+            state.Number(DeviceState.TimeMsFieldNumber, devices[i].Entry.TimeMs);
+            if (TryPlain(devices[i].Code, out var code)) state.Bytes(DeviceState.DeviceFieldNumber, code);
+            else state.Text(DeviceState.DeviceFieldNumber, devices[i].CodeText());
+            state.Close(DevicesState.DevicesFieldNumber, mark);
         }
 
-        return new WindowState { Devices = state }.ToByteArray();
+        state.Close(WindowState.DevicesFieldNumber, 0);
     }
 
     /// <summary>Takes over the payloads that the topic, as it is now, would accept; the device may be named by another member now.</summary>

@@ -17,7 +17,7 @@ internal static class FieldsShape
         if (plan.Fields.Length == 0)
         {
             if (entries.Length == 1 && !pads) return ShapeFlat(entries[0].Item);
-            return ShapeAllMembers(topic, entries);
+            return ShapeAllMembers(plan, entries);
         }
 
         return entries.Length == 1 && !pads ? ShapeOne(plan, entries[0].Item) : ShapeLists(plan, entries);
@@ -35,8 +35,8 @@ internal static class FieldsShape
     {
         var tariff = plan.Topic.Tariff!;
         var found = Locate(plan, item);
-        var members = new MemberList(plan.Fields.Length + 1);
-        AddFields(plan, item, found, members);
+        var members = new MemberList(plan, plan.Fields.Length + 1);
+        AddFields(plan, item, found, ref members);
         var hasRun = false;
         foreach (var slot in plan.Run) hasRun |= found[slot].IsPresent;
         // A payload without any tariff member tells nothing; one with some shows where the others are missing.
@@ -63,12 +63,12 @@ internal static class FieldsShape
 
     private static InputFragment? ShapeOne(WindowPlan plan, ReadOnlyMemory<byte> item)
     {
-        var members = new MemberList(plan.Fields.Length);
-        AddFields(plan, item, Locate(plan, item), members);
+        var members = new MemberList(plan, plan.Fields.Length);
+        AddFields(plan, item, Locate(plan, item), ref members);
         return members.ToFragment();
     }
 
-    private static void AddFields(WindowPlan plan, ReadOnlyMemory<byte> item, JsonSlice[] found, MemberList members)
+    private static void AddFields(WindowPlan plan, ReadOnlyMemory<byte> item, JsonSlice[] found, ref MemberList members)
     {
         foreach (var field in plan.Fields)
         {
@@ -88,7 +88,7 @@ internal static class FieldsShape
         }
 
         var times = Times(entries);
-        var members = new MemberList(columns.Length);
+        var members = new MemberList(plan, columns.Length);
         for (var field = 0; field < columns.Length; field++)
         {
             if (Array.TrueForAll(columns[field], value => value.IsEmpty)) continue;
@@ -98,7 +98,7 @@ internal static class FieldsShape
         return members.ToFragment();
     }
 
-    private static InputFragment? ShapeAllMembers(TopicConfiguration topic, ReadOnlySpan<Entry> entries)
+    private static InputFragment? ShapeAllMembers(WindowPlan plan, ReadOnlySpan<Entry> entries)
     {
         var columns = new Dictionary<string, ReadOnlyMemory<byte>[]>(StringComparer.Ordinal);
         var names = new List<string>();
@@ -118,8 +118,8 @@ internal static class FieldsShape
         }
 
         var times = Times(entries);
-        var members = new MemberList(names.Count);
-        foreach (var name in names) members.Add(name, List(topic, columns[name], times));
+        var members = new MemberList(plan, names.Count);
+        foreach (var name in names) members.Add(name, List(plan.Topic, columns[name], times));
         return members.ToFragment();
     }
 

@@ -1,28 +1,6 @@
-using System.Runtime.InteropServices;
 using Analytics.Actors.Core.Pipeline;
 
 namespace Analytics.Actors.Core.Windows;
-
-/// <summary>Numbers of one series: row after row, <see cref="Width"/> values each; NaN is a hole. Never changed once it is in use.</summary>
-/// <param name="Exact">Texts of the values that a double does not hold exactly, by index.</param>
-internal sealed record GridColumn(double[] Values, int Width, Dictionary<int, byte[]>? Exact)
-{
-    /// <summary>The column without holes; itself where there are none or nothing fills them, so that no number is copied for nothing.</summary>
-    public GridColumn Filled(FillStrategy strategy)
-    {
-        if (strategy == FillStrategy.Missing || !HasHole()) return this;
-        var filled = this with { Values = (double[])Values.Clone(), Exact = Exact is null ? null : new Dictionary<int, byte[]>(Exact) };
-        Fill.Columns(filled.Values, filled.Exact, Width, strategy);
-        return filled;
-    }
-
-    private bool HasHole()
-    {
-        foreach (var value in Values)
-            if (double.IsNaN(value)) return true;
-        return false;
-    }
-}
 
 /// <summary>
 /// Rows placed on the last periods that end at the newest of them: contiguous columns, oldest period first. Immutable, so
@@ -42,8 +20,11 @@ internal sealed class GridColumns
     /// <summary>JSON texts in order of first appearance.</summary>
     public required byte[][] Keys { get; init; }
 
-    /// <summary>The own time of each period's row on the same clock, or <see cref="NoRow"/>.</summary>
-    public required long[] RowTimes { get; init; }
+    /// <summary>
+    /// The own time of each period's row on the same clock, or <see cref="NoRow"/>; null where every period has a row of just
+    /// its own time.
+    /// </summary>
+    public required long[]? RowTimes { get; init; }
 
     /// <summary>In the order of the configuration.</summary>
     public required GridColumn[] Keyed { get; init; }
@@ -52,17 +33,33 @@ internal sealed class GridColumns
     public required GridColumn?[] Single { get; init; }
 
     /// <summary>Periods, with or without a row.</summary>
-    public int Count => RowTimes.Length;
+    public required int Count { get; init; }
+
+    /// <summary>The own time of a period's row, or <see cref="NoRow"/>.</summary>
+    public long RowTimeMs(int row) => RowTimes is null ? PeriodLocalMs(row) : RowTimes[row];
+
+    public bool HasRow(int row) => RowTimes is null || RowTimes[row] != NoRow;
+
+    /// <summary>Periods that have a row.</summary>
+    public int RowCount => RowTimes is null ? Count : Count - RowTimes.AsSpan().Count(NoRow);
+
+    /// <summary>The own time of the row of the earliest time.</summary>
+    public required long OldestRowMs { get; init; }
+
+    /// <summary>The newest row's own time.</summary>
+    public long NewestRowMs => RowTimes?.Max() ?? EndLocalMs;
 
     public long PeriodLocalMs(int row) => EndLocalMs - (Count - 1 - row) * PeriodMs;
 
     /// <summary>Places rows on the grid; null where there are none.</summary>
     public static GridColumns? Place(TopicConfiguration topic, GridRows rows)
     {
-        if (rows.Rows.Count == 0) return null;
+        if (rows.Rows.IsEmpty) return null;
         var period = PeriodOf(topic);
         var alignNewest = topic.Align == GridAlignment.Newest;
-        var newest = rows.Rows.MaxBy(row => row.LocalMs);
+        var newest = rows.Rows[0];
+        foreach (ref readonly var row in rows.Rows)
+            if (row.LocalMs > newest.LocalMs) newest = row;
         var end = alignNewest ? Floor(newest.LocalMs, MinuteMs) : Floor(newest.LocalMs, period);
         var winners = Winners(rows, topic.Window, end, period, alignNewest);
         var columnOfKey = ColumnsOfKeys(rows, winners, out var keys);
@@ -71,58 +68,73 @@ internal sealed class GridColumns
         for (var series = 0; series < keyed.Length; series++) keyed[series] = PlaceKeyed(rows, winners, series, columnOfKey, keys.Length);
         var single = new GridColumn?[topic.Grid.RowSeries.Count];
         for (var series = 0; series < single.Length; series++) single[series] = PlaceSingle(rows, winners, keyed.Length, series);
-        var times = new long[topic.Window];
-        for (var row = 0; row < times.Length; row++) times[row] = winners[row] < 0 ? NoRow : rows.Rows[winners[row]].LocalMs;
+        var oldest = long.MaxValue;
+        foreach (var winner in winners)
+            if (winner >= 0) oldest = Math.Min(oldest, rows.Rows[winner].LocalMs);
         return new GridColumns
         {
-            EndLocalMs = end, PeriodMs = period, AlignNewest = alignNewest, WithT = newest.WithT,
-            Keys = keys, RowTimes = times, Keyed = keyed, Single = single,
+            OldestRowMs = oldest,
+            EndLocalMs = end, PeriodMs = period, AlignNewest = alignNewest, WithT = newest.WithT, Count = topic.Window,
+            Keys = keys, RowTimes = Times(rows, winners, end, period), Keyed = keyed, Single = single,
         };
     }
 
     /// <summary>
-    /// The rows of this grid that <paramref name="keep"/> accepts (by their own time), to be placed anew. A key that has no
-    /// number in any kept row is gone.
+    /// Adds the rows of this grid that <paramref name="keep"/> accepts (by their own time), to be placed anew. A key that has
+    /// no number in any kept row is gone.
     /// </summary>
-    public GridRows ToRows(WindowPlan plan, Func<long, bool> keep)
+    public void CopyRows(GridRows rows, Func<long, bool> keep)
     {
-        var rows = new GridRows(plan);
         var ids = new int[Keys.Length];
         for (var key = 0; key < ids.Length; key++)
             ids[key] = rows.Keys.IdOf(Keys[key], AppendCheck.Kind(Keys[key]));
         for (var row = 0; row < Count; row++)
         {
-            if (RowTimes[row] == NoRow || !keep(RowTimes[row])) continue;
+            if (!HasRow(row) || !keep(RowTimeMs(row))) continue;
             var present = Enumerable.Range(0, Keys.Length)
-                .Where(key => Keyed.Any(column => !double.IsNaN(column.Values[row * column.Width + key]))).ToArray();
-            var start = rows.Values.Count;
+                .Where(key => Keyed.Any(column => !double.IsNaN(column[row * column.Width + key]))).ToArray();
+            var start = rows.Numbers.Length;
             foreach (var column in Keyed)
-                foreach (var key in present) AddValue(rows, column, row * column.Width + key);
+                foreach (var key in present) AddNumber(rows, column, row * column.Width + key);
             foreach (var column in Single)
             {
-                if (column is null) rows.AddValue(double.NaN, null);
-                else AddValue(rows, column, row);
+                if (column is null) rows.AddHoles(1);
+                else AddNumber(rows, column, row);
             }
 
-            rows.Add(new GridRows.Row(RowTimes[row], WithT, Array.ConvertAll(present, key => ids[key]), start));
+            rows.Add(new GridRows.Row(RowTimeMs(row), WithT, Array.ConvertAll(present, key => ids[key]), start));
         }
+    }
 
-        return rows;
+    /// <summary>Whether all rows are of just their periods' times, so that these need not be kept.</summary>
+    public static long[]? WithoutUsual(long[] rowTimes, long endLocalMs, long periodMs)
+    {
+        for (var row = 0; row < rowTimes.Length; row++)
+            if (rowTimes[row] != endLocalMs - (rowTimes.Length - 1 - row) * periodMs) return rowTimes;
+        return null;
     }
 
     public static long PeriodOf(TopicConfiguration topic) => Math.Max(1, topic.PeriodMs ?? 3_600_000);
 
     private const long MinuteMs = 60_000;
 
-    private static void AddValue(GridRows rows, GridColumn column, int index) =>
-        rows.AddValue(column.Values[index], column.Exact?.GetValueOrDefault(index));
+    private static void AddNumber(GridRows rows, GridColumn column, int index) =>
+        rows.Add(column.Number(index), column.Exact?.GetValueOrDefault(index));
+
+    private static long[]? Times(GridRows rows, int[] winners, long end, long period)
+    {
+        var isUsual = true;
+        for (var row = 0; row < winners.Length && isUsual; row++)
+            isUsual = winners[row] >= 0 && rows.Rows[winners[row]].LocalMs == end - (winners.Length - 1 - row) * period;
+        return isUsual ? null : Array.ConvertAll(winners, winner => winner < 0 ? NoRow : rows.Rows[winner].LocalMs);
+    }
 
     /// <summary>Per period, oldest first, the index of its latest row (of equal times the one written last), or -1.</summary>
     private static int[] Winners(GridRows rows, int window, long end, long period, bool alignNewest)
     {
         var winners = new int[window];
         Array.Fill(winners, -1);
-        for (var i = 0; i < rows.Rows.Count; i++)
+        for (var i = 0; i < rows.Rows.Length; i++)
         {
             var localMs = rows.Rows[i].LocalMs;
             // Aligned to the newest row, a period reaches back from its end; else it is the one that contains the time.
@@ -151,46 +163,44 @@ internal sealed class GridColumns
             }
         }
 
-        keys = spellings.ToArray();
+        keys = rows.KeyList(spellings);
         return columns;
     }
 
     private static GridColumn PlaceKeyed(GridRows rows, int[] winners, int series, int[] columnOfKey, int width)
     {
-        var values = new double[winners.Length * width];
-        Array.Fill(values, double.NaN);
+        var values = rows.Holes(winners.Length * width);
         Dictionary<int, byte[]>? exact = null;
-        var source = CollectionsMarshal.AsSpan(rows.Values);
         for (var row = 0; row < winners.Length; row++)
         {
             if (winners[row] < 0) continue;
             var (_, _, keys, start) = rows.Rows[winners[row]];
             start += series * keys.Length;
-            for (var i = 0; i < keys.Length; i++) Put(rows, source, start + i, values, row * width + columnOfKey[keys[i]], ref exact);
+            for (var i = 0; i < keys.Length; i++) Put(rows, start + i, values, row * width + columnOfKey[keys[i]], ref exact);
         }
 
-        return new GridColumn(values, width, exact);
+        return GridColumn.Of(values, width, exact);
     }
 
     private static GridColumn? PlaceSingle(GridRows rows, int[] winners, int keyedCount, int series)
     {
-        var values = new double[winners.Length];
-        Array.Fill(values, double.NaN);
+        var values = rows.Holes(winners.Length);
         Dictionary<int, byte[]>? exact = null;
-        var source = CollectionsMarshal.AsSpan(rows.Values);
+        var hasValue = false;
         for (var row = 0; row < winners.Length; row++)
         {
             if (winners[row] < 0) continue;
             var (_, _, keys, start) = rows.Rows[winners[row]];
-            Put(rows, source, start + keyedCount * keys.Length + series, values, row, ref exact);
+            Put(rows, start + keyedCount * keys.Length + series, values, row, ref exact);
+            hasValue |= !values[row].IsHole;
         }
 
-        return Array.TrueForAll(values, double.IsNaN) ? null : new GridColumn(values, 1, exact);
+        return hasValue ? GridColumn.Of(values, 1, exact) : null;
     }
 
-    private static void Put(GridRows rows, ReadOnlySpan<double> source, int from, double[] values, int to, ref Dictionary<int, byte[]>? exact)
+    private static void Put(GridRows rows, int from, Span<GridNumber> values, int to, ref Dictionary<int, byte[]>? exact)
     {
-        values[to] = source[from];
+        values[to] = rows.Numbers[from];
         // A key that a row names twice has the value named last.
         exact?.Remove(to);
         if (rows.Exact is not null && rows.Exact.TryGetValue(from, out var text)) (exact ??= [])[to] = text;

@@ -4,39 +4,41 @@ using Analytics.Actors.Core.Records;
 namespace Analytics.Actors.Core.Windows;
 
 /// <summary>
-/// A grid as input members: times, keys, and the series, whose numbers are handed out as they lie in the window's columns.
-/// JSON is made for those who ask for it, once per member; calls on several threads may ask at once.
+/// A grid as input members: times, keys, and the series. Doubles and JSON are made for those who ask for them, once for all
+/// who ask at about the same time; calls on several threads may ask at once.
 /// </summary>
 internal sealed class GridFragment : InputFragment
 {
     private readonly GridColumns grid;
+    private readonly FillStrategy fill;
     private readonly string[] names;
-
-    // Parallel to the names: null for times and keys.
-    private readonly GridColumn?[] columns;
-
-    // A member made twice by two threads is the same twice; the last one stays.
-    private readonly byte[]?[] json;
     private readonly int keysAt;
 
-    public GridFragment(TopicConfiguration topic, GridColumns grid)
+    // Parallel to the names.
+    private readonly Derived<FilledColumn>[] filled;
+    private readonly Derived<byte[]>[] json;
+
+    public GridFragment(TopicConfiguration topic, GridColumns grid, string[] names)
     {
         this.grid = grid;
-        var configuration = topic.Grid!;
-        var members = new List<(string Name, GridColumn? Column)> { (configuration.TimesName, null) };
-        keysAt = -1;
-        if (configuration.Keys is not null)
-        {
-            keysAt = members.Count;
-            members.Add((configuration.KeysName ?? configuration.Keys, null));
-        }
+        this.names = names;
+        fill = topic.Fill;
+        keysAt = topic.Grid!.Keys is null ? -1 : 1;
+        filled = new Derived<FilledColumn>[names.Length];
+        json = new Derived<byte[]>[names.Length];
+    }
 
-        for (var i = 0; i < grid.Keyed.Length; i++) members.Add((configuration.KeyedSeries[i].Name, grid.Keyed[i].Filled(topic.Fill)));
+    /// <summary>The names of a grid's members: series that no row carries are absent.</summary>
+    public static string[] NamesOf(WindowPlan plan, GridColumns grid)
+    {
+        var configuration = plan.Topic.Grid!;
+        List<string> names = [configuration.TimesName];
+        if (configuration.Keys is not null) names.Add(configuration.KeysName ?? configuration.Keys);
+        foreach (var series in configuration.KeyedSeries) names.Add(series.Name);
         for (var i = 0; i < grid.Single.Length; i++)
-            if (grid.Single[i] is { } column) members.Add((configuration.RowSeries[i].Name, column.Filled(topic.Fill)));
-        names = members.Select(member => member.Name).ToArray();
-        columns = members.Select(member => member.Column).ToArray();
-        json = new byte[names.Length][];
+            if (grid.Single[i] is not null) names.Add(configuration.RowSeries[i].Name);
+        var usual = plan.UsualNames;
+        return usual.SequenceEqual(names) ? usual : plan.UsualNames = [.. names];
     }
 
     public override IReadOnlyList<string> Names => names;
@@ -45,19 +47,28 @@ internal sealed class GridFragment : InputFragment
     {
         var index = Array.IndexOf(names, name);
         if (index < 0) return default;
-        if (Volatile.Read(ref json[index]) is { } known) return known;
-        var made = index == 0 ? TimesJson() : index == keysAt ? KeysJson() : ColumnJson(columns[index]!, index < FirstSingle);
-        Volatile.Write(ref json[index], made);
-        return made;
+        if (json[index].TryGet(out var known)) return known;
+        return json[index].Set(index == 0 ? TimesJson() : index == keysAt ? KeysJson() : ColumnJson(index));
     }
 
     public override bool TryGetSeries(string name, out NumericSeries series)
     {
         var index = Array.IndexOf(names, name);
         series = default;
-        if (index < 0 || columns[index] is not { } column) return false;
-        series = new NumericSeries(column.Values, grid.Count, column.Width);
+        if (index <= Math.Max(0, keysAt)) return false;
+        series = new NumericSeries(Filled(index).Values, grid.Count, Column(index).Width);
         return true;
+    }
+
+    private FilledColumn Filled(int index) => filled[index].TryGet(out var known) ? known : filled[index].Set(Column(index).Filled(fill));
+
+    private GridColumn Column(int index)
+    {
+        if (index < FirstSingle) return grid.Keyed[index - FirstSingle + grid.Keyed.Length];
+        var single = index - FirstSingle;
+        foreach (var column in grid.Single)
+            if (column is not null && single-- == 0) return column;
+        throw new ArgumentOutOfRangeException(nameof(index));
     }
 
     private int FirstSingle => (keysAt < 0 ? 1 : 2) + grid.Keyed.Length;
@@ -83,20 +94,22 @@ internal sealed class GridFragment : InputFragment
         return list.EndList().ToArray();
     }
 
-    private byte[] ColumnJson(GridColumn column, bool isKeyed)
+    private byte[] ColumnJson(int index)
     {
+        var (width, isKeyed) = (Column(index).Width, index < FirstSingle);
+        var column = Filled(index);
         var list = new JsonBuilder(column.Values.Length * 4 + grid.Count * 2 + 2).StartList();
         for (var row = 0; row < grid.Count; row++)
         {
             if (isKeyed) list.StartList();
-            for (var i = 0; i < column.Width; i++) WriteNumber(list, column, row * column.Width + i);
+            for (var i = 0; i < width; i++) WriteNumber(list, column, row * width + i);
             if (isKeyed) list.EndList();
         }
 
         return list.EndList().ToArray();
     }
 
-    private static void WriteNumber(JsonBuilder list, GridColumn column, int index)
+    private static void WriteNumber(JsonBuilder list, FilledColumn column, int index)
     {
         if (column.Exact is not null && column.Exact.TryGetValue(index, out var text)) list.Value(text);
         else if (double.IsNaN(column.Values[index])) list.Value(JsonText.Null);

@@ -2,7 +2,6 @@ using System.Runtime.InteropServices;
 using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Core.Protocol;
 using Analytics.Actors.Core.Records;
-using Google.Protobuf;
 
 namespace Analytics.Actors.Core.Windows;
 
@@ -26,22 +25,23 @@ internal sealed class GridWindow : TopicWindow
 
     public override bool IsEmpty => grid is null;
 
-    public override long? NewestTimeMs => grid is null ? null : EffectiveMs(grid.RowTimes.Max());
+    public override long? NewestTimeMs => grid is null ? null : EffectiveMs(grid.NewestRowMs);
 
     public override long SizeBytes => grid is null ? 0
-        : GridOverhead + grid.RowTimes.Length * sizeof(long) + grid.Keys.Sum(key => key.Length + 32L)
-            + grid.Keyed.Concat(grid.Single).Sum(column => column is null ? 0 : column.Values.Length * (long)sizeof(double) + (column.Exact?.Count ?? 0) * 64L);
+        : GridOverhead + (grid.RowTimes?.Length ?? 0) * sizeof(long) + grid.Keys.Sum(key => key.Length + 32L)
+            + grid.Keyed.Concat(grid.Single).Sum(column => column?.SizeBytes ?? 0);
 
     public override WindowChange Apply(ReadOnlySpan<ReadOnlyMemory<byte>> items, long recordTimeMs, long nowMs)
     {
         List<RejectedItem>? rejected = null;
-        var rows = grid is not null && Topic.Mode == UpdateMode.Append ? grid.ToRows(Plan, _ => true) : new GridRows(Plan);
-        var before = rows.Rows.Count;
+        var rows = Context.Rows;
+        if (Topic.Mode == UpdateMode.Append) grid?.CopyRows(rows, static _ => true);
+        var before = rows.Rows.Length;
         for (var i = 0; i < items.Length; i++)
             if (rows.Read(items[i].Span, TimeZone, recordTimeMs + ZoneMs) is { } reason)
                 (rejected ??= []).Add(new RejectedItem(i, reason, items[i]));
 
-        var changed = rows.Rows.Count > before;
+        var changed = rows.Rows.Length > before;
         if (changed)
         {
             grid = GridColumns.Place(Topic, rows);
@@ -49,37 +49,48 @@ internal sealed class GridWindow : TopicWindow
             MarkChanged();
         }
 
+        rows.Clear();
+
         return new WindowChange(changed, rejected ?? (IReadOnlyList<RejectedItem>)[]);
     }
 
     public override bool Expire(long nowMs)
     {
         if (Topic.TtlMs is not { } ttl || grid is null) return false;
-        if (!grid.RowTimes.Any(time => time != GridColumns.NoRow && nowMs - EffectiveMs(time) > ttl)) return false;
-        grid = GridColumns.Place(Topic, grid.ToRows(Plan, time => nowMs - EffectiveMs(time) <= ttl));
+        if (EffectiveMs(grid.OldestRowMs) >= nowMs - ttl) return false;
+        var rows = Context.Rows;
+        grid.CopyRows(rows, time => nowMs - EffectiveMs(time) <= ttl);
+        grid = GridColumns.Place(Topic, rows);
+        rows.Clear();
         MarkChanged();
         return true;
     }
 
-    public override byte[] Save()
+    private protected override void Save(StateWriter state)
     {
-        if (grid is null) return new WindowState { Grid = new GridState() }.ToByteArray();
-        var state = new GridState
-        {
-            EndLocalMs = grid.EndLocalMs, PeriodMs = grid.PeriodMs, AlignNewest = grid.AlignNewest, WithT = grid.WithT, AppliedMs = appliedMs,
-        };
-        foreach (var key in grid.Keys) state.Keys.Add(UnsafeByteOperations.UnsafeWrap(key));
-        var rows = Enumerable.Range(0, grid.Count).Where(row => grid.RowTimes[row] != GridColumns.NoRow).ToArray();
-        foreach (var row in rows)
-        {
-            state.Rows.Add(grid.Count - 1 - row);
-            state.RowTimesLocalMs.Add(grid.RowTimes[row]);
-        }
+        if (grid is not null) Save(grid, state);
+        state.Close(WindowState.GridFieldNumber, 0);
+    }
 
-        for (var i = 0; i < grid.Keyed.Length; i++) state.Columns.Add(Save(grid.Keyed[i], Plan.Series[i].Source, true, rows));
-        for (var i = 0; i < grid.Single.Length; i++)
-            if (grid.Single[i] is { } column) state.Columns.Add(Save(column, Plan.RowSeries[i].Source, false, rows));
-        return new WindowState { Grid = state }.ToByteArray();
+    private void Save(GridColumns held, StateWriter state)
+    {
+        for (var i = held.Single.Length - 1; i >= 0; i--)
+            if (held.Single[i] is { } column) Save(held, column, Plan.RowSeries[i].Source, false, state);
+        for (var i = held.Keyed.Length - 1; i >= 0; i--) Save(held, held.Keyed[i], Plan.Series[i].Source, true, state);
+        var mark = state.Length;
+        for (var row = held.Count - 1; row >= 0; row--)
+            if (held.HasRow(row)) state.Varint((ulong)held.RowTimeMs(row));
+        state.Close(GridState.RowTimesLocalMsFieldNumber, mark);
+        mark = state.Length;
+        for (var row = held.Count - 1; row >= 0; row--)
+            if (held.HasRow(row)) state.Varint((ulong)(held.Count - 1 - row));
+        state.Close(GridState.RowsFieldNumber, mark);
+        for (var key = held.Keys.Length - 1; key >= 0; key--) state.Element(GridState.KeysFieldNumber, held.Keys[key]);
+        state.Number(GridState.AppliedMsFieldNumber, appliedMs);
+        state.Number(GridState.WithTFieldNumber, held.WithT ? 1 : 0);
+        state.Number(GridState.AlignNewestFieldNumber, held.AlignNewest ? 1 : 0);
+        state.Number(GridState.PeriodMsFieldNumber, held.PeriodMs);
+        state.Number(GridState.EndLocalMsFieldNumber, held.EndLocalMs);
     }
 
     /// <summary>Takes over the rows that still fit; where periods or their number changed, they are placed anew.</summary>
@@ -95,57 +106,89 @@ internal sealed class GridWindow : TopicWindow
         var saved = new GridColumns
         {
             EndLocalMs = state.EndLocalMs, PeriodMs = state.PeriodMs, AlignNewest = state.AlignNewest, WithT = state.WithT,
-            Keys = state.Keys.Select(key => key.ToByteArray()).ToArray(), RowTimes = times,
-            Keyed = Plan.Series.Select(series => Restore(state, series.Source, true, rows, count) ?? Missing(count, state.Keys.Count)).ToArray(),
+            Keys = Context.Rows.KeyList(state.Keys.Select(key => key.ToByteArray()).ToList()), Count = count,
+            RowTimes = GridColumns.WithoutUsual(times, state.EndLocalMs, state.PeriodMs), OldestRowMs = state.RowTimesLocalMs.Min(),
+            Keyed = Plan.Series.Select(series => Restore(state, series.Source, true, rows, count) ?? GridColumn.Of(Missing(count, state.Keys.Count), state.Keys.Count, null)).ToArray(),
             Single = Plan.RowSeries.Select(series => Restore(state, series.Source, false, rows, count)).ToArray(),
         };
         var fits = count == Topic.Window && saved.PeriodMs == GridColumns.PeriodOf(Topic)
             && saved.AlignNewest == (Topic.Align == GridAlignment.Newest) && (Plan.KeysSlot >= 0 || saved.Keys.Length == 0);
-        grid = fits ? saved : GridColumns.Place(Topic, saved.ToRows(Plan, _ => true));
+        grid = fits ? saved : Placed(saved);
         MarkChanged();
     }
 
-    protected override InputFragment ShapeCore() => new GridFragment(Topic, grid!).Under(Topic.ShapeMember);
+    protected override InputFragment ShapeCore() => new GridFragment(Topic, grid!, GridFragment.NamesOf(Plan, grid!)).Under(Topic.ShapeMember);
+
+    private GridColumns? Placed(GridColumns saved)
+    {
+        var rows = Context.Rows;
+        saved.CopyRows(rows, static _ => true);
+        var placed = GridColumns.Place(Topic, rows);
+        rows.Clear();
+        return placed;
+    }
 
     private long ZoneMs => (long)TimeZone.TotalMilliseconds;
 
     /// <summary>A row's time in UTC; none counts as younger than the change that brought it.</summary>
     private long EffectiveMs(long localMs) => Math.Min(localMs - ZoneMs, appliedMs);
 
-    private static GridColumnState Save(GridColumn column, string source, bool keyed, int[] rows)
+    private static void Save(GridColumns held, GridColumn column, string source, bool keyed, StateWriter state)
     {
-        var values = new double[rows.Length * column.Width];
-        var state = new GridColumnState { Source = source, Keyed = keyed };
-        for (var i = 0; i < rows.Length; i++)
+        var (mark, rows, width) = (state.Length, held.RowCount, column.Width);
+        var at = rows * width;
+        for (var row = held.Count - 1; column.Exact is not null && row >= 0; row--)
         {
-            column.Values.AsSpan(rows[i] * column.Width, column.Width).CopyTo(values.AsSpan(i * column.Width));
-            if (column.Exact is null) continue;
-            for (var key = 0; key < column.Width; key++)
-                if (column.Exact.TryGetValue(rows[i] * column.Width + key, out var text))
-                    state.Exact.Add(new ExactNumberState { Index = i * column.Width + key, Text = UnsafeByteOperations.UnsafeWrap(text) });
+            if (!held.HasRow(row)) continue;
+            at -= width;
+            for (var key = width - 1; key >= 0; key--)
+            {
+                if (!column.Exact.TryGetValue(row * width + key, out var text)) continue;
+                var number = state.Length;
+                state.Bytes(ExactNumberState.TextFieldNumber, text);
+                state.Number(ExactNumberState.IndexFieldNumber, at + key);
+                state.Close(GridColumnState.ExactFieldNumber, number);
+            }
         }
 
-        state.Values = ByteString.CopyFrom(MemoryMarshal.AsBytes(values.AsSpan()));
-        return state;
+        if (rows * width > 0)
+        {
+            var bytes = state.Length;
+            var values = MemoryMarshal.Cast<byte, double>(state.Reserve(rows * width * sizeof(double)));
+            for (int row = 0, to = 0; row < held.Count; row++)
+            {
+                // Rows that follow each other are copied together.
+                var from = row;
+                while (row < held.Count && held.HasRow(row)) row++;
+                column.CopyTo(from * width, values.Slice(to, (row - from) * width));
+                to += (row - from) * width;
+            }
+
+            state.Close(GridColumnState.ValuesFieldNumber, bytes);
+        }
+
+        state.Number(GridColumnState.KeyedFieldNumber, keyed ? 1 : 0);
+        state.Text(GridColumnState.SourceFieldNumber, source);
+        state.Close(GridState.ColumnsFieldNumber, mark);
     }
 
     private static GridColumn? Restore(GridState state, string source, bool keyed, int[] rows, int count)
     {
         if (state.Columns.FirstOrDefault(column => column.Source == source && column.Keyed == keyed) is not { } saved) return null;
         var width = keyed ? state.Keys.Count : 1;
-        var column = Missing(count, width);
+        var values = Missing(count, width);
         var stored = MemoryMarshal.Cast<byte, double>(saved.Values.Span);
-        for (var i = 0; i < rows.Length; i++) stored.Slice(i * width, width).CopyTo(column.Values.AsSpan(rows[i] * width));
-        if (saved.Exact.Count == 0) return column;
+        for (var i = 0; i < rows.Length; i++) stored.Slice(i * width, width).CopyTo(values.AsSpan(rows[i] * width));
+        if (saved.Exact.Count == 0) return GridColumn.Of(values, width, null);
         var exact = new Dictionary<int, byte[]>();
         foreach (var number in saved.Exact) exact[rows[number.Index / width] * width + number.Index % width] = number.Text.ToByteArray();
-        return column with { Exact = exact };
+        return GridColumn.Of(values, width, exact);
     }
 
-    private static GridColumn Missing(int count, int width)
+    private static double[] Missing(int count, int width)
     {
         var values = new double[count * width];
         Array.Fill(values, double.NaN);
-        return new GridColumn(values, width, null);
+        return values;
     }
 }

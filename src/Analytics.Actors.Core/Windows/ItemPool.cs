@@ -10,7 +10,7 @@ internal sealed class ItemPool
 {
     // Lengths in steps of 8 up to 1 KB (what the heap rounds to anyway), then eight steps to each power of two.
     private const int SmallMax = 1024, SmallClasses = SmallMax / 8, LengthMax = 16 * 1024, ClassCount = SmallClasses + 4 * 8;
-    private const int KeptPerClass = 8, KeptBytesMax = 128 * 1024;
+    private const int KeptPerClass = 8, KeptBytesMax = 64 * 1024;
 
     private readonly byte[][]?[] kept = new byte[ClassCount][][];
     private readonly byte[] counts = new byte[ClassCount];

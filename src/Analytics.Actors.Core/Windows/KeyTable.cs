@@ -11,24 +11,40 @@ internal sealed class KeyTable
 {
     private const int TextMax = 256;
     private readonly Dictionary<string, int> ids = new(StringComparer.Ordinal);
-    private readonly List<byte[]> spellings = [];
 
-    public int Count => spellings.Count;
+    // Those behind the count are of an earlier use: keys are the same again and again, and never changed.
+    private readonly List<(byte[] Spelling, string Text)> known = [];
+
+    public int Count { get; private set; }
 
     /// <summary>The key as it was first written.</summary>
-    public byte[] Spelling(int id) => spellings[id];
+    public byte[] Spelling(int id) => known[id].Spelling;
+
+    /// <summary>Forgets all keys.</summary>
+    public void Clear()
+    {
+        ids.Clear();
+        Count = 0;
+    }
 
     /// <summary>The key's number; -1 where the value is no key.</summary>
     public int IdOf(ReadOnlySpan<byte> json, JsonTokenType kind)
     {
         if (json.Length > TextMax) return -1;
+        if (Count < known.Count && !ids.ContainsKey(known[Count].Text) && json.SequenceEqual(known[Count].Spelling))
+        {
+            ids.Add(known[Count].Text, Count);
+            return Count++;
+        }
+
         Span<char> text = stackalloc char[TextMax];
         if (!TryDecode(json, kind, text, out var length)) return -1;
         var lookup = ids.GetAlternateLookup<ReadOnlySpan<char>>();
         if (lookup.TryGetValue(text[..length], out var id)) return id;
-        lookup[text[..length]] = spellings.Count;
-        spellings.Add(json.ToArray());
-        return spellings.Count - 1;
+        known.RemoveRange(Count, known.Count - Count);
+        known.Add((json.ToArray(), text[..length].ToString()));
+        ids.Add(known[Count].Text, Count);
+        return Count++;
     }
 
     private static bool TryDecode(ReadOnlySpan<byte> json, JsonTokenType kind, Span<char> text, out int length)

@@ -58,6 +58,18 @@ internal struct OrderBuffer
         if (array is not null && !isShared) pool.Return(array);
     }
 
+    /// <summary>
+    /// The orders go; returns a buffer without any in their array, unless somebody shares it. One that had room for far
+    /// more than the last second needed goes to the pool.
+    /// </summary>
+    public readonly OrderBuffer Emptied(int lastLength, ItemPool pool)
+    {
+        if (array is null || isShared) return default;
+        if (array.Length <= Math.Max(4096, lastLength * 8)) return new OrderBuffer { array = array };
+        pool.Return(array);
+        return default;
+    }
+
     /// <summary>Takes the first order off.</summary>
     public static ReadOnlyMemory<byte> TakeFirst(ref ReadOnlyMemory<byte> orders)
     {

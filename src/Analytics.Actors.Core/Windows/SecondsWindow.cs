@@ -2,7 +2,6 @@ using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Analytics.Actors.Core.Protocol;
 using Analytics.Actors.Core.Records;
-using Google.Protobuf;
 
 namespace Analytics.Actors.Core.Windows;
 
@@ -150,13 +149,14 @@ public sealed class SecondsWindow : TopicWindow
         return true;
     }
 
-    public override byte[] Save()
+    private protected override void Save(StateWriter state)
     {
-        var state = new SecondsState { LastArrivalMs = lastArrivalMs, LateCount = LateCount };
-        if (!open.IsEmpty) state.Open = Save(open);
-        if (!closed.IsEmpty) state.Closed = Save(closed);
-        if (lastDelivered is { } last) state.LastDelivered = last;
-        return new WindowState { Seconds = state }.ToByteArray();
+        state.Number(SecondsState.LateCountFieldNumber, LateCount);
+        state.Number(SecondsState.LastArrivalMsFieldNumber, lastArrivalMs);
+        if (lastDelivered is { } last) state.Present(SecondsState.LastDeliveredFieldNumber, last);
+        if (!closed.IsEmpty) Save(SecondsState.ClosedFieldNumber, closed, state);
+        if (!open.IsEmpty) Save(SecondsState.OpenFieldNumber, open, state);
+        state.Close(WindowState.SecondsFieldNumber, 0);
     }
 
     internal void Restore(SecondsState state)
@@ -191,11 +191,14 @@ public sealed class SecondsWindow : TopicWindow
 
         if (!open.IsEmpty && number > open.Number)
         {
+            // The orders that were delivered before make room for those that come.
+            var emptied = closed.Orders.Emptied(open.Orders.Bytes.Length, Context.Pool);
+            closed = default;
             Deliver(open, delivers, ref closings);
-            open = default;
+            open = new Second(number) { Orders = emptied };
         }
 
-        if (open.IsEmpty) open = new Second(number);
+        if (open.IsEmpty) open = new Second(number) { Orders = open.Orders };
         open.Add(run, Context.Pool);
         return number;
     }
@@ -246,11 +249,13 @@ public sealed class SecondsWindow : TopicWindow
 
     private static long SecondOf(long timeMs) => timeMs >= 0 ? timeMs / 1000 : (timeMs - 999) / 1000;
 
-    private static SecondState Save(in Second second)
+    private static void Save(int field, in Second second, StateWriter state)
     {
-        var state = new SecondState { Second = second.Number, NewestTimeMs = second.NewestTimeMs };
-        for (var rest = second.Orders.Bytes; !rest.IsEmpty;) state.Items.Add(UnsafeByteOperations.UnsafeWrap(OrderBuffer.TakeFirst(ref rest)));
-        return state;
+        var mark = state.Length;
+        state.Raw(second.Orders.Bytes.Span);
+        state.Number(SecondState.NewestTimeMsFieldNumber, second.NewestTimeMs);
+        state.Number(SecondState.SecondFieldNumber, second.Number);
+        state.Close(field, mark);
     }
 
     private Second Restore(SecondState? state)

@@ -26,7 +26,7 @@ public abstract class TopicWindow : Stations.INamed
 
     string Stations.INamed.Name => Topic.Name;
 
-    private protected WindowContext Context { get; }
+    internal WindowContext Context { get; }
 
     private protected WindowPlan Plan => Context.Plan;
 
@@ -75,8 +75,15 @@ public abstract class TopicWindow : Stations.INamed
     /// <summary>Shapes what is held. Whatever the fragment shares with the window may never be written to again.</summary>
     protected abstract InputFragment? ShapeCore();
 
-    /// <summary>The window's state as protobuf, for a checkpoint.</summary>
-    public abstract byte[] Save();
+    /// <summary>The window's state as protobuf (<see cref="Protocol.WindowState"/>), for a checkpoint; the caller's own.</summary>
+    public byte[] Save()
+    {
+        Save(Context.Writer);
+        return Context.Writer.Take();
+    }
+
+    /// <summary>Writes the state, from its end to its beginning.</summary>
+    private protected abstract void Save(StateWriter state);
 
     /// <summary>To be called by every change.</summary>
     protected void MarkChanged()

@@ -44,7 +44,7 @@ public static class TopicWindows
     }
 
     /// <summary>
-    /// The window that <see cref="TopicWindow.Save"/> described. What the topic, as it is configured now, would not hold is
+    /// The window that <see cref="TopicWindow.Save()"/> described. What the topic, as it is configured now, would not hold is
     /// left out; a state of another kind of window leaves it empty. Throws
     /// <see cref="Google.Protobuf.InvalidProtocolBufferException"/> for bytes that no Save has written.
     /// </summary>
@@ -73,5 +73,5 @@ public static class TopicWindows
         return window;
     }
 
-    private static WindowContext Alone(TopicConfiguration topic, TimeSpan timeZone) => new(topic, timeZone, new ItemPool());
+    private static WindowContext Alone(TopicConfiguration topic, TimeSpan timeZone) => new(topic, timeZone, new ItemPool(), new StateWriter());
 }

@@ -55,6 +55,12 @@ internal sealed class WindowPlan
 
     public TopicConfiguration Topic { get; }
 
+    /// <summary>
+    /// The names of the last fragment's members. Threads may write to it at once: lists of names are never changed, and
+    /// whichever is there is as good as another.
+    /// </summary>
+    public string[] UsualNames { get; set; } = [];
+
     /// <summary>Finds members of an item.</summary>
     public MemberLocator Members { get; }
 

@@ -116,11 +116,11 @@ public sealed class RawLoop(string bootstrapServers)
     }
 
     /// <summary>
-    /// Reads what is written to these partitions from now on, until it is cancelled; each key and the moment of its arrival
-    /// (<see cref="Stopwatch.GetTimestamp"/>).
+    /// Reads what is written to these partitions from now on, until it is cancelled: where each record is, its key, and the moment of its
+    /// arrival (<see cref="Stopwatch.GetTimestamp"/>).
     /// </summary>
     /// <returns>Is there once reading has begun: a task of the reading, which ends in order when it is cancelled.</returns>
-    public async Task<Task> WatchAsync(IReadOnlyList<CorePartition> partitions, Action<byte[]?, long> arrived, CancellationToken cancellation)
+    public async Task<Task> WatchAsync(IReadOnlyList<CorePartition> partitions, Action<CorePartition, long, byte[]?, long> arrived, CancellationToken cancellation)
     {
         var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var reading = Task.Factory.StartNew(
@@ -131,7 +131,7 @@ public sealed class RawLoop(string bootstrapServers)
                 begun.SetResult();
                 while (!cancellation.IsCancellationRequested)
                 {
-                    if (consumer.Consume(20) is { } record) arrived(record.Message.Key, Stopwatch.GetTimestamp());
+                    if (consumer.Consume(20) is { } record) arrived(record.TopicPartition.ToCore(), record.Offset.Value, record.Message.Key, Stopwatch.GetTimestamp());
                 }
             },
             CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
@@ -163,6 +163,7 @@ public sealed class RawLoop(string bootstrapServers)
 
     private static ConsumeResult<byte[]?, byte[]?> Next(IConsumer<byte[]?, byte[]?> consumer, long count, long records, CancellationToken cancellation)
     {
+        if (count % 1_024 == 0) cancellation.ThrowIfCancellationRequested();
         var silent = 0;
         while (true)
         {

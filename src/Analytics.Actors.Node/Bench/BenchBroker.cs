@@ -63,6 +63,9 @@ internal sealed class BenchBroker : IAsyncDisposable
         foreach (var topic in (string[])["station-events", "batch-results", "dead-letters", "replays"]) await AddTopicAsync($"{group}.{topic}", cancellation).ConfigureAwait(false);
     }
 
+    /// <summary>The topic of a module's uploads.</summary>
+    public Task<IReadOnlyList<TopicPartition>> AddOutputAsync(string module, CancellationToken cancellation) => AddTopicAsync($"MODULE-OUTPUT-{module.ToUpperInvariant()}", cancellation);
+
     /// <summary>Writes the log that runs will read, in batches as large as a fetch of a backlog is, and checks that all of it is there.</summary>
     /// <param name="hasPart">Whether the record of a number says something of a station; null: all do.</param>
     public async Task<BenchLog> WriteAsync(Workload workload, long records, CancellationToken cancellation, Func<long, bool>? hasPart = null)

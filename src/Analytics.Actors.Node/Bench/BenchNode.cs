@@ -110,6 +110,21 @@ internal sealed partial class BenchNode : IAsyncDisposable
         if ((long)counters["missing_records"]! > 0) throw new BenchFailedException($"{counters["missing_records"]} records were missing on the way to a shard");
     }
 
+    /// <summary>Waits until so many uploads have left, and no more.</summary>
+    public async Task UploadedAsync(long uploads, CancellationToken cancellation)
+    {
+        var waited = Stopwatch.StartNew();
+        for (var made = -1L; made != uploads;)
+        {
+            made = (await LookAsync(cancellation).ConfigureAwait(false))?.Uploads ?? made;
+            if (made > uploads || waited.Elapsed > Patience) throw new BenchFailedException($"{made} uploads were made instead of {uploads}");
+            await Task.Delay(LookEvery, cancellation).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>The setting for more stations than 10,000 a shard: all stay in memory.</summary>
+    public static JsonObject ManyResidents() => new() { ["limits"] = new JsonObject { ["entities"] = 50_000 } };
+
     /// <summary>What the node tells of itself; null while it does not answer.</summary>
     public async Task<JsonNode?> GetAsync(string what, CancellationToken cancellation)
     {

@@ -22,6 +22,11 @@ public sealed record BenchOptions
     /// <summary>Measured runs of each variant, of which the median counts.</summary>
     public int Runs { get; init; } = 5;
 
+    /// <summary>One round before them warms up and does not count: a program that has just begun is not compiled yet.</summary>
+    public bool WarmUp { get; init; } = true;
+
+    internal int FirstRun => WarmUp ? 0 : 1;
+
     /// <summary>Records of a run.</summary>
     public int? Records { get; init; }
 

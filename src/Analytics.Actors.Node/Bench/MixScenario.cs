@@ -31,16 +31,14 @@ public sealed class MixScenario : IBenchScenario
         List<RawOutcome> consume = [], forward = [];
         List<NodeOutcome> keyed = [], router = [];
         await using var node = new BenchNode();
-        // The first round warms up and does not count: a program that has just begun is not compiled yet.
-        for (var run = 0; run <= options.Runs; run++)
+        for (var run = options.FirstRun; run <= options.Runs; run++)
         {
             var raw = await Runs.RawAsync(() => broker.Raw.Consume(log.Partitions, records, cancellation)).ConfigureAwait(false);
             var ours = await Runs.NodeAsync(node, broker, workload.Pipeline(keyed: true), log, cancellation).ConfigureAwait(false);
             var rawHop = await Runs.RawAsync(() => broker.Raw.ConsumeProduceConsume(log.Partitions, hop, key => BenchLog.PartitionOf(key), records, cancellation)).ConfigureAwait(false);
             var routed = await Runs.NodeAsync(node, broker, workload.Pipeline(keyed: false), log, cancellation).ConfigureAwait(false);
-            var label = run == 0 ? "warm-up" : string.Create(CultureInfo.InvariantCulture, $"run {run} of {options.Runs}");
             progress.Say(string.Create(CultureInfo.InvariantCulture,
-                $"{label}: raw {Runs.Rate(raw):#,0}/s, keyed {Runs.Rate(ours):#,0}/s after {ours.StartSeconds:0.0} s; raw hop {Runs.Rate(rawHop):#,0}/s, router {Runs.Rate(routed):#,0}/s after {routed.StartSeconds:0.0} s"));
+                $"{Runs.Label(run, options)}: raw {Runs.Rate(raw):#,0}/s, keyed {Runs.Rate(ours):#,0}/s after {ours.StartSeconds:0.0} s; raw hop {Runs.Rate(rawHop):#,0}/s, router {Runs.Rate(routed):#,0}/s after {routed.StartSeconds:0.0} s"));
             if (run == 0) continue;
             consume.Add(raw);
             keyed.Add(ours);

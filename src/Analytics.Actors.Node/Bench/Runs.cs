@@ -1,3 +1,4 @@
+using System.Globalization;
 using Analytics.Actors.Kafka.Raw;
 
 namespace Analytics.Actors.Node.Bench;
@@ -32,6 +33,13 @@ internal static class Runs
         await node.StopAsync(cancellation).ConfigureAwait(false);
         return outcome;
     }
+
+    /// <summary>What a run is called.</summary>
+    public static string Label(int run, BenchOptions options) => run == 0 ? "warm-up" : string.Create(CultureInfo.InvariantCulture, $"run {run} of {options.Runs}");
+
+    /// <summary>Numbers of stations, up to the largest that is asked for.</summary>
+    public static IReadOnlyList<int> Sizes(IReadOnlyList<int> sizes, BenchOptions options) =>
+        options.Stations is not { } most ? sizes : sizes.Any(size => size <= most) ? [.. sizes.Where(size => size <= most)] : [most];
 
     public static double Rate(RawOutcome outcome) => outcome.Records / outcome.Seconds;
 

@@ -21,8 +21,9 @@ internal sealed class BenchVerb(IReadOnlyList<IBenchScenario> scenarios)
         var seconds = Number("--seconds", "how long a run lasts that is a matter of time [default: the scenario's own]", 1, 86_400);
         var json = new Option<string?>("--json") { Description = "the figures as JSON, to this file or instead of the table", Arity = ArgumentArity.ZeroOrOne, HelpName = "FILE" };
         var check = new Option<bool>("--check") { Description = "fails (1) where a goal is not met" };
+        var cold = new Option<bool>("--no-warm-up") { Description = "the first round counts too" };
         var list = new Option<bool>("--list") { Description = "says what there is, and measures nothing" };
-        var command = new Command("bench", "how fast it is on this machine, beside what the client library alone can do") { names, runs, records, stations, seconds, json, check, list };
+        var command = new Command("bench", "how fast it is on this machine, beside what the client library alone can do") { names, runs, records, stations, seconds, cold, json, check, list };
         command.SetAction((parse, cancellation) =>
         {
             var output = parse.InvocationConfiguration.Output;
@@ -35,6 +36,7 @@ internal sealed class BenchVerb(IReadOnlyList<IBenchScenario> scenarios)
             var options = new BenchOptions
             {
                 Runs = parse.GetValue(runs) ?? new BenchOptions().Runs,
+                WarmUp = !parse.GetValue(cold),
                 Records = parse.GetValue(records),
                 Stations = parse.GetValue(stations),
                 Seconds = parse.GetValue(seconds),
@@ -72,14 +74,21 @@ internal sealed class BenchVerb(IReadOnlyList<IBenchScenario> scenarios)
             {
                 figures.AddRange(await scenario.RunAsync(options, progress, cancellation).ConfigureAwait(false));
             }
-            catch (BenchFailedException wrong)
+            catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+            {
+                // What has been measured so far is still told.
+                failed = true;
+                progress.Say("stopped by a signal");
+                break;
+            }
+            catch (Exception wrong)
             {
                 failed = true;
                 progress.Say($"failed: {wrong.Message}");
             }
         }
 
-        if (file is not null) await File.WriteAllTextAsync(file, Json(figures) + "\n", cancellation).ConfigureAwait(false);
+        if (file is not null) await File.WriteAllTextAsync(file, Json(figures) + "\n", CancellationToken.None).ConfigureAwait(false);
         await output.WriteLineAsync(isJson && file is null ? Json(figures) : Table(figures)).ConfigureAwait(false);
         return failed || (isChecked && figures.Any(figure => figure.IsMet == false)) ? Verbs.Failed : Verbs.Done;
     }

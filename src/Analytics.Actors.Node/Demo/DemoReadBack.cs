@@ -15,29 +15,25 @@ public sealed class DemoReadBack(DemoLedger ledger, string deadLetterTopic) : IR
         get { lock (failures) return [.. failures]; }
     }
 
-    public void OnRecords(IReadOnlyList<FetchedRecord> records)
+    public void OnRecords(RecordRun run)
     {
-        foreach (var record in records)
+        foreach (var record in run.Records)
         {
-            string? origin = null;
-            foreach (var header in record.Headers)
-            {
-                if (header.Name == Header.Origin) origin = System.Text.Encoding.UTF8.GetString(header.Value);
-            }
-
             if (record.Partition.Topic != deadLetterTopic)
             {
-                ledger.UploadRead(new UploadRecord(record.Partition.Topic, record.Partition.Partition, record.Offset, origin, record.Value, DemoFeed.NowMs));
+                ledger.UploadRead(new UploadRecord(record.Partition.Topic, record.Partition.Partition, record.Offset, record.Origin, record.Value, DemoFeed.NowMs));
             }
-            else if (DeadLetterKey.TryRead(record.Value, out var key))
+            else if (DeadLetterKey.TryRead(record.Value.Span, out var key))
             {
-                ledger.DeadLetterRead(key, origin, record.Partition.Topic);
+                ledger.DeadLetterRead(key, record.Origin, record.Partition.Topic);
             }
             else
             {
                 Fail($"a dead letter cannot be read: {record.Partition} offset {record.Offset}");
             }
         }
+
+        run.Release();
     }
 
     public void OnOutOfRange(TopicPartition partition, long position) => Fail($"{partition} was trimmed before offset {position} was read back");

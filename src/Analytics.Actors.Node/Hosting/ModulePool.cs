@@ -31,6 +31,7 @@ public sealed class ModulePool : IDisposable
     private readonly Action<NodeMessage> report;
     private readonly Action<string, TimeSpan, CallOutcomeKind>? finished;
     private readonly Timer watch;
+    private bool isWatching;
     private bool isDisposed;
 
     /// <param name="limits">Calls at once per pool; a pool that is not named has as many as "default".</param>
@@ -44,7 +45,7 @@ public sealed class ModulePool : IDisposable
         this.limits = limits;
         this.report = report;
         this.finished = finished;
-        watch = new Timer(_ => Watch(), null, StallAfter / 2, StallAfter / 2);
+        watch = new Timer(_ => Watch());
     }
 
     /// <summary>Calls that begin from now on are of these modules.</summary>
@@ -93,6 +94,13 @@ public sealed class ModulePool : IDisposable
         }
 
         pool.Enqueue(call);
+        lock (pools)
+        {
+            // A node without calls is not woken for them.
+            if (isWatching || isDisposed) return;
+            isWatching = true;
+            watch.Change(StallAfter / 2, StallAfter / 2);
+        }
     }
 
     /// <summary>The shard's calls are of no more use: those that wait are dropped, those that run are asked to end.</summary>
@@ -185,6 +193,14 @@ public sealed class ModulePool : IDisposable
         {
             foreach (var call in pool.Watch(AnswerFor)) call.Cancel();
         }
+
+        lock (pools)
+        {
+            // A call that comes after this look finds that nobody watches.
+            if (isDisposed || pools.Values.Any(pool => pool.IsBusy)) return;
+            isWatching = false;
+            watch.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        }
     }
 
     private void AnswerFor(RunningCall call)
@@ -232,6 +248,15 @@ public sealed class ModulePool : IDisposable
         public T Read<T>(Func<PoolState, T> read)
         {
             lock (gate) return read(state);
+        }
+
+        /// <summary>A call waits or runs.</summary>
+        public bool IsBusy
+        {
+            get
+            {
+                lock (gate) return waiting > 0 || state.Running.Count > 0;
+            }
         }
 
         /// <summary>Calls that wait for a place, by module.</summary>

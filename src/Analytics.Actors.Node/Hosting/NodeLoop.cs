@@ -167,26 +167,10 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
         mailbox.Close();
     }
 
-    void IRecordSink.OnRecords(IReadOnlyList<FetchedRecord> records)
+    void IRecordSink.OnRecords(RecordRun run)
     {
-        for (var from = 0; from < records.Count;)
-        {
-            var partition = records[from].Partition;
-            var isSource = shards.IsKeyed(partition.Topic);
-            var run = new List<LogRecord>();
-            var bytes = 0L;
-            for (; from < records.Count && records[from].Partition == partition; from++)
-            {
-                var record = records[from];
-                run.Add(isSource
-                    ? new LogRecord(partition, record.Offset, record.TimestampMs, record.Value, record.Key is { } key ? key : default(ReadOnlyMemory<byte>?), record.Header(Header.Origin))
-                    : new LogRecord(partition, record.Offset, record.TimestampMs, record.Value));
-                bytes += record.Value.Length + 100;
-            }
-
-            if (isSource) observer.Fetched(records, from - run.Count, from);
-            mailbox.Post(new RecordsRead(partition, run), bytes);
-        }
+        if (shards.IsKeyed(run.Partition.Topic)) observer.Fetched(run);
+        mailbox.Post(run, run.Bytes + run.Records.Count * 100L);
     }
 
     // As data, so that it keeps its place among the records.
@@ -245,10 +229,12 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
                 if (refusal is { } refused) throw refused;
                 foreach (var (item, bytes) in batch)
                 {
-                    if (item is NodeMessage message)
+                    if (item is RecordRun run)
                     {
-                        if (!(message is RecordsRead read && starts.IsEcho(read.Partition))) core.Handle(message, NowMs, effects);
+                        if (!starts.IsEcho(run.Partition)) core.Handle(new RecordsRead(run.Partition, run.Records), NowMs, effects);
+                        run.Release();
                     }
+                    else if (item is NodeMessage message) core.Handle(message, NowMs, effects);
                     else if (item is ReadingBegun begun) starts.Begun(begun.Partition);
                     else ((Question<NodeCore>)item).Answer(core);
                     mailbox.Done(bytes);

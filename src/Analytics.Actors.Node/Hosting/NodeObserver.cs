@@ -197,27 +197,13 @@ public sealed class NodeObserver : IDisposable
     /// <summary>One attempt has ended, or its time is up; on the pool's threads.</summary>
     public void CallFinished(string module, TimeSpan elapsed, CallOutcomeKind outcome) => Metrics.CallFinished(module, elapsed.TotalSeconds, outcome);
 
-    public void Fetched(IReadOnlyList<FetchedRecord> records)
+    public void Fetched(RecordRun run)
     {
-        // Records come in runs of one partition.
-        for (var from = 0; from < records.Count;)
-        {
-            var partition = records[from].Partition;
-            var to = from + 1;
-            while (to < records.Count && records[to].Partition == partition) to++;
-            Fetched(records, from, to);
-            from = to;
-        }
-    }
-
-    /// <summary>A run of source records of one partition.</summary>
-    public void Fetched(IReadOnlyList<FetchedRecord> records, int from, int to)
-    {
-        var partition = records[from].Partition;
-        Sources.Fetched(partition, records, from, to);
-        Counters.Fetched(partition.Topic, to - from);
-        Metrics.RecordsFetched(partition.Topic, to - from);
-        if (logger.IsEnabled(LogLevel.Debug)) logger.LogDebug(Records, "Fetched: {Count} records of {Topic}", to - from, partition.Topic);
+        var (partition, count) = (run.Partition, run.Records.Count);
+        Sources.Fetched(partition, count, run.Records[count - 1].TimestampMs);
+        Counters.Fetched(partition.Topic, count);
+        Metrics.RecordsFetched(partition.Topic, count);
+        if (logger.IsEnabled(LogLevel.Debug)) logger.LogDebug(Records, "Fetched: {Count} records of {Topic}", count, partition.Topic);
     }
 
     public void SendBegins() => Sending.Begun();

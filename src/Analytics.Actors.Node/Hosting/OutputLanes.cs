@@ -15,12 +15,13 @@ namespace Analytics.Actors.Node.Hosting;
 public sealed class OutputLanes(PartitionProducer producer, NodeObserver observer, Func<NodeMessage, bool> report, TimeProvider time) : IDisposable
 {
     private static readonly TimeSpan SendAgainAfter = TimeSpan.FromMilliseconds(100);
-    private static readonly TimeSpan ReportEvery = TimeSpan.FromMilliseconds(10);
+    private static readonly TimeSpan ReportAfter = TimeSpan.FromMilliseconds(10);
 
     private readonly Lock gate = new();
     private readonly Dictionary<(ShardId Shard, Epoch Epoch), OutputSender> senders = [];
     private readonly Dictionary<(ShardId Shard, Epoch Epoch, TopicPartition Destination), long> acknowledged = [];
     private ITimer? timer;
+    private bool isDisposed;
 
     public void Send(SendOutputs order)
     {
@@ -28,7 +29,6 @@ public sealed class OutputLanes(PartitionProducer producer, NodeObserver observe
         OutputSender? sender;
         lock (gate)
         {
-            timer ??= time.CreateTimer(_ => Report(), null, ReportEvery, ReportEvery);
             if (!senders.TryGetValue((order.Shard, order.Epoch), out sender)) senders.Add((order.Shard, order.Epoch), sender = new OutputSender());
             sender.Enqueue(order.Entries, now);
         }
@@ -46,6 +46,7 @@ public sealed class OutputLanes(PartitionProducer producer, NodeObserver observe
     {
         lock (gate)
         {
+            isDisposed = true;
             timer?.Dispose();
             senders.Clear();
         }
@@ -91,6 +92,13 @@ public sealed class OutputLanes(PartitionProducer producer, NodeObserver observe
     {
         lock (gate)
         {
+            // Others that come until then travel with it; where none comes, nobody is woken.
+            if (acknowledged.Count == 0 && !isDisposed)
+            {
+                timer ??= time.CreateTimer(_ => Report(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+                timer.Change(ReportAfter, Timeout.InfiniteTimeSpan);
+            }
+
             acknowledged[(shard, epoch, entry.Destination)] = entry.Sequence;
             var next = sender.Acknowledged(entry.Destination);
             return senders.TryGetValue((shard, epoch), out var current) && current == sender ? next : null;

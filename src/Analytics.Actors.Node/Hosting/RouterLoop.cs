@@ -84,12 +84,7 @@ public sealed class RouterLoop : IRouterListener
         mailbox.Close();
     }
 
-    void IRouterListener.OnRecords(IReadOnlyList<FetchedRecord> records)
-    {
-        var bytes = 0L;
-        foreach (var record in records) bytes += record.Value.Length + 100;
-        mailbox.Post(records, bytes);
-    }
+    void IRouterListener.OnRecords(RecordRun run) => mailbox.Post(run, run.Bytes + run.Records.Count * 100L);
 
     /// <summary>What the store has of source partitions now: one that is in a newer life than we know was set elsewhere, and is gone to.</summary>
     public void Look(IReadOnlyList<SourceState> stored) => Post(() =>
@@ -173,7 +168,7 @@ public sealed class RouterLoop : IRouterListener
                 router.TimePassed(NowMs, false, effects);
                 foreach (var (item, bytes) in batch)
                 {
-                    if (item is IReadOnlyList<FetchedRecord> records) Receive(records);
+                    if (item is RecordRun run) Receive(run);
                     else if (item is Question<Router> question) question.Answer(router);
                     else ((Action)item)();
                     mailbox.Done(bytes);
@@ -197,14 +192,15 @@ public sealed class RouterLoop : IRouterListener
         }
     }
 
-    private void Receive(IReadOnlyList<FetchedRecord> records)
+    private void Receive(RecordRun run)
     {
-        foreach (var record in records)
+        observer.Fetched(run);
+        foreach (var record in run.Records)
         {
-            router.Receive(new SourceRecord(record.Partition, record.Offset, record.TimestampMs, record.Value, record.Header(Header.Origin)));
+            router.Receive(new SourceRecord(record.Partition, record.Offset, record.TimestampMs, record.Value, record.Origin, record.Chunk));
         }
 
-        observer.Fetched(records);
+        run.ReleaseList();
     }
 
     private void CarryOut()

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using Analytics.Actors.Kafka;
 using TopicPartition = Analytics.Actors.Core.TopicPartition;
 
 namespace Analytics.Actors.Node.Hosting;
@@ -12,15 +11,15 @@ public sealed class SourceMeter(TimeProvider time)
     private readonly ConcurrentDictionary<TopicPartition, Meter> meters = new();
     private readonly long begun = time.GetTimestamp();
 
-    /// <summary>Records have been fetched, in runs of one partition; on the router's thread.</summary>
-    public void Fetched(TopicPartition partition, IReadOnlyList<FetchedRecord> records, int from, int to)
+    /// <summary>So many records of a partition have been fetched; the time of the last one, ms.</summary>
+    public void Fetched(TopicPartition partition, int count, long lastTimestampMs)
     {
         var meter = meters.GetOrAdd(partition, static _ => new Meter());
         lock (meter)
         {
             var slot = meter.Of(Second());
-            meter.Counts[slot] += to - from;
-            meter.LastTimestampMs = records[to - 1].TimestampMs;
+            meter.Counts[slot] += count;
+            meter.LastTimestampMs = lastTimestampMs;
         }
     }
 

@@ -129,7 +129,7 @@ public sealed class TraceRunner
         foreach (var effect in effects)
         {
             if (effect is not SendEnvelope send) continue;
-            Append(send.Destination, send.Value);
+            Append(send.Destination, send.Value.ToArray());
             work.Enqueue(() =>
             {
                 List<RouterEffect> after = [];

@@ -49,22 +49,18 @@ internal sealed class TopicReader : IRecordSink, IAsyncDisposable
         }
     }
 
-    public void OnRecords(IReadOnlyList<FetchedRecord> fetched)
+    public void OnRecords(RecordRun run)
     {
         var now = System.Diagnostics.Stopwatch.GetTimestamp();
         lock (gate)
         {
-            foreach (var record in fetched)
+            foreach (var record in run.Records)
             {
-                string? origin = null;
-                foreach (var header in record.Headers)
-                {
-                    if (header.Name == "aa-origin") origin = Encoding.UTF8.GetString(header.Value);
-                }
-
-                records.Add(new ReadRecord(record.Partition.Topic, record.Partition.Partition, record.Offset, record.Key, record.Value, origin, now));
+                records.Add(new ReadRecord(record.Partition.Topic, record.Partition.Partition, record.Offset, record.Key?.ToArray(), record.Value.ToArray(), record.Origin, now));
             }
         }
+
+        run.Release();
     }
 
     public void OnOutOfRange(TopicPartition partition, long position)

@@ -1,6 +1,7 @@
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Positions;
+using Analytics.Actors.Core.Records;
 using Analytics.Actors.Core.Routing;
 using Analytics.Actors.Core.Shards;
 
@@ -191,7 +192,7 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
             {
                 var record = cluster.Log.At(partition, reading.Next);
                 var given = new SourceRecord(partition, reading.Next, record.TimestampMs, record.Value, record.Origin);
-                foreach (var heard in cluster.Bug.OnSource(process, given)) router.Receive(heard);
+                foreach (var heard in cluster.Bug.OnSource(process, given)) router.Receive(PooledRecords.Of(heard));
             }
 
             router.Flush(effects);
@@ -285,22 +286,24 @@ public sealed class RouterHost(Cluster cluster, SimulatedProcess process, ShardS
         else World.After(World.Between(50, 300), () => process.Reach(() => ReadRules(version)));
     }));
 
+    // The bytes are the router's, and its buffer is used again once they are acknowledged; a message may land later, and twice.
     private void Send(SendEnvelope send)
     {
+        var value = send.Value.ToArray();
         if (cluster.Bug.RouterDoesNotWait)
         {
-            SendUntilThere(send);
+            SendUntilThere(send, value);
             process.ReachSoon(() => Heard(send, true, -1));
             return;
         }
 
-        cluster.Network.Produce(process, send.Destination, null, send.Value, null, process.ClockMs, (sent, offset) => Heard(send, sent, offset));
+        cluster.Network.Produce(process, send.Destination, null, value, null, process.ClockMs, (sent, offset) => Heard(send, sent, offset));
     }
 
-    private void SendUntilThere(SendEnvelope send) =>
-        cluster.Network.Produce(process, send.Destination, null, send.Value, null, process.ClockMs, (sent, _) =>
+    private void SendUntilThere(SendEnvelope send, byte[] value) =>
+        cluster.Network.Produce(process, send.Destination, null, value, null, process.ClockMs, (sent, _) =>
         {
-            if (!sent) SendUntilThere(send);
+            if (!sent) SendUntilThere(send, value);
         });
 
     // The shards' positions, as the store has them or as those of this process are now.

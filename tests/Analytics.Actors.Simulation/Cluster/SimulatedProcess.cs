@@ -1,6 +1,7 @@
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Nodes;
+using Analytics.Actors.Core.Records;
 using Analytics.Actors.Core.Shards;
 using Analytics.Actors.Core.Stations;
 
@@ -172,9 +173,17 @@ public sealed class SimulatedProcess
         foreach (var heard in cluster.Bug.OnMessage(this, message))
         {
             if (!IsAlive) return;
-            if (heard is RecordsRead read) cluster.Checkers.Read(this, read);
             List<NodeEffect> effects = [];
-            core.Handle(heard, ClockMs, effects);
+            if (heard is RecordsRead read)
+            {
+                cluster.Checkers.Read(this, read);
+                PooledRecords.Handle(core, read, ClockMs, effects);
+            }
+            else
+            {
+                core.Handle(heard, ClockMs, effects);
+            }
+
             if (heard is CommitFinished) cluster.Checkers.CommitHeard(this, inCommit);
             // A host may take several facts before it settles.
             if (World.Chance(0.7)) core.Settle(ClockMs, effects);

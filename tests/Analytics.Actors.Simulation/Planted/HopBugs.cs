@@ -27,11 +27,11 @@ public static class HopBugs
         },
         () => new("previous-offset-wrong", "3: a part names the offset before it")
         {
-            OnRouterEffect = (process, effect) => [effect is SendEnvelope send && send.Destination.Topic == process.Settings.PartsTopic ? send with { Value = NameOwnOffset(send.Value) } : effect],
+            OnRouterEffect = (process, effect) => [effect is SendEnvelope send && send.Destination.Topic == process.Settings.PartsTopic ? send with { Value = NameOwnOffset(send.Value.ToArray()) } : effect],
         },
         () => new("manifest-not-sent", "5: every batch is announced")
         {
-            OnRouterEffect = (process, effect) => [effect is SendEnvelope send && send.Destination.Topic == process.Settings.BatchTopic ? send with { Value = WithoutFirstManifest(send.Value) } : effect],
+            OnRouterEffect = (process, effect) => [effect is SendEnvelope send && send.Destination.Topic == process.Settings.BatchTopic ? send with { Value = WithoutFirstManifest(send.Value.ToArray()) } : effect],
         },
         () => InRecords("mark-per-origin-only", "3: a mark is kept per origin and partition", (partition, record) =>
             EditOrigins(partition, record, origin => origin with { Partition = 0 })),

@@ -295,6 +295,19 @@ public class BatchTests
         ((string)node.DeadLetters[0]["detail"]!).ShouldContain("another store");
     }
 
+    // A length of 2^31 - 1: the library adds it to where it stands, gets a negative end, and reads on beyond its buffer.
+    [Theory]
+    [InlineData(".station-events")]
+    [InlineData(".batch-results")]
+    public void An_envelope_on_which_the_library_runs_out_of_its_buffer_is_a_dead_letter(string log)
+    {
+        var node = new CoreNode(OneModule());
+        node.Append(new TopicPartition(Group + log, 0), null, Convert.FromHexString("0AFFFFFFFF071801"), null, node.NowMs);
+        node.Produce(Meters, Values(1, "S1"));
+        node.DeadLetterReasons.ShouldBe(["bad-envelope"]);
+        node.Uploads("m").Count().ShouldBe(1, "the work goes on");
+    }
+
     [Fact]
     public void An_output_that_was_sent_twice_opens_one_batch()
     {

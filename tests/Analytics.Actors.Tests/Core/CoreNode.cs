@@ -379,7 +379,8 @@ internal sealed class CoreNode
             var entry = log[(int)offset];
             Route(effects =>
             {
-                Router.Receive(new SourceRecord(partition, offset, entry.TimestampMs, entry.Value, entry.Origin));
+                var chunk = RecordChunk.With(entry.Value, out var value);
+                Router.Receive(new SourceRecord(partition, offset, entry.TimestampMs, value, entry.Origin, chunk));
                 Router.Flush(effects);
             });
             return offset + 1 < log.Count;
@@ -391,7 +392,10 @@ internal sealed class CoreNode
             if (!reading.TryGetValue(partition, out var reader) || reader.IsPaused || reader.Next >= log.Count) return false;
             var offset = reader.Next++;
             var record = log[(int)offset];
-            Tell(new RecordsRead(partition, [new LogRecord(partition, offset, record.TimestampMs, record.Value, record.Key is { } key ? key : default(ReadOnlyMemory<byte>?), record.Origin)]));
+            // Its bytes are there while the shard receives it, and then others.
+            var chunk = RecordChunk.With(record.Value, out var value);
+            Tell(new RecordsRead(partition, [new LogRecord(partition, offset, record.TimestampMs, value, record.Key is { } key ? key : default(ReadOnlyMemory<byte>?), record.Origin, chunk)]));
+            chunk.Release();
             return true;
         }
 
@@ -404,9 +408,10 @@ internal sealed class CoreNode
                 switch (effect)
                 {
                     case SendEnvelope send:
+                        var value = send.Value.ToArray();
                         Do($"send {send.Destination}", () =>
                         {
-                            node.Append(send.Destination, null, send.Value, null, node.NowMs);
+                            node.Append(send.Destination, null, value, null, node.NowMs);
                             Do($"send {send.Destination}", () => Route(after =>
                             {
                                 Router.Acknowledged(send.Destination, send.Number, after);

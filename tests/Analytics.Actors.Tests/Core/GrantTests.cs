@@ -237,7 +237,7 @@ public class GrantTests
             effects.RemoveAll(effect => effect is SendEnvelope);
             foreach (var send in sends)
             {
-                foreach (var record in PartsEnvelope.Parser.ParseFrom(send.Value).Records)
+                foreach (var record in PartsEnvelope.Parser.ParseFrom(send.Value.Span).Records)
                 {
                     sent.Add((record.Offset, record.Rules));
                     record.Parts.Single().Station.ShouldBe(record.Rules % 2 == 1 && record.Rules != 3 ? "S1" : "T1");

@@ -174,7 +174,7 @@ public class RouterFairnessTests
                 foreach (var send in sends)
                 {
                     var offset = ends[send.Destination] = ends.GetValueOrDefault(send.Destination, -1) + 1;
-                    var envelope = new Envelope(offset, send.Value.Length, PartsEnvelope.Parser.ParseFrom(send.Value).Records.Select(record => (new TopicPartition(record.Topic, record.Partition), record.Offset)).ToList());
+                    var envelope = new Envelope(offset, send.Value.Length, PartsEnvelope.Parser.ParseFrom(send.Value.Span).Records.Select(record => (new TopicPartition(record.Topic, record.Partition), record.Offset)).ToList());
                     Landed.Add(envelope);
                     if (!logs.TryGetValue(send.Destination, out var log)) logs.Add(send.Destination, log = new());
                     log.Enqueue(envelope);

@@ -70,7 +70,7 @@ internal sealed class RunningNode : IAsyncDisposable
 
         return Parse(await sink.Records.WaitFor(record => condition(Parse(record))));
 
-        static JsonObject Parse(FetchedRecord record) => (JsonObject)JsonNode.Parse(record.Value)!;
+        static JsonObject Parse(ReadRecord record) => (JsonObject)JsonNode.Parse(record.Value)!;
     }
 
     public async ValueTask DisposeAsync()

@@ -29,7 +29,7 @@ public class ExpectationAgreementTests
             {
                 part.Ordinal.ShouldBe(0);
                 // A window counts items inside the part: the parts that a window refuses hold consecutive items.
-                rejections.AddRange(TopicWindows.Create(topic, pipeline.TimeZone).Apply(split.ItemsOf(part).ToArray(), record.TimestampMs, record.TimestampMs)
+                rejections.AddRange(TopicWindows.Create(topic, pipeline.TimeZone).Apply(split.ItemsOf(part), record.TimestampMs, record.TimestampMs)
                     .Rejected.Select(item => new ExpectedRejection(part.Index + item.Index, item.Reason.Code)));
             }
 

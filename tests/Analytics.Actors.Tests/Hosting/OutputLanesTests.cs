@@ -45,7 +45,7 @@ public class OutputLanesTests
         await using var consumer = new DataConsumer(kafka, "reader", sink);
         _ = consumer.Assign(refused, 0);
         await sink.WaitForOffset(refused, 1);
-        sink.Records.All.Select(record => $"{record.Offset} {Encoding.UTF8.GetString(record.Headers.Single().Value)} {record.TimestampMs} '{Encoding.UTF8.GetString(record.Value)}'")
+        sink.Records.All.Select(record => $"{record.Offset} {record.Origin} {record.TimestampMs} '{Encoding.UTF8.GetString(record.Value)}'")
             .ShouldBe(["0 c0decafe0123.3.0.5 1234 ''", "1 c0decafe0123.3.0.6 1234 'next'"]);
         observer.Problems.Take(10).Newest.ShouldHaveSingleItem().Text.ShouldContain("t[0] does not take entry 5 of 23 bytes");
         reports.All.ShouldAllBe(report => report.Shard == new ShardId(3) && report.Epoch == new Epoch(2));

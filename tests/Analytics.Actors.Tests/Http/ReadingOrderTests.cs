@@ -4,6 +4,7 @@ using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Kafka;
 using Analytics.Actors.Node.Hosting;
 using Analytics.Actors.Storage;
+using Analytics.Actors.Tests.Kafka;
 using Analytics.Actors.Tests.Pipeline;
 
 namespace Analytics.Actors.Tests.Http;
@@ -34,7 +35,7 @@ public sealed class ReadingOrderTests : IDisposable
 
         await HoldingAsync<NodeCore>(() => loop.Ask, () =>
         {
-            ((IRecordSink)loop).OnRecords([Record(new TopicPartition($"{LiveNode.Group}.station-events", 0), 1_000, [255, 255])]);
+            ((IRecordSink)loop).OnRecords(ReadRecord.Run(new TopicPartition($"{LiveNode.Group}.station-events", 0), (1_000, [255, 255])));
             loop.Post(new ShardsLost([shard]));
             loop.Post(new ShardsAssigned([shard]));
             loop.Post(new ShardTakenOver(recovered));
@@ -60,7 +61,7 @@ public sealed class ReadingOrderTests : IDisposable
         await HoldingAsync<Core.Routing.Router>(() => router.Ask, () =>
         {
             IRouterListener listener = router;
-            listener.OnRecords([Record(source, 0, """{"stationId": "S1", "n": 1}"""u8.ToArray()), Record(source, 1, """{"stationId": "S2", "n": 2}"""u8.ToArray())]);
+            listener.OnRecords(ReadRecord.Run(source, (0, """{"stationId": "S1", "n": 1}"""u8.ToArray()), (1, """{"stationId": "S2", "n": 2}"""u8.ToArray())));
             listener.OnPositioned([new SourcePlace(new SourceState(source, LiveNode.Partitions, 0) { Next = 5 }, 5)]);
         });
         await node.WaitAppliedAsync("A", 2);
@@ -84,8 +85,6 @@ public sealed class ReadingOrderTests : IDisposable
         held.Set();
         await holding;
     }
-
-    private static FetchedRecord Record(TopicPartition partition, long offset, byte[] value) => new(partition, offset, 1_000, null, value, true, []);
 
     private static Core.Pipeline.PipelineConfiguration Pipeline() => PipelineFiles.Valid(
         """{ "topics": { "A": { "start": "earliest", "envelope": "object", "mode": "append", "window": 2, "shape": "fields", "fields": ["n"], "triggers": false } }, "modules": {} }""");

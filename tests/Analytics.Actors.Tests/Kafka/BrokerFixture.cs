@@ -44,12 +44,36 @@ internal static class Sending
     }
 }
 
+/// <summary>A record as it was read, with bytes of its own.</summary>
+internal sealed record ReadRecord(TopicPartition Partition, long Offset, long TimestampMs, byte[]? Key, byte[] Value, bool HasValue, string? Origin)
+{
+    public static List<ReadRecord> Of(RecordRun run) =>
+    [
+        .. run.Records.Select(record => new ReadRecord(
+            record.Partition, record.Offset, record.TimestampMs, record.Key?.ToArray(), record.Value.ToArray(), record.HasValue, record.Origin)),
+    ];
+
+    /// <summary>Records as a consumer hands them over.</summary>
+    public static RecordRun Run(TopicPartition partition, params (long Offset, byte[] Value)[] records)
+    {
+        var run = new RecordRun(partition, records.Sum(record => record.Value.Length), records.Length);
+        foreach (var (offset, value) in records) run.Add(offset, 1_000, value, hasValue: true, [], hasKey: false, null);
+        return run;
+    }
+}
+
 internal sealed class RecordingSink : IRecordSink
 {
-    public EventLog<FetchedRecord> Records { get; } = new();
+    public EventLog<ReadRecord> Records { get; } = new();
     public EventLog<(TopicPartition Partition, long Position)> OutOfRange { get; } = new();
 
-    public void OnRecords(IReadOnlyList<FetchedRecord> records) => Records.Add(records);
+    public void OnRecords(RecordRun records)
+    {
+        var read = ReadRecord.Of(records);
+        records.Release();
+        Records.Add(read);
+    }
+
     void IRecordSink.OnOutOfRange(TopicPartition partition, long position) => OutOfRange.Add((partition, position));
 
     public long[] Offsets(TopicPartition partition) =>

@@ -210,7 +210,7 @@ public class DataConsumerTests(BrokerFixture fixture) : IClassFixture<BrokerFixt
 
     private sealed class ThrowingSink : IRecordSink
     {
-        public void OnRecords(IReadOnlyList<FetchedRecord> records) => throw new InvalidOperationException("broken sink");
+        public void OnRecords(RecordRun records) => throw new InvalidOperationException("broken sink");
 
         public void OnOutOfRange(TopicPartition partition, long position)
         {

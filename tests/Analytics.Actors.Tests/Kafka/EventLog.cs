@@ -22,6 +22,12 @@ internal sealed class EventLog<T>
         }
     }
 
+    /// <summary>Forgets what was seen.</summary>
+    public void Clear()
+    {
+        lock (gate) events.Clear();
+    }
+
     public IReadOnlyList<T> All
     {
         get

@@ -2,6 +2,8 @@ using System.Text;
 using Analytics.Actors.Core;
 using Analytics.Actors.Kafka;
 using Analytics.Actors.Kafka.Embedded;
+using Confluent.Kafka;
+using TopicPartition = Analytics.Actors.Core.TopicPartition;
 
 namespace Analytics.Actors.Tests.Kafka;
 
@@ -29,9 +31,15 @@ public class PartitionProducerTests(BrokerFixture fixture) : IClassFixture<Broke
         record.Key.ShouldBe(Encoding.UTF8.GetBytes("key"));
         record.Value.ShouldBe(Encoding.UTF8.GetBytes("value"));
         record.HasValue.ShouldBeTrue();
-        record.Headers.Select(header => header.Name).ShouldBe(["aa-origin", "aa-batch"]);
-        record.Headers[0].Value.ShouldBe(origin.Value);
-        record.Headers[1].Value.ShouldBeEmpty();
+        record.Origin.ShouldBe("0a.1.2.3");
+
+        // Any other client sees all of it.
+        using var other = new ConsumerBuilder<byte[], byte[]>(new ConsumerConfig { BootstrapServers = fixture.Broker.BootstrapServers, GroupId = "other" }).Build();
+        other.Assign(new TopicPartitionOffset(partition.Topic, partition.Partition, 0));
+        var headers = other.Consume(TimeSpan.FromSeconds(20)).Message.Headers;
+        headers.Select(header => header.Key).ShouldBe(["aa-origin", "aa-batch"]);
+        headers[0].GetValueBytes().ShouldBe(origin.Value);
+        headers[1].GetValueBytes().ShouldBeEmpty();
     }
 
     [Fact]

@@ -216,9 +216,9 @@ internal sealed class RouterListener : IRouterListener
     public Func<IReadOnlyList<TopicPartition>, Task> OnRevocation { get; set; } = _ => Task.CompletedTask;
     public int RecordsBeforePosition { get; private set; }
 
-    public void OnRecords(IReadOnlyList<FetchedRecord> records)
+    public void OnRecords(RecordRun records)
     {
-        RecordsBeforePosition += records.Count(record => !positioned.Contains(record.Partition));
+        if (!positioned.Contains(records.Partition)) RecordsBeforePosition += records.Records.Count;
         Sink.OnRecords(records);
     }
 

@@ -7,6 +7,7 @@ public class CompletionTests
 {
     [Theory]
     [InlineData("analytics clus", "cluster")]
+    [InlineData("analytics bench mi", "mix")]
     [InlineData("analytics cluster ", "down leave show status tail")]
     [InlineData("analytics station S1 ", "forget pause resume")]
     [InlineData("analytics stations --st", "--stale")]

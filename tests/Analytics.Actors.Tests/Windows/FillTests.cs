@@ -60,7 +60,7 @@ public class FillTests
         {
             // As the second of three columns, so that the others would show a wrong stride.
             var table = values.SelectMany(value => new[] { 7.0, value, double.NaN }).ToArray();
-            var column = new GridColumn(table, 3, null).Filled(strategy);
+            var column = GridColumn.Of(table, 3, null).Filled(strategy);
             var json = values.Select(value => double.IsNaN(value) ? "null" : value.ToString("R", System.Globalization.CultureInfo.InvariantCulture));
             var list = Fill.Pad(json.Select(DefaultTopics.Bytes).ToArray(), [], values.Length, strategy);
             for (var i = 0; i < values.Length; i++)
@@ -82,7 +82,7 @@ public class FillTests
             var values = new double[holes + 2];
             Array.Fill(values, double.NaN);
             (values[0], values[^1]) = (first, last);
-            var filled = new GridColumn(values, 1, null).Filled(FillStrategy.Linear).Values;
+            var filled = GridColumn.Of(values, 1, null).Filled(FillStrategy.Linear).Values;
             for (var i = 1; i < filled.Length; i++)
                 (first <= last ? filled[i - 1] <= filled[i] : filled[i - 1] >= filled[i]).ShouldBeTrue();
             return filled[0] == first && filled[^1] == last;
@@ -92,12 +92,13 @@ public class FillTests
     [Fact]
     public void A_column_without_holes_is_not_copied()
     {
-        var column = new GridColumn([1, 2, 3], 1, null);
-        column.Filled(FillStrategy.Linear).ShouldBeSameAs(column);
-        var holes = new GridColumn([1, double.NaN], 1, null);
-        holes.Filled(FillStrategy.Missing).ShouldBeSameAs(holes);
-        holes.Filled(FillStrategy.Zero).Values.ShouldBe([1, 0]);
-        holes.Values[1].ShouldBe(double.NaN);
+        double[] values = [1.0 / 3, Math.PI, 3];
+        GridColumn.Of(values, 1, null).Filled(FillStrategy.Linear).Values.ShouldBeSameAs(values);
+        values = [1.0 / 3, double.NaN];
+        var holes = GridColumn.Of(values, 1, null);
+        holes.Filled(FillStrategy.Missing).Values.ShouldBeSameAs(values);
+        holes.Filled(FillStrategy.Zero).Values.ShouldBe([1.0 / 3, 0]);
+        holes[1].ShouldBe(double.NaN);
     }
 
     private static string Filled(string sequence, long[] times, FillStrategy strategy)

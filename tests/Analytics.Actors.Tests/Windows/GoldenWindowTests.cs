@@ -254,19 +254,19 @@ public class GoldenWindowTests
     private static void HeldRows(GridWindow window, JsonArray held)
     {
         var grid = window.Grid!;
-        var present = Enumerable.Range(0, grid.Count).Where(row => grid.RowTimes[row] != GridColumns.NoRow).ToList();
+        var present = Enumerable.Range(0, grid.Count).Where(row => grid.RowTimeMs(row) != GridColumns.NoRow).ToList();
         present.Count.ShouldBe(held.Count);
         for (var i = 0; i < held.Count; i++)
         {
             var row = held[i]!;
             EventTime.TryReadLocal(Golden.Bytes(row["sendTime"]).Span, DefaultTopics.Zone, out var localMs, out _).ShouldBeTrue();
-            grid.RowTimes[present[i]].ShouldBe(localMs);
+            grid.RowTimeMs(present[i]).ShouldBe(localMs);
             var guns = row["gunPower"]!["gunNo"]!.AsArray();
             for (var gun = 0; gun < guns.Count; gun++)
             {
                 var key = Array.FindIndex(grid.Keys, name => JsonNode.Parse(name)!.GetValue<string>() == (string)guns[gun]!);
-                grid.Keyed[0].Values[present[i] * grid.Keys.Length + key].ShouldBe((double)row["gunPower"]!["outputPowerPerGunAvg"]![gun]!);
-                grid.Keyed[1].Values[present[i] * grid.Keys.Length + key].ShouldBe((double)row["gunPower"]!["outputPowerPerGunMax"]![gun]!);
+                grid.Keyed[0][present[i] * grid.Keys.Length + key].ShouldBe((double)row["gunPower"]!["outputPowerPerGunAvg"]![gun]!);
+                grid.Keyed[1][present[i] * grid.Keys.Length + key].ShouldBe((double)row["gunPower"]!["outputPowerPerGunMax"]![gun]!);
             }
         }
     }

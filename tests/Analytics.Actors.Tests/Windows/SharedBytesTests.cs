@@ -36,7 +36,7 @@ public class SharedBytesTests
     public void What_was_captured_or_saved_stays_as_it_was() =>
         Prop.ForAll(Steps.ArrayOf().ToArbitrary(), steps =>
         {
-            var contexts = new WindowContexts(DefaultTopics.Zone);
+            var contexts = new WindowContexts(DefaultTopics.Zone, _ => []);
             var windows = new Dictionary<(int, string), TopicWindow>();
             var given = new List<(InputFragment Fragment, byte[] Then)>();
             var nowMs = BaseMs;
@@ -112,7 +112,7 @@ public class SharedBytesTests
 
     private static List<string> Run(Step[] steps, bool shares)
     {
-        var contexts = new WindowContexts(DefaultTopics.Zone);
+        var contexts = new WindowContexts(DefaultTopics.Zone, _ => []);
         var windows = new SortedDictionary<(int, string), TopicWindow>();
         var nowMs = BaseMs;
         var number = 0;

@@ -1,8 +1,10 @@
 using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Protocol;
 using Analytics.Actors.Core.Windows;
 using Analytics.Actors.Tests.Records;
 using FsCheck;
 using FsCheck.Fluent;
+using Google.Protobuf;
 
 namespace Analytics.Actors.Tests.Windows;
 
@@ -31,6 +33,8 @@ public class WindowPropertyTests
     {
         private readonly SortedDictionary<(int, string), TopicWindow> windows = [];
 
+        public IEnumerable<TopicWindow> Windows => windows.Values;
+
         public void Apply(Step step, long nowMs)
         {
             if (!windows.TryGetValue((step.Station, step.TopicName), out var window))
@@ -53,6 +57,18 @@ public class WindowPropertyTests
     [Fact]
     public void Replay_gives_the_same_state() =>
         Prop.ForAll(Steps.ArrayOf().ToArbitrary(), steps => Run(steps).State().SequenceEqual(Run(steps).State())).QuickCheckThrowOnFailure();
+
+    [Fact]
+    public void What_is_saved_is_what_the_generated_code_writes() =>
+        Prop.ForAll(Steps.ArrayOf().ToArbitrary(), steps =>
+        {
+            foreach (var window in Run(steps).Windows)
+            {
+                var saved = window.Save();
+                WindowState.Parser.ParseFrom(saved).ToByteArray().ShouldBe(saved);
+                window.Save().ShouldBe(saved);
+            }
+        }).QuickCheckThrowOnFailure();
 
     [Fact]
     public void Saving_and_loading_in_the_middle_changes_nothing() =>

@@ -13,7 +13,10 @@ public sealed class MixWorkload(int stations = 1_000, WorkloadOptions? options =
     public const int OrderBytes = 437, HostBytes = 373, StorageBytes = 231, MeterBytes = 99;
 
     private const int Cycle = 40, Orders = 24, Hosts = 12, Storages = 3;
-    private const int Guns = 8, HostsEach = 4, StoragesEach = 2, Modules = 20;
+    private const int Modules = 20;
+
+    /// <summary>Of each station.</summary>
+    public const int Guns = 8, HostsEach = 4, StoragesEach = 2;
 
     // 27 is coprime to 40: kinds come interleaved, and each 40 records hold the shares exactly.
     private const int Stride = 27;
@@ -34,22 +37,21 @@ public sealed class MixWorkload(int stations = 1_000, WorkloadOptions? options =
     {
         var timeMs = TimeOf(number);
         var station = (int)(Draw(number, 1) % (ulong)Stations);
-        var kind = (int)(number % Cycle * Stride % Cycle);
-        Text.Add("{\"stationId\":\""u8).Add(StationNumber(station));
-        var topic = kind switch
+        return (int)(number % Cycle * Stride % Cycle) switch
         {
-            < Orders => Order(number, station, timeMs),
-            < Orders + Hosts => Host(number, station, timeMs),
-            < Orders + Hosts + Storages => Storage(number, station),
-            _ => Meter(number, station),
+            < Orders => Order(number, station, (int)(Draw(number, 6) % Guns), timeMs),
+            < Orders + Hosts => Host(number, station, (int)(Draw(number, 7) % HostsEach), timeMs),
+            < Orders + Hosts + Storages => Storage(number, station, (int)(Draw(number, 8) % StoragesEach), timeMs),
+            _ => Meter(number, station, timeMs),
         };
-        return new WorkloadRecord(topic, Encoding.ASCII.GetBytes(StationId(station)), timeMs, Text.Take());
     }
 
-    private string Order(long number, int station, long timeMs)
+    /// <summary>What the car at one gun of a station says.</summary>
+    /// <param name="number">What the values are drawn by.</param>
+    public WorkloadRecord Order(long number, int station, int gun, long timeMs)
     {
         var draw = Draw(number, 2);
-        var gun = (int)Pick(ref draw, Guns);
+        Begin(station);
         var power = 20_000 + Pick(ref draw, 100_000);
         var voltage = 330_000 + Pick(ref draw, 110_000);
         var begin = 500 + Pick(ref draw, 4_000);
@@ -72,14 +74,16 @@ public sealed class MixWorkload(int stations = 1_000, WorkloadOptions? options =
         const string end = "\"}";
         var rest = OrderBytes - Text.Length - end.Length;
         Text.Digits(StationNumber(station), 19).Digits(gun + 1, 2).Digits(startMs / 1_000, rest - 21).Add("\"}"u8);
-        return ScheduleTopics.CarOrder;
+        return End(ScheduleTopics.CarOrder, station, timeMs);
     }
 
-    private string Host(long number, int station, long timeMs)
+    /// <summary>The modules of one DCDC host of a station.</summary>
+    public WorkloadRecord Host(long number, int station, int host, long timeMs)
     {
         var draw = Draw(number, 3);
+        Begin(station);
         Text.Add("\",\"hostCode\":\""u8);
-        HostCode(station, (int)Pick(ref draw, HostsEach));
+        HostCode(station, host);
         Text.Add("\",\"sendTime\":\""u8).Time(timeMs).Add("\",\"dcWorkStatus\":["u8);
         for (var module = 0; module < Modules; module++)
         {
@@ -94,13 +98,14 @@ public sealed class MixWorkload(int stations = 1_000, WorkloadOptions? options =
         }
 
         Text.Add("]}"u8);
-        return ScheduleTopics.HostDcdc;
+        return End(ScheduleTopics.HostDcdc, station, timeMs);
     }
 
-    private string Storage(long number, int station)
+    /// <summary>One storage of a station.</summary>
+    public WorkloadRecord Storage(long number, int station, int storage, long timeMs)
     {
         var draw = Draw(number, 4);
-        var storage = (int)Pick(ref draw, StoragesEach);
+        Begin(station);
         var power = 100 + Pick(ref draw, 500);
         Text.Add("\",\"storageCode\":\"B0"u8).Add(storage + 1).Add("\",\"hostCode\":\""u8);
         HostCode(station, storage);
@@ -111,14 +116,20 @@ public sealed class MixWorkload(int stations = 1_000, WorkloadOptions? options =
             .Add(",\"maxTemperature\":"u8).Decimal(280 + Pick(ref draw, 120), 1)
             .Add(",\"minTemperature\":"u8).Decimal(180 + Pick(ref draw, 80), 1)
             .Add("}"u8);
-        return ScheduleTopics.Storage;
+        return End(ScheduleTopics.Storage, station, timeMs);
     }
 
-    private string Meter(long number, int station)
+    private WorkloadRecord Meter(long number, int station, long timeMs)
     {
+        Begin(station);
         AddMeter(Text, station, Draw(number, 5));
-        return ScheduleTopics.Meter;
+        return End(ScheduleTopics.Meter, station, timeMs);
     }
+
+    private void Begin(int station) => Text.Add("{\"stationId\":\""u8).Add(StationNumber(station));
+
+    private WorkloadRecord End(string topic, int station, long timeMs) =>
+        new(topic, Encoding.ASCII.GetBytes(StationId(station)), timeMs, Text.Take());
 
     /// <summary>A meter's record behind the station's id.</summary>
     internal static void AddMeter(RecordText text, int station, ulong draw)

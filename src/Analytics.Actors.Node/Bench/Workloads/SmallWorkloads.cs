@@ -97,12 +97,13 @@ public sealed class ShuffleWorkload(int stations = 1_000_000, WorkloadOptions? o
 
 /// <summary>
 /// Records of 99 bytes and little state, of any number of stations: a meter's. Each record is of another station than those before it,
-/// until all have had one.
+/// until all have had one; then they come again, in another order.
 /// </summary>
 public sealed class ScaleWorkload(int stations, WorkloadOptions? options = null) : Workload(stations, options ?? new WorkloadOptions())
 {
-    // A prime larger than any number of stations here, so that n times it goes through all of them, far apart.
-    private const long Stride = 1_073_741_789;
+    // Primes larger than any number of stations here: n times one of them goes through all of them, far apart. What lies together
+    // in the order of one of them, as rows do in a table that was filled in that order, lies apart in that of the next.
+    private static readonly long[] Strides = [1_073_741_789, 1_220_703_137, 1_318_699_867, 1_610_612_741];
 
     public override string Name => "scale";
 
@@ -113,7 +114,7 @@ public sealed class ScaleWorkload(int stations, WorkloadOptions? options = null)
     /// <summary>20,000 records/s, whatever the number of stations.</summary>
     public override WorkloadRecord At(long number)
     {
-        var station = (int)(number % Stations * (Stride % Stations) % Stations);
+        var station = (int)(number % Stations * (Strides[number / Stations % Strides.Length] % Stations) % Stations);
         Text.Add("{\"stationId\":\""u8).Add(StationNumber(station));
         MixWorkload.AddMeter(Text, station, Draw(number, 1));
         return new WorkloadRecord(ScheduleTopics.Meter, Encoding.ASCII.GetBytes(StationId(station)), Options.StartMs + (number / 20), Text.Take());

@@ -1,0 +1,156 @@
+using Analytics.Actors.Core.Pipeline;
+
+namespace Analytics.Actors.Core.Windows;
+
+/// <summary>
+/// Numbers of one series: row after row, <see cref="Width"/> values each; NaN is a hole. Never changed once it is in use.
+/// Where all of them are decimals of few digits they are held as integers of 4 bytes with one number of decimals, from which
+/// the same doubles come again, bit by bit.
+/// </summary>
+internal sealed class GridColumn
+{
+    private const int Hole = int.MinValue;
+
+    private readonly int[]? integers;
+    private readonly double[]? doubles;
+    private readonly byte decimals;
+
+    private GridColumn(int[]? integers, int decimals, double[]? doubles, int width, Dictionary<int, byte[]>? exact)
+    {
+        this.integers = integers;
+        this.decimals = (byte)decimals;
+        this.doubles = doubles;
+        Width = width;
+        Exact = exact;
+    }
+
+    public int Width { get; }
+
+    /// <summary>Texts of the values that a double does not hold exactly, by index.</summary>
+    public Dictionary<int, byte[]>? Exact { get; }
+
+    public int Length => integers?.Length ?? doubles!.Length;
+
+    public long SizeBytes => (integers?.Length ?? 0) * (long)sizeof(int) + (doubles?.Length ?? 0) * (long)sizeof(double) + (Exact?.Count ?? 0) * 64L;
+
+    public double this[int index] => doubles is not null ? doubles[index] : Decode(integers![index], GridNumber.PowerOf(decimals));
+
+    /// <summary>A column of doubles, held as integers where that can be. The array is the column's from now on.</summary>
+    public static GridColumn Of(double[] values, int width, Dictionary<int, byte[]>? exact) =>
+        exact is null && TryScale(values, out var integers, out var decimals) ? new GridColumn(integers, decimals, null, width, null) : new GridColumn(null, 0, values, width, exact);
+
+    /// <summary>The same of numbers as they were read; they are copied.</summary>
+    public static GridColumn Of(ReadOnlySpan<GridNumber> numbers, int width, Dictionary<int, byte[]>? exact)
+    {
+        if (exact is null && TryScale(numbers) is (var integers, var decimals)) return new GridColumn(integers, decimals, null, width, null);
+        var values = new double[numbers.Length];
+        for (var i = 0; i < values.Length; i++) values[i] = numbers[i].Value;
+        return Of(values, width, exact);
+    }
+
+    /// <summary>A number as it is held.</summary>
+    public GridNumber Number(int index) =>
+        doubles is not null ? new GridNumber(doubles[index]) : integers![index] == Hole ? new GridNumber(double.NaN) : new GridNumber(integers[index], decimals);
+
+    public bool HasHole()
+    {
+        if (integers is not null) return integers.AsSpan().Contains(Hole);
+        foreach (var value in doubles!)
+            if (double.IsNaN(value)) return true;
+        return false;
+    }
+
+    public void CopyTo(int start, Span<double> values)
+    {
+        if (doubles is not null)
+        {
+            doubles.AsSpan(start, values.Length).CopyTo(values);
+            return;
+        }
+
+        var from = integers.AsSpan(start, values.Length);
+        var power = GridNumber.PowerOf(decimals);
+        for (var i = 0; i < from.Length; i++) values[i] = Decode(from[i], power);
+    }
+
+    /// <summary>The column's doubles without holes, as far as the strategy fills them; those that it holds itself are not copied for nothing.</summary>
+    public FilledColumn Filled(FillStrategy strategy)
+    {
+        var fills = strategy != FillStrategy.Missing && HasHole();
+        if (!fills && doubles is not null) return new FilledColumn(doubles, Exact);
+        var values = new double[Length];
+        CopyTo(0, values);
+        if (!fills) return new FilledColumn(values, Exact);
+        var exact = Exact is null ? null : new Dictionary<int, byte[]>(Exact);
+        Fill.Columns(values, exact, Width, strategy);
+        return new FilledColumn(values, exact);
+    }
+
+    private static double Decode(int integer, double power) => integer == Hole ? double.NaN : integer / power;
+
+    private static (int[] Integers, int Decimals)? TryScale(ReadOnlySpan<GridNumber> numbers)
+    {
+        var most = 0;
+        foreach (ref readonly var number in numbers)
+        {
+            if (number.Decimals > most) most = number.Decimals;
+            else if (number.Decimals < 0 && !number.IsHole) return null;
+        }
+
+        var integers = new int[numbers.Length];
+        for (var i = 0; i < integers.Length; i++)
+        {
+            ref readonly var number = ref numbers[i];
+            if (number.Decimals < 0)
+            {
+                integers[i] = Hole;
+                continue;
+            }
+
+            var integer = number.Integer;
+            for (var decimals = (int)number.Decimals; decimals < most; decimals++)
+            {
+                integer *= 10;
+                if (integer is > int.MaxValue or < -int.MaxValue) return null;
+            }
+
+            if (integer is > int.MaxValue or < -int.MaxValue) return null;
+            integers[i] = (int)integer;
+        }
+
+        return (integers, most);
+    }
+
+    private static bool TryScale(ReadOnlySpan<double> values, out int[] integers, out int decimals)
+    {
+        decimals = 0;
+        integers = [];
+        foreach (var value in values)
+        {
+            if (double.IsNaN(value)) continue;
+            while (!IsInteger(value, GridNumber.PowerOf(decimals), out _))
+                if (++decimals > GridNumber.DecimalsMax) return false;
+        }
+
+        integers = new int[values.Length];
+        for (var i = 0; i < integers.Length; i++)
+        {
+            if (double.IsNaN(values[i])) integers[i] = Hole;
+            else if (!IsInteger(values[i], GridNumber.PowerOf(decimals), out integers[i])) return false;
+        }
+
+        return true;
+    }
+
+    private static bool IsInteger(double value, double power, out int integer)
+    {
+        var scaled = Math.Round(value * power);
+        integer = 0;
+        if (!(Math.Abs(scaled) <= int.MaxValue)) return false;
+        integer = (int)scaled;
+        return BitConverter.DoubleToInt64Bits(integer / power) == BitConverter.DoubleToInt64Bits(value);
+    }
+}
+
+/// <summary>A column as inputs show it.</summary>
+internal sealed record FilledColumn(double[] Values, Dictionary<int, byte[]>? Exact);

@@ -1,0 +1,183 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text;
+using Analytics.Actors.Core;
+using Analytics.Actors.Node.Bench.Workloads;
+
+namespace Analytics.Actors.Node.Bench;
+
+/// <summary>
+/// From a record to its upload: an open load at a fifth of the maximum, with a module that takes no time, exactly once. The maximum is
+/// measured on the same node just before. The limit is the client library alone: from a producer to a consumer, at the same load.
+/// </summary>
+public sealed class LatencyScenario : IBenchScenario
+{
+    private const int DefaultRecords = 60_000, DefaultStations = 1_000;
+    private const double DefaultSeconds = 15, SettleSeconds = 2, Share = 0.2, LeastPerSecond = 100, GoalMs = 250;
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    private static readonly (string Name, double Share)[] Quantiles = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)];
+
+    public string Name => "latency";
+
+    public string Description => "from a record to its upload, at a fifth of the maximum";
+
+    public async Task<IReadOnlyList<BenchFigure>> RunAsync(BenchOptions options, IBenchProgress progress, CancellationToken cancellation)
+    {
+        List<(string Variant, Run Run)> runs = [];
+        await using var node = new BenchNode();
+        for (var run = options.FirstRun; run <= options.Runs; run++)
+        {
+            foreach (var (variant, isKeyed) in ((string, bool)[])[("keyed", true), ("router", false)])
+            {
+                var one = await RunAsync(node, isKeyed, options, cancellation).ConfigureAwait(false);
+                progress.Say(string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{Runs.Label(run, options)}, {variant}: at most {one.Maximum:#,0} uploads/s; at {one.PerSecond:#,0}/s {string.Join(", ", Quantiles.Select(quantile => $"{quantile.Name} {one.Ours[quantile.Name]:0.0} ms"))}; raw p99 {one.Raw["p99"]:0.0} ms"));
+                if (run > 0) runs.Add((variant, one));
+            }
+        }
+
+        return [.. runs.GroupBy(entry => entry.Variant, entry => entry.Run).SelectMany(group => Figures(group.Key, [.. group]))];
+    }
+
+    private IEnumerable<BenchFigure> Figures(string variant, IReadOnlyList<Run> runs) =>
+    [
+        .. Quantiles.Select(quantile => Medians.Figure(
+            Name, $"{variant}, {quantile.Name}", [.. runs.Select(run => run.Ours[quantile.Name])], "ms", [.. runs.Select(run => run.Raw[quantile.Name])],
+            quantile.Name == "p99" ? BenchGoal.AtMost(GoalMs) : null)),
+        Medians.Figure(Name, $"{variant}, load", [.. runs.Select(run => run.PerSecond)], "records/s", [.. runs.Select(run => run.Maximum)]),
+    ];
+
+    private static async Task<Run> RunAsync(BenchNode node, bool isKeyed, BenchOptions options, CancellationToken cancellation)
+    {
+        var workload = new ScaleWorkload(options.Stations ?? DefaultStations);
+        var topic = workload.Topics[0];
+        var number = (long)(options.Records ?? DefaultRecords);
+        await using var broker = await BenchBroker.StartAsync(cancellation).ConfigureAwait(false);
+        var log = await broker.WriteAsync(new RightNow(workload), number, cancellation).ConfigureAwait(false);
+        var uploads = await broker.AddOutputAsync(Echo.ModuleName, cancellation).ConfigureAwait(false);
+        var hop = await broker.AddTopicAsync("raw-hop", cancellation).ConfigureAwait(false);
+
+        var arrivals = new Arrivals();
+        await using var watched = await Watched.StartAsync(broker, uploads, (_, _, key, at) => arrivals.Arrived(Encoding.UTF8.GetString(key ?? []), at), cancellation).ConfigureAwait(false);
+        await node.StartAsync(broker, BenchPipelines.WithEcho(workload.Pipeline(isKeyed), topic), cancellation).ConfigureAwait(false);
+        await node.ReadWholeAsync(log, cancellation).ConfigureAwait(false);
+        await arrivals.ReachAsync(number, Patience, cancellation).ConfigureAwait(false);
+        var maximum = number / Stopwatch.GetElapsedTime(arrivals.FirstAt, arrivals.LastAt).TotalSeconds;
+        var perSecond = Math.Max(LeastPerSecond, maximum * Share);
+        var seconds = options.Seconds ?? DefaultSeconds;
+
+        using var feed = new BenchFeed(broker.Kafka, ("linger.ms", "1"));
+        var from = number;
+        (TopicPartition, WorkloadRecord) Next()
+        {
+            var record = workload.At(number++);
+            return (log.Add(record), record);
+        }
+
+        void Sent(TopicPartition partition, long offset, long dueAt) => arrivals.Due(string.Create(CultureInfo.InvariantCulture, $"{topic}:{partition.Partition}:{offset}"), dueAt);
+        await feed.PaceAsync(perSecond, Math.Min(SettleSeconds, seconds), Next, null, cancellation).ConfigureAwait(false);
+        await feed.PaceAsync(perSecond, seconds, Next, Sent, cancellation).ConfigureAwait(false);
+        feed.Finish();
+        await arrivals.ReachAsync(number, Patience, cancellation).ConfigureAwait(false);
+        await node.CheckAsync(log, cancellation).ConfigureAwait(false);
+        var repeated = arrivals.Repeated;
+        if (repeated > 0 || arrivals.Count != number) throw new BenchFailedException($"{number} records made {arrivals.Count} uploads, {repeated} of them repeated");
+        await node.StopAsync(cancellation).ConfigureAwait(false);
+        return new Run(maximum, perSecond, arrivals.Milliseconds(), await RawAsync(broker, workload, hop, perSecond, seconds, from, cancellation).ConfigureAwait(false));
+    }
+
+    // From a producer to a consumer, with nothing between.
+    private static async Task<IReadOnlyDictionary<string, double>> RawAsync(
+        BenchBroker broker, Workload workload, IReadOnlyList<TopicPartition> hop, double perSecond, double seconds, long number, CancellationToken cancellation)
+    {
+        var arrivals = new Arrivals();
+        await using var watched = await Watched.StartAsync(broker, hop, (partition, offset, _, at) => arrivals.Arrived(Key(partition, offset), at), cancellation).ConfigureAwait(false);
+        using var feed = new BenchFeed(broker.Kafka, ("linger.ms", "1"));
+        (TopicPartition, WorkloadRecord) Next()
+        {
+            var record = workload.At(number++);
+            return (hop[BenchLog.PartitionOf(record.Key)], record);
+        }
+
+        static string Key(TopicPartition partition, long offset) => string.Create(CultureInfo.InvariantCulture, $"{partition.Partition}:{offset}");
+        var count = await feed.PaceAsync(perSecond, Math.Min(SettleSeconds, seconds), Next, null, cancellation).ConfigureAwait(false);
+        count += await feed.PaceAsync(perSecond, seconds, Next, (partition, offset, dueAt) => arrivals.Due(Key(partition, offset), dueAt), cancellation).ConfigureAwait(false);
+        feed.Finish();
+        await arrivals.ReachAsync(count, Patience, cancellation).ConfigureAwait(false);
+        return arrivals.Milliseconds();
+    }
+
+    private sealed record Run(double Maximum, double PerSecond, IReadOnlyDictionary<string, double> Ours, IReadOnlyDictionary<string, double> Raw);
+
+    /// <summary>Reading beside what is measured, until it is disposed.</summary>
+    private sealed class Watched(CancellationTokenSource stop, Task reading) : IAsyncDisposable
+    {
+        public static async Task<Watched> StartAsync(BenchBroker broker, IReadOnlyList<TopicPartition> partitions, Action<TopicPartition, long, byte[]?, long> arrived, CancellationToken cancellation)
+        {
+            var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+            return new Watched(stop, await broker.Raw.WatchAsync(partitions, arrived, stop.Token).ConfigureAwait(false));
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await stop.CancelAsync().ConfigureAwait(false);
+            await reading.ConfigureAwait(false);
+            stop.Dispose();
+        }
+    }
+
+    /// <summary>When records were due and when what follows from them arrived, whichever is known first.</summary>
+    private sealed class Arrivals
+    {
+        private readonly Lock gate = new();
+        private readonly Dictionary<string, long> arrivedAt = new(StringComparer.Ordinal);
+        private readonly Dictionary<string, long> dueAt = new(StringComparer.Ordinal);
+
+        public long Count
+        {
+            get { lock (gate) return arrivedAt.Count; }
+        }
+
+        public long Repeated { get; private set; }
+
+        public long FirstAt { get; private set; }
+
+        public long LastAt { get; private set; }
+
+        public void Arrived(string key, long at)
+        {
+            lock (gate)
+            {
+                if (!arrivedAt.TryAdd(key, at)) Repeated++;
+                if (FirstAt == 0) FirstAt = at;
+                LastAt = at;
+            }
+        }
+
+        public void Due(string key, long at)
+        {
+            lock (gate) dueAt.Add(key, at);
+        }
+
+        public async Task ReachAsync(long count, TimeSpan limit, CancellationToken cancellation)
+        {
+            var waited = Stopwatch.StartNew();
+            while (Count < count)
+            {
+                if (waited.Elapsed > limit) throw new BenchFailedException($"{Count} of {count} records have arrived after {limit.TotalSeconds:0} s");
+                await Task.Delay(20, cancellation).ConfigureAwait(false);
+            }
+        }
+
+        /// <summary>The quantiles of all that were due.</summary>
+        public IReadOnlyDictionary<string, double> Milliseconds()
+        {
+            lock (gate)
+            {
+                var sorted = dueAt.Select(due => Stopwatch.GetElapsedTime(due.Value, arrivedAt[due.Key]).TotalMilliseconds).Order().ToList();
+                return Quantiles.ToDictionary(quantile => quantile.Name, quantile => sorted[Math.Clamp((int)Math.Ceiling(quantile.Share * sorted.Count) - 1, 0, sorted.Count - 1)]);
+            }
+        }
+    }
+}

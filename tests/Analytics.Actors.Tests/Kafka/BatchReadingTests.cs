@@ -1,0 +1,282 @@
+using System.Text;
+using Analytics.Actors.Core;
+using Analytics.Actors.Core.Checkpoints;
+using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Records;
+using Analytics.Actors.Kafka;
+
+namespace Analytics.Actors.Tests.Kafka;
+
+/// <summary>Records are taken from the native client many at a time: nothing of a record may get lost or mixed up on the way.</summary>
+public sealed class BatchReadingTests(BrokerFixture fixture) : IClassFixture<BrokerFixture>
+{
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(40);
+
+    [Fact]
+    public async Task Records_of_several_topics_and_partitions_arrive_whole_and_in_order_whatever_they_have()
+    {
+        var partitions = new[] { fixture.NewTopic(3), fixture.NewTopic(2) }.SelectMany((topic, index) => Enumerable.Range(0, 3 - index).Select(number => new TopicPartition(topic, number))).ToArray();
+        using var producer = new PartitionProducer(fixture.Options);
+        var random = new Random(5);
+        var sent = partitions.ToDictionary(partition => partition, _ => new List<ReadRecord>());
+        for (var number = 0; number < 4_000; number++)
+        {
+            var partition = partitions[random.Next(partitions.Length)];
+            var value = Bytes(random, random.Next(10) switch { 0 => 0, 1 => random.Next(20_000), _ => random.Next(500) });
+            var hasValue = random.Next(20) > 0;
+            var key = random.Next(4) switch { 0 => null, 1 => [], _ => Bytes(random, random.Next(1, 20)) };
+            // The last header of a name counts; those of others are none of ours.
+            List<RecordHeader> headers = random.Next(5) switch
+            {
+                0 => [new("traceparent", Bytes(random, 50))],
+                1 => [new("aa-origin", "first"u8.ToArray()), new("aa-origin", "zweiter-ü"u8.ToArray()), new("aa", [1])],
+                2 => [new("aa-origin", [])],
+                _ => [],
+            };
+            var origin = headers.LastOrDefault(header => header.Name == "aa-origin") is { Value: { } text } ? Encoding.UTF8.GetString(text) : null;
+            sent[partition].Add(new ReadRecord(partition, sent[partition].Count, 1_000 + number, key, hasValue ? value : [], hasValue, origin));
+            producer.Send(partition, key, hasValue ? value : default(ReadOnlyMemory<byte>?), headers, 1_000 + number, _ => { });
+        }
+
+        producer.Flush(Limit).ShouldBeTrue();
+        var sink = new RecordingSink();
+        await using var consumer = new DataConsumer(fixture.Options, "reader", sink);
+        foreach (var partition in partitions) _ = consumer.Assign(partition, 0);
+        await sink.Records.WaitUntil(records => records.Count >= 4_000);
+
+        sink.Records.All.Count.ShouldBe(4_000);
+        foreach (var (partition, expected) in sent) sink.Records.All.Where(record => record.Partition == partition).Select(Text).ShouldBe(expected.Select(Text));
+    }
+
+    [Fact]
+    public async Task A_run_ends_where_its_chunk_is_full_and_a_record_larger_than_any_chunk_is_one_of_its_own()
+    {
+        var partition = new TopicPartition(fixture.NewTopic(1), 0);
+        using var producer = new PartitionProducer(fixture.Options);
+        var random = new Random(6);
+        // The embedded broker keeps 5 MB of a partition.
+        byte[][] values = [.. new[] { 600_000, 500_000, 300_000, 2_000_000, 10, RecordChunk.PooledBytesMax, 20 }.Select(size => Bytes(random, size))];
+        foreach (var value in values) (await producer.SendAsync(partition, value)).Result.ShouldBe(SendResult.Sent);
+
+        var sink = new RunSink();
+        await using var consumer = new DataConsumer(fixture.Options, "reader", sink);
+        _ = consumer.Assign(partition, 0);
+        await sink.Runs.WaitUntil(runs => runs.Sum(run => run.Count) == values.Length);
+
+        var runs = sink.Runs.All;
+        runs.SelectMany(run => run).Select(record => Convert.ToHexString(Checksum(record.Value))).ShouldBe(values.Select(value => Convert.ToHexString(Checksum(value))));
+        foreach (var run in runs) (run.Count == 1 || run.Sum(record => record.Value.Length) <= RecordChunk.PooledBytesMax).ShouldBeTrue();
+    }
+
+    /// <summary>Moved to and fro while it reads at full speed, a partition is read from exactly where it was told to, without a hole.</summary>
+    [Fact]
+    public async Task What_was_fetched_before_a_partition_was_moved_is_not_taken_for_what_comes_after()
+    {
+        const int Count = 20_000;
+        var topic = fixture.NewTopic(2);
+        var (moved, steady) = (new TopicPartition(topic, 0), new TopicPartition(topic, 1));
+        using var producer = new PartitionProducer(fixture.Options);
+        foreach (var partition in new[] { moved, steady })
+        {
+            for (var number = 0; number < Count; number++) producer.Send(partition, null, new byte[100], [], 1, _ => { });
+        }
+
+        producer.Flush(Limit).ShouldBeTrue();
+        var sink = new MoveSink(moved);
+        await using var consumer = new DataConsumer(fixture.Options, "reader", sink);
+        _ = consumer.Assign(steady, 0);
+        var random = new Random(7);
+        for (var round = 0; round < 60; round++)
+        {
+            var from = random.Next(Count - 10);
+            sink.Expect(from);
+            _ = consumer.Assign(moved, from);
+            if (round % 3 == 0)
+            {
+                _ = consumer.Pause(moved);
+                _ = consumer.Resume(moved);
+            }
+
+            await sink.Reached.WaitFor(offset => offset >= from);
+            sink.Reached.Clear();
+        }
+
+        sink.Faults.ShouldBeEmpty();
+        await sink.SteadyEnd.WaitFor(offset => offset == Count - 1);
+    }
+
+    /// <summary>
+    /// A member that reads at full speed loses half of its partitions: nothing of them is delivered once their revocation was told,
+    /// and the next owner goes on where they were committed, so that nothing is missing and nothing comes twice.
+    /// </summary>
+    [Fact]
+    public async Task Nothing_of_a_revoked_partition_is_delivered_after_its_revocation_and_its_next_owner_misses_nothing()
+    {
+        const int Partitions = 4;
+        const int Count = 8_000;
+        var store = new MemoryCheckpointStore("0123456789ab");
+        await store.OpenAsync("group", 1, default);
+        var (group, topic) = (fixture.NewName("group"), fixture.NewTopic(Partitions));
+        using var producer = new PartitionProducer(fixture.Options);
+        void Send(int from, int to)
+        {
+            for (var number = from; number < to; number++)
+            {
+                for (var partition = 0; partition < Partitions; partition++) producer.Send(new TopicPartition(topic, partition), null, new byte[50], [], 1_000 + number, _ => { });
+            }
+
+            producer.Flush(Limit).ShouldBeTrue();
+        }
+
+        Send(0, 100);
+        RouterTopic[] topics = [new(topic, new StartPosition(StartKind.Earliest), new OutOfRangePolicy(OutOfRangeKind.Stop))];
+        var read = new EventLog<int>();
+        var first = new GroupMember(read);
+        await using var one = new RouterSource(fixture.Options, group, topics, store, first);
+        first.Commit = one.CommitAsync;
+        await read.WaitUntil(_ => first.Total == 100 * Partitions);
+
+        // Records keep coming while the second member joins.
+        var sending = Task.Run(() =>
+        {
+            for (var number = 100; number < Count; number += 100) Send(number, number + 100);
+        });
+        var second = new GroupMember(read);
+        await using var two = new RouterSource(fixture.Options, group, topics, store, second);
+        second.Commit = two.CommitAsync;
+        await sending;
+        await read.WaitUntil(_ => first.Total + second.Total >= Count * Partitions);
+        first.Faults.ShouldBeEmpty();
+        second.Faults.ShouldBeEmpty();
+        first.RevokedCount.ShouldBeGreaterThan(0);
+        (first.Total + second.Total).ShouldBe(Count * Partitions);
+    }
+
+    private static byte[] Bytes(Random random, int count)
+    {
+        var bytes = new byte[count];
+        random.NextBytes(bytes);
+        return bytes;
+    }
+
+    private static byte[] Checksum(byte[] value) => System.Security.Cryptography.SHA256.HashData(value);
+
+    private static string Text(ReadRecord record) =>
+        $"{record.Partition} {record.Offset} {record.TimestampMs} {(record.Key is null ? "none" : Convert.ToHexString(record.Key))} {record.HasValue} {Convert.ToHexString(Checksum(record.Value))} {record.Origin ?? "none"}";
+
+    private sealed class RunSink : IRecordSink
+    {
+        public EventLog<List<ReadRecord>> Runs { get; } = new();
+
+        public void OnRecords(RecordRun records)
+        {
+            var run = ReadRecord.Of(records);
+            records.Release();
+            Runs.Add(run);
+        }
+
+        public void OnOutOfRange(TopicPartition partition, long position)
+        {
+        }
+    }
+
+    /// <summary>Expects each partition's offsets without a hole, and the moved one's from where the last move that was carried out says.</summary>
+    private sealed class MoveSink(TopicPartition moved) : IRecordSink
+    {
+        private readonly Queue<long> moves = new();
+        private long next = -1;
+        private long steadyNext;
+
+        public EventLog<long> Reached { get; } = new();
+        public EventLog<long> SteadyEnd { get; } = new();
+        public List<string> Faults { get; } = [];
+
+        public void Expect(long from)
+        {
+            lock (moves) moves.Enqueue(from);
+        }
+
+        public void OnAssigned(TopicPartition partition)
+        {
+            if (partition != moved) return;
+            lock (moves) next = moves.Dequeue();
+        }
+
+        public void OnRecords(RecordRun records)
+        {
+            foreach (var record in records.Records)
+            {
+                ref var expected = ref record.Partition == moved ? ref next : ref steadyNext;
+                if (record.Offset != expected) Faults.Add($"{record.Partition} offset {record.Offset} instead of {expected}");
+                expected = record.Offset + 1;
+            }
+
+            var last = records.Records[^1].Offset;
+            (records.Partition == moved ? Reached : SteadyEnd).Add(last);
+            records.Release();
+        }
+
+        public void OnOutOfRange(TopicPartition partition, long position) => Faults.Add($"{partition} has no {position}");
+    }
+
+    /// <summary>Reads its partitions without a hole and commits what it has read when they go.</summary>
+    private sealed class GroupMember(EventLog<int> read) : IRouterListener
+    {
+        private readonly Lock gate = new();
+        private readonly Dictionary<TopicPartition, long> next = [];
+        private long total;
+
+        public Func<IReadOnlyList<PartitionOffset>, Task<CommitOutcome>>? Commit { get; set; }
+        public List<string> Faults { get; } = [];
+        public int RevokedCount { get; private set; }
+        public long Total => Interlocked.Read(ref total);
+
+        public void OnRecords(RecordRun records)
+        {
+            lock (gate)
+            {
+                foreach (var record in records.Records)
+                {
+                    if (!next.TryGetValue(record.Partition, out var expected)) Faults.Add($"{record.Partition} offset {record.Offset} without a position");
+                    else if (record.Offset != expected) Faults.Add($"{record.Partition} offset {record.Offset} instead of {expected}");
+                    next[record.Partition] = record.Offset + 1;
+                }
+            }
+
+            Interlocked.Add(ref total, records.Records.Count);
+            var count = records.Records.Count;
+            records.Release();
+            read.Add(count);
+        }
+
+        public void OnPositioned(IReadOnlyList<SourcePlace> places)
+        {
+            lock (gate)
+            {
+                foreach (var place in places) next[place.Partition] = place.Next!.Value;
+            }
+        }
+
+        public async Task OnRevokedAsync(IReadOnlyList<TopicPartition> partitions)
+        {
+            List<PartitionOffset> done;
+            lock (gate)
+            {
+                done = partitions.Where(next.ContainsKey).Select(partition => new PartitionOffset(partition, next[partition])).ToList();
+                foreach (var partition in partitions) next.Remove(partition);
+                RevokedCount += partitions.Count;
+            }
+
+            var outcome = await Commit!(done);
+            if (!outcome.Committed)
+            {
+                lock (gate) Faults.Add($"the last commit failed: {outcome.Error}");
+            }
+        }
+
+        public void OnLost(IReadOnlyList<TopicPartition> partitions)
+        {
+            lock (gate) Faults.Add($"lost: {string.Join(", ", partitions)}");
+        }
+    }
+}
