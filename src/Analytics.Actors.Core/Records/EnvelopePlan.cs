@@ -46,10 +46,10 @@ internal sealed class EnvelopePlan
         NestedStations = StationNames.Length == topic.StationPaths.Count ? null : new MemberLocator(topic.StationPaths);
         StationPaths = topic.StationPaths;
         Order = topic.OrderMember is null ? null : new MemberLocator([topic.OrderMember]);
-        Roles = [.. StationPaths.Where(path => !path.Contains('.')).Concat(members.Select(member => Encoding.UTF8.GetString(member.Name)))
-            .Concat(OutputRank == NoRank ? [] : ["output"]).Distinct(StringComparer.Ordinal).Select(RoleOf)];
-        RecordNames = new ObjectNames(Roles.Select((role, slot) => (role.Name, slot)).ToArray());
-        ItemNames = new ObjectNames(Roles.Where(role => role.Station >= 0).Select(role => (role.Name, role.Station)).ToArray());
+        var output = OutputRank == NoRank ? [] : new[] { "output"u8.ToArray() };
+        Roles = [.. StationNames.Concat(Members.Select(member => member.Name)).Concat(output).Select(RoleOf).DistinctBy(role => Encoding.UTF8.GetString(role.Name))];
+        RecordNames = new ObjectNames([.. Roles.Select((role, place) => (role.Name, place))]);
+        ItemNames = new ObjectNames([.. Roles.Where(role => role.Station >= 0).Select(role => (role.Name, role.Station))]);
         OutputNames = new ObjectNames([]);
         Expected = string.Join(", or ", topic.Envelope.Select(Describe));
     }
@@ -87,11 +87,14 @@ internal sealed class EnvelopePlan
     /// <summary>The envelope in words, for rejections.</summary>
     public string Expected { get; }
 
-    private MemberRole RoleOf(string name)
+    private MemberRole RoleOf(byte[] name)
     {
-        var bytes = Encoding.UTF8.GetBytes(name);
-        var rank = Members.Where(member => member.Name.AsSpan().SequenceEqual(bytes)).Select(member => member.Rank).DefaultIfEmpty(NoRank).Min();
-        return new MemberRole(name, rank, OutputRank != NoRank && name == "output", Array.FindIndex(StationNames, station => station.AsSpan().SequenceEqual(bytes)));
+        bool Is(byte[] other) => other.AsSpan().SequenceEqual(name);
+        return new MemberRole(
+            name,
+            Members.Where(member => Is(member.Name)).Select(member => member.Rank).DefaultIfEmpty(NoRank).Min(),
+            OutputRank != NoRank && name.AsSpan().SequenceEqual("output"u8),
+            Array.FindIndex(StationNames, Is));
     }
 
     private static string Describe(EnvelopeForm form) => form.Kind switch
@@ -107,4 +110,4 @@ internal sealed class EnvelopePlan
 /// <param name="Rank">Of the list of items that it holds; <see cref="EnvelopePlan.NoRank"/> where it holds none.</param>
 /// <param name="IsOutput">It holds a single result.</param>
 /// <param name="Station">Place among the id paths; -1 where it is none.</param>
-internal readonly record struct MemberRole(string Name, int Rank, bool IsOutput, int Station);
+internal readonly record struct MemberRole(byte[] Name, int Rank, bool IsOutput, int Station);

@@ -39,6 +39,7 @@ internal sealed class MemberLocator
         }
 
         SlotCount = slots;
+        root.Finish();
     }
 
     /// <summary>The slot that each path's slice is written to; equal paths share one.</summary>
@@ -116,14 +117,20 @@ internal sealed class MemberLocator
     {
         private readonly byte[] name = Encoding.UTF8.GetBytes(name);
         private readonly List<Node> children = [];
-        private ObjectNames? names;
 
         public int Slot { get; set; } = slot;
         public List<Node> Children => children;
         public bool HasChildren => children.Count > 0;
 
         /// <summary>The names of objects at this place; their slots are places among the children.</summary>
-        public ObjectNames Names => names ??= new ObjectNames([.. children.Select((child, place) => (Encoding.UTF8.GetString(child.name), place))]);
+        public ObjectNames Names { get; private set; } = new([]);
+
+        /// <summary>To be called when all children are there.</summary>
+        public void Finish()
+        {
+            Names = new ObjectNames([.. children.Select((child, place) => (child.name, place))]);
+            foreach (var child in children) child.Finish();
+        }
 
         public Node ChildOrNew(string childName)
         {

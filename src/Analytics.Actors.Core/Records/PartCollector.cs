@@ -9,15 +9,20 @@ internal readonly ref struct PartCollector(EnvelopePlan plan, ReadOnlyMemory<byt
     /// <returns>Null, or why the item has no station.</returns>
     public Rejection? Add(int index, scoped ReadOnlySpan<JsonSlice> ids, JsonSlice owner, JsonSlice item)
     {
-        Span<JsonSlice> nested = plan.NestedStations is null ? [] : new JsonSlice[plan.NestedStations.SlotCount];
-        scoped var candidates = ids;
-        if (plan.NestedStations is { } locator && locator.TryLocate(owner.Of(record.Span), nested))
-        {
-            candidates = nested;
-            for (var i = 0; i < nested.Length; i++)
-                if (nested[i].IsPresent) nested[i] = nested[i] with { Start = nested[i].Start + owner.Start };
-        }
+        if (plan.NestedStations is not { } locator) return Add(index, ids, item);
+        Span<JsonSlice> nested = locator.SlotCount <= EnvelopePlan.PathsOnStack ? stackalloc JsonSlice[EnvelopePlan.PathsOnStack] : new JsonSlice[locator.SlotCount];
+        nested = nested[..locator.SlotCount];
+        if (!locator.TryLocate(owner.Of(record.Span), nested)) return Add(index, ids, item);
+        foreach (ref var slice in nested)
+            if (slice.IsPresent) slice = slice with { Start = slice.Start + owner.Start };
+        return Add(index, nested, item);
+    }
 
+    public void Reject(int index, JsonSlice item, string code, string detail) =>
+        into.Rejected.Add(new RejectedItem(index, new Rejection(code, detail), item.Of(record)));
+
+    private Rejection? Add(int index, scoped ReadOnlySpan<JsonSlice> candidates, JsonSlice item)
+    {
         string? problem = null;
         foreach (var slice in candidates)
         {
@@ -36,7 +41,4 @@ internal readonly ref struct PartCollector(EnvelopePlan plan, ReadOnlyMemory<byt
             ? new Rejection("no-id", $"the item has none of the members {string.Join(", ", plan.StationPaths)}")
             : new Rejection("invalid-id", problem);
     }
-
-    public void Reject(int index, JsonSlice item, string code, string detail) =>
-        into.Rejected.Add(new RejectedItem(index, new Rejection(code, detail), item.Of(record)));
 }

@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Numerics;
-using System.Text;
 
 namespace Analytics.Actors.Core.Records;
 
@@ -9,8 +8,8 @@ namespace Analytics.Actors.Core.Records;
 /// for. They only make reading cheaper: a record's members mostly come as in the one before, so that a name is found by one
 /// comparison, and a repeat by one bit. What is read never depends on them.
 /// </summary>
-/// <param name="slots">The slot of each name that is asked for.</param>
-internal sealed class ObjectNames(IReadOnlyList<(string Name, int Slot)> slots)
+/// <param name="asked">The slot of each name that is asked for.</param>
+internal sealed class ObjectNames((byte[] Name, int Slot)[] asked)
 {
     /// <summary>No slot: nobody asks for the member.</summary>
     public const int NoSlot = -1;
@@ -18,7 +17,6 @@ internal sealed class ObjectNames(IReadOnlyList<(string Name, int Slot)> slots)
     // Objects whose names are data have no end of names; they begin anew now and then, which costs little if it is seldom.
     private const int MissesBeforeRenewal = 10_000;
 
-    private readonly (byte[] Name, int Slot)[] asked = [.. slots.Select(pair => (Encoding.UTF8.GetBytes(pair.Name), pair.Slot))];
     private int misses;
 
     /// <summary>

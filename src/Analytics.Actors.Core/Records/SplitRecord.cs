@@ -81,13 +81,16 @@ public sealed class SplitRecord
         if (at < 0)
         {
             at = Parts.Count;
-            Parts.Add(new StationPart(station, index, 0, Items.Count, 0, false));
             if (byStation is { Count: > 0 }) byStation.Add(station, at);
+            Parts.Add(new StationPart(station, index, 0, Items.Count, 1, false));
+        }
+        else
+        {
+            isMixed |= at != Parts.Count - 1;
+            ref var part = ref CollectionsMarshal.AsSpan(Parts)[at];
+            part = part with { ItemCount = part.ItemCount + 1, IsScattered = part.IsScattered || index != part.Index + part.ItemCount };
         }
 
-        ref var part = ref CollectionsMarshal.AsSpan(Parts)[at];
-        isMixed |= at != Parts.Count - 1;
-        part = part with { ItemCount = part.ItemCount + 1, IsScattered = part.IsScattered || index != part.Index + part.ItemCount };
         Items.Add(item);
         itemParts.Add(at);
         itemIndexes.Add(index);
@@ -146,20 +149,20 @@ public sealed class SplitRecord
     /// <summary>Oldest first by the order member, an item without a readable time before all; else as the record has them.</summary>
     private void PutInOrder(MemberLocator order, ref StationPart part)
     {
-        var came = ItemsOf(part);
-        var times = new long[came.Length];
         var isInOrder = true;
-        for (var i = 0; i < came.Length; i++)
+        var newest = long.MinValue;
+        foreach (var item in ItemsOf(part))
         {
-            times[i] = TimeOf(order, came[i].Span);
-            isInOrder &= i == 0 || times[i - 1] <= times[i];
+            var timeMs = TimeOf(order, item.Span);
+            isInOrder &= timeMs >= newest;
+            newest = timeMs;
         }
 
         if (isInOrder) return;
-        var first = part.FirstItem;
-        Take(first, [.. Enumerable.Range(0, times.Length).OrderBy(place => times[place]).Select(place => first + place)]);
+        var (first, count) = (part.FirstItem, part.ItemCount);
+        Take(first, [.. Enumerable.Range(first, count).OrderBy(place => TimeOf(order, Items[place].Span))]);
         var isScattered = false;
-        for (var i = 0; i < times.Length; i++) isScattered |= itemIndexes[first + i] != part.Index + i;
+        for (var i = 0; i < count; i++) isScattered |= itemIndexes[first + i] != part.Index + i;
         part = part with { IsScattered = isScattered };
     }
 

@@ -57,8 +57,26 @@ internal static class JsonList
         return count;
     }
 
-    /// <summary>Where the elements stand in <paramref name="list"/>.</summary>
+    /// <summary>Where the elements stand in <paramref name="list"/>; throws <see cref="JsonException"/> where it is no list after all.</summary>
     public static List<JsonSlice> Elements(ReadOnlySpan<byte> list)
+    {
+        var elements = new List<JsonSlice>();
+        var at = PlainJson.Blanks(list, 0);
+        if (PlainJson.At(list, at) != '[') return ElementsByReader(list);
+        at = PlainJson.Blanks(list, at + 1);
+        if (PlainJson.At(list, at) == ']') return elements;
+        while (true)
+        {
+            var end = PlainJson.Value(list, at, RecordSplitter.DepthMax - 1);
+            if (end < 0) return ElementsByReader(list);
+            elements.Add(new JsonSlice(at, end - at, PlainJson.Kind(list[at])));
+            at = PlainJson.Blanks(list, end);
+            if (PlainJson.At(list, at) != ',') return PlainJson.At(list, at) == ']' ? elements : ElementsByReader(list);
+            at = PlainJson.Blanks(list, at + 1);
+        }
+    }
+
+    private static List<JsonSlice> ElementsByReader(ReadOnlySpan<byte> list)
     {
         var reader = new Utf8JsonReader(list);
         reader.Read();
