@@ -162,7 +162,9 @@ public sealed class BatchReadingTests(BrokerFixture fixture) : IClassFixture<Bro
         for (var number = 0; number < Count * 4; number++) producer.Send(new TopicPartition(topic, number % 4), null, new byte[1_000], [], 1, _ => { });
         producer.Flush(Limit).ShouldBeTrue();
         var sink = new BusySink();
-        await using var consumer = new DataConsumer(fixture.Options with { ConsumerQueueKilobytesMax = 256 }, "reader", sink);
+        // What one fetch brings fills the queue.
+        var small = new Dictionary<string, string>(fixture.Options.Consumer) { ["max.partition.fetch.bytes"] = "32768" };
+        await using var consumer = new DataConsumer(fixture.Options with { ConsumerQueueKilobytesMax = 64, Consumer = small }, "reader", sink);
         var watch = System.Diagnostics.Stopwatch.StartNew();
         for (var partition = 0; partition < 4; partition++) _ = consumer.Assign(new TopicPartition(topic, partition), 0);
 
