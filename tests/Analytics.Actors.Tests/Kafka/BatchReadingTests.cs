@@ -158,7 +158,8 @@ public sealed class BatchReadingTests(BrokerFixture fixture) : IClassFixture<Bro
     {
         const int Count = 2_000;
         var topic = fixture.NewTopic(4);
-        using var producer = new PartitionProducer(fixture.Options);
+        // A fetch brings at least one batch of each partition.
+        using var producer = new PartitionProducer(fixture.Options with { Producer = new Dictionary<string, string> { ["batch.num.messages"] = "50" } });
         for (var number = 0; number < Count * 4; number++) producer.Send(new TopicPartition(topic, number % 4), null, new byte[1_000], [], 1, _ => { });
         producer.Flush(Limit).ShouldBeTrue();
         var sink = new BusySink();
