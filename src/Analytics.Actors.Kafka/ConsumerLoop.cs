@@ -15,6 +15,10 @@ internal sealed class ConsumerLoop
     /// <summary>How long a poll waits while nothing arrives and nothing is posted.</summary>
     private static readonly TimeSpan PollWait = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>The least that a client's queue may be bounded by, and for how long a queue that was once so full is thought of as busy.</summary>
+    private const int MuchBytes = 64 * 1024;
+    private static readonly TimeSpan BusyFor = TimeSpan.FromSeconds(1);
+
     private readonly IConsumer<byte[]?, byte[]?> consumer;
     private readonly MessageBatch messages;
     /// <summary>How long a static member may take to leave its group, its revocation apart.</summary>
@@ -30,16 +34,19 @@ internal sealed class ConsumerLoop
     private readonly ConcurrentQueue<Action> commands = new();
     private readonly TaskCompletionSource completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Exception? callbackFailure;
+    private long muchTaken = Stopwatch.GetTimestamp();
     private volatile bool stopping;
     private volatile bool ended;
 
     /// <summary>The consumer belongs to the loop from here on: its end closes and disposes it.</summary>
+    /// <param name="configuration">What the consumer was made of.</param>
     /// <param name="isStaticMember">It has a group.instance.id.</param>
-    public ConsumerLoop(IConsumer<byte[]?, byte[]?> consumer, IConsumerLoopOwner owner, ClientLogger logger, bool isStaticMember = false)
+    public ConsumerLoop(
+        IConsumer<byte[]?, byte[]?> consumer, IReadOnlyDictionary<string, string> configuration, IConsumerLoopOwner owner, ClientLogger logger, bool isStaticMember = false)
     {
         this.isStaticMember = isStaticMember;
         this.consumer = consumer;
-        messages = new MessageBatch(consumer.Handle);
+        messages = new MessageBatch(consumer.Handle, configuration);
         this.owner = owner;
         this.logger = logger;
         thread = new Thread(Run) { IsBackground = true, Name = $"kafka-{logger.Client}" };
@@ -175,6 +182,7 @@ internal sealed class ConsumerLoop
     {
         var count = messages.Take(PollWait);
         if (callbackFailure is { } failure) ExceptionDispatchInfo.Throw(failure);
+        var bytes = 0L;
         for (var index = 0; index < count;)
         {
             if (messages.ErrorOf(index) is { } error)
@@ -187,11 +195,18 @@ internal sealed class ConsumerLoop
             var end = messages.RunEnd(index);
             if (owner.Find(messages.PartitionOf(index)) is { Paused: false, Next: not null } reading)
             {
-                while (messages.Read(ref index, end, reading) is { } run) owner.OnRecords(run);
+                while (messages.Read(ref index, end, reading) is { } run)
+                {
+                    bytes += run.Bytes;
+                    owner.OnRecords(run);
+                }
             }
 
             index = end;
         }
+
+        if (count == MessageBatch.MessagesMax || bytes >= MuchBytes) muchTaken = Stopwatch.GetTimestamp();
+        if (count > 0 && Stopwatch.GetElapsedTime(muchTaken) < BusyFor) messages.KeepFetching();
     }
 }
 

@@ -42,8 +42,9 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
     {
         this.sink = sink;
         logger = new ClientLogger("data", log);
-        consumer = ClientConversions.NewConsumer(options.ForReader("data", group), logger).Build();
-        loop = new ConsumerLoop(consumer, this, logger);
+        var configuration = options.ForReader("data", group);
+        consumer = ClientConversions.NewConsumer(configuration, logger).Build();
+        loop = new ConsumerLoop(consumer, configuration, this, logger);
         loop.Start();
     }
 

@@ -137,7 +137,7 @@ public sealed record KafkaClientOptions
     internal Dictionary<string, string> ForConsumer(string role, string group)
     {
         var config = Merge(
-            new()
+            new(MessageBatch.QueueBackoff is { } backoff ? [backoff] : [])
             {
                 ["heartbeat.interval.ms"] = "1000",
                 ["topic.metadata.refresh.interval.ms"] = "10000",

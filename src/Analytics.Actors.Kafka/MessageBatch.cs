@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -20,25 +21,37 @@ internal sealed unsafe partial class MessageBatch : IDisposable
 
     private const string Library = KafkaNative.LibraryName;
     private const int TopicCharsMax = 256;
+
+    // librdkafka 2.2, the first with fetch.queue.backoff.ms, and 2.0, the first that lets its threads be woken.
+    private const int WithQueueBackoff = 0x02020000;
+    private const int WithWaking = 0x02000000;
+
+    private static readonly TimeSpan WakeEvery = TimeSpan.FromMilliseconds(2);
     private static readonly byte[] OriginHeader = Encoding.UTF8.GetBytes(Core.Shards.Header.Origin + '\0');
 
     private readonly Lock gate = new();
+    private readonly IntPtr client;
     private readonly IntPtr queue;
+    private readonly (string User, string Password) credentials;
     private readonly HashSet<string> topics = new(StringComparer.Ordinal);
     private readonly Message** messages;
     private int count;
     private bool isDisposed;
+    private long fetchersWoken;
 
     /// <summary>Throws <see cref="NotSupportedException"/> where the managed and the native client do not fit together.</summary>
-    public MessageBatch(Handle client)
+    /// <param name="configuration">What the client was made of.</param>
+    public MessageBatch(Handle handle, IReadOnlyDictionary<string, string> configuration)
     {
+        credentials = (configuration.GetValueOrDefault("sasl.username", ""), configuration.GetValueOrDefault("sasl.password", ""));
         if (rd_kafka_version() != Confluent.Kafka.Library.Version)
             throw new NotSupportedException($"Confluent.Kafka has loaded another librdkafka ({Confluent.Kafka.Library.VersionString}) than ours (0x{rd_kafka_version():x8}).");
         // The one thing that the managed client does not hand out: the native client behind it, which lives as long as it does.
         var property = typeof(Handle).GetProperty("LibrdkafkaHandle", BindingFlags.Instance | BindingFlags.NonPublic);
-        if (property?.GetValue(client) is not SafeHandle native)
+        if (property?.GetValue(handle) is not SafeHandle native)
             throw new NotSupportedException($"Confluent.Kafka {typeof(Handle).Assembly.GetName().Version} has no Handle.LibrdkafkaHandle any more, behind which the native client is.");
-        queue = rd_kafka_queue_get_consumer(native.DangerousGetHandle());
+        client = native.DangerousGetHandle();
+        queue = rd_kafka_queue_get_consumer(client);
         messages = (Message**)NativeMemory.Alloc(MessagesMax, (nuint)sizeof(Message*));
     }
 
@@ -59,6 +72,22 @@ internal sealed unsafe partial class MessageBatch : IDisposable
         {
             if (!isDisposed) rd_kafka_queue_yield(queue);
         }
+    }
+
+    /// <summary>The setting that bounds how long fetching rests after the client's queue was full; null where the client has none.</summary>
+    public static KeyValuePair<string, string>? QueueBackoff =>
+        Confluent.Kafka.Library.Version >= WithQueueBackoff ? KeyValuePair.Create("fetch.queue.backoff.ms", "2") : null;
+
+    /// <summary>
+    /// To be called while much is taken. A client before 2.2 whose queue is full puts its broker's thread to sleep for up to a second,
+    /// however soon the queue is empty, and nothing but a request wakes it, or new credentials: it is given the ones that it has.
+    /// </summary>
+    public void KeepFetching()
+    {
+        if (Confluent.Kafka.Library.Version is < WithWaking or >= WithQueueBackoff || Stopwatch.GetElapsedTime(fetchersWoken) < WakeEvery) return;
+        fetchersWoken = Stopwatch.GetTimestamp();
+        var refusal = rd_kafka_sasl_set_credentials(client, credentials.User, credentials.Password);
+        if (refusal != IntPtr.Zero) rd_kafka_error_destroy(refusal);
     }
 
     /// <summary>The partition of a message; of an error it may be unknown, the topic is empty then.</summary>
@@ -195,6 +224,12 @@ internal sealed unsafe partial class MessageBatch : IDisposable
 
     [LibraryImport(Library)]
     private static partial IntPtr rd_kafka_queue_get_consumer(IntPtr client);
+
+    [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial IntPtr rd_kafka_sasl_set_credentials(IntPtr client, string user, string password);
+
+    [LibraryImport(Library)]
+    private static partial void rd_kafka_error_destroy(IntPtr error);
 
     [LibraryImport(Library)]
     private static partial void rd_kafka_queue_destroy(IntPtr queue);

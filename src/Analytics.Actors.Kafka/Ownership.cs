@@ -44,13 +44,14 @@ public sealed class Ownership : IConsumerLoopOwner, IAsyncDisposable
         this.listener = listener;
         revokeLimit = options.RevokeLimit;
         logger = new ClientLogger("ownership", log);
-        consumer = ClientConversions.NewConsumer(options.ForConsumer("ownership", group), logger)
+        var configuration = options.ForConsumer("ownership", group);
+        consumer = ClientConversions.NewConsumer(configuration, logger)
             .SetPartitionsAssignedHandler((_, partitions) => loop!.Callback(() => OnAssigned(partitions)))
             .SetPartitionsRevokedHandler((_, partitions) => loop!.Callback(() => OnRevoked(partitions)))
             .SetPartitionsLostHandler((_, partitions) => loop!.Callback(() => OnLost(partitions)))
             .Build();
         consumer.Subscribe(anchorTopic);
-        loop = new ConsumerLoop(consumer, this, logger, options.IsStaticMember);
+        loop = new ConsumerLoop(consumer, configuration, this, logger, options.IsStaticMember);
         loop.Start();
     }
 

@@ -107,7 +107,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
             .SetPartitionsLostHandler((_, partitions) => loop!.Callback(() => OnLost(partitions)))
             .Build();
         consumer.Subscribe(this.topics.Keys);
-        loop = new ConsumerLoop(consumer, this, logger, options.IsStaticMember);
+        loop = new ConsumerLoop(consumer, configuration, this, logger, options.IsStaticMember);
         loop.Start();
     }
 

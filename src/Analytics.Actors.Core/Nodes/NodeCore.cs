@@ -322,8 +322,7 @@ public sealed class NodeCore(NodeSettings settings)
         Touch(slot);
         // Time goes first: what came due before these records is decided before them.
         if (slot.Shard!.NextDueMs <= nowMs) slot.Shard.TimePassed(nowMs);
-        for (var index = 0; index < read.Records.Count; index++) slot.Shard.Receive(read.Records[index], nowMs);
-        slot.Shard.EndRead();
+        slot.Shard.Receive(read.Records, nowMs);
     }
 
     // The slot that a load was ordered for; null where the shard has been given up since, or is about to be.

@@ -44,6 +44,9 @@ public sealed partial class Shard
     private readonly Dictionary<string, AppliedTopic> topics = new(StringComparer.Ordinal);
     private AppliedTopic? topic;
 
+    // Of the next records of a run the stations that their keys name.
+    private readonly Station?[] expected = new Station?[ExpectedMost];
+
     // A record's batches and those of one of its parts.
     private readonly Rows<BatchReference> bothBatches = new();
     private readonly List<EntityState> emptied = [];
@@ -64,6 +67,9 @@ public sealed partial class Shard
 
     /// <summary>How often windows are searched for what is past its ttl, ms. Calls look for themselves.</summary>
     private const long SweepIntervalMs = 60_000;
+
+    /// <summary>Records whose stations are looked for together.</summary>
+    private const int ExpectedMost = 16;
 
     /// <summary>Stations that one order to load names.</summary>
     private const int LoadMost = 500;
@@ -187,10 +193,33 @@ public sealed partial class Shard
     }
 
     /// <summary>
-    /// A record of one of the shard's data partitions. One of stations that are not in memory waits for them, and all
-    /// later ones of its partition with it. Its bytes have to be there until <see cref="EndRead"/>.
+    /// Records of one of the shard's data partitions, in order. One of stations that are not in memory waits for them, and all
+    /// later ones of its partition with it.
     /// </summary>
-    public void Receive(in LogRecord record, long nowMs)
+    public void Receive(IReadOnlyList<LogRecord> records, long nowMs)
+    {
+        for (var index = 0; index < records.Count; index++)
+        {
+            if (index % ExpectedMost == 0) Expect(records, index);
+            Receive(records[index], expected[index % ExpectedMost], nowMs);
+        }
+
+        // Their bytes may go now.
+        Array.Clear(expected);
+        logs.Witness();
+    }
+
+    // A record under a key is mostly of the station that the key names. With very many stations most of them are far away in
+    // memory: looked for one behind the other, they come side by side.
+    private void Expect(IReadOnlyList<LogRecord> records, int from)
+    {
+        for (var index = from; index < Math.Min(records.Count, from + ExpectedMost); index++)
+        {
+            expected[index - from] = records[index].Key is { } key && residents.Find(key.Span) is { IsCounted: true } station ? station : null;
+        }
+    }
+
+    private void Receive(in LogRecord record, Station? expectedStation, long nowMs)
     {
         var log = logs.Of(record.Partition);
         // The reader was told to begin at the stored position; an echo from before a seek changes nothing.
@@ -206,12 +235,9 @@ public sealed partial class Shard
         Read(record, log);
         if (!MayTake(arrival.Rules)) return;
         log.Received = record.Offset + 1;
-        if (arrivals.Count > 0 || !FindStations()) arrivals.Enqueue(arrival);
+        if (arrivals.Count > 0 || !FindStations(expectedStation)) arrivals.Enqueue(arrival);
         else ReceiveParts(log, nowMs);
     }
-
-    /// <summary>The bytes of the records that were received may go now.</summary>
-    public void EndRead() => logs.Witness();
 
     private void Read(in LogRecord record, ShardLog log)
     {
@@ -418,7 +444,7 @@ public sealed partial class Shard
     }
 
     // False where one of them is not in memory.
-    private bool FindStations()
+    private bool FindStations(Station? ofKey = null)
     {
         if (arrival.IsGlobal && !scan.IsDone) return false;
         var parts = arrival.Routed.Parts;
@@ -427,8 +453,14 @@ public sealed partial class Shard
         {
             foreach (ref readonly var part in parts.Parts.Of(record.Parts))
             {
-                var station = Arrival.NeedsStation(record, part) ? residents.Find(part.Station.Span) : null;
-                if (station is null && Arrival.NeedsStation(record, part)) return false;
+                Station? station = null;
+                if (Arrival.NeedsStation(record, part))
+                {
+                    var id = part.Station.Span;
+                    station = ofKey is not null && id.SequenceEqual(arrival.Record.Key!.Value.Span) ? ofKey : residents.Find(id);
+                    if (station is null) return false;
+                }
+
                 arrival.Stations.Add(station);
             }
         }

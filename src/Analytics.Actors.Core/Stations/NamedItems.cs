@@ -18,6 +18,9 @@ public struct NamedItems<T> : IReadOnlyDictionary<string, T>
 {
     private T[]? items;
 
+    // Of the items, place by place: to look for one touches no other.
+    private string[]? names;
+
     public readonly int Count => items?.Length ?? 0;
 
     /// <summary>The items themselves, in the order in which they came.</summary>
@@ -25,7 +28,7 @@ public struct NamedItems<T> : IReadOnlyDictionary<string, T>
 
     public readonly T this[string name] => TryGetValue(name, out var item) ? item : throw new KeyNotFoundException($"There is no {name}.");
 
-    public readonly IEnumerable<string> Keys => Values.Select(item => item.Name);
+    public readonly IEnumerable<string> Keys => names ?? [];
 
     public readonly IEnumerable<T> Values => items ?? [];
 
@@ -43,15 +46,18 @@ public struct NamedItems<T> : IReadOnlyDictionary<string, T>
     {
         var index = IndexOf(item.Name);
         if (index >= 0) items![index] = item;
-        else items = [.. All, item];
+        else (items, names) = ([.. All, item], [.. names ?? [], item.Name]);
     }
 
     internal void Remove(string name)
     {
-        if (IndexOf(name) is >= 0 and var index) items = Count == 1 ? null : [.. All[..index], .. All[(index + 1)..]];
+        var index = IndexOf(name);
+        if (index < 0) return;
+        if (Count == 1) Clear();
+        else (items, names) = ([.. All[..index], .. All[(index + 1)..]], [.. names.AsSpan(0, index), .. names.AsSpan(index + 1)]);
     }
 
-    internal void Clear() => items = null;
+    internal void Clear() => (items, names) = (null, null);
 
     public readonly IEnumerator<KeyValuePair<string, T>> GetEnumerator() => Values.Select(item => KeyValuePair.Create(item.Name, item)).GetEnumerator();
 
@@ -59,9 +65,9 @@ public struct NamedItems<T> : IReadOnlyDictionary<string, T>
 
     private readonly int IndexOf(string name)
     {
-        var all = All;
-        for (var index = 0; index < all.Length; index++)
-            if (string.Equals(all[index].Name, name)) return index;
-        return -1;
+        // Names come from the configuration: mostly it is the very same text.
+        for (var index = 0; index < Count; index++)
+            if (ReferenceEquals(names![index], name)) return index;
+        return names.AsSpan().IndexOf(name);
     }
 }

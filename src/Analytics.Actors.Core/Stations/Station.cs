@@ -52,6 +52,10 @@ public sealed class Station
     private NamedItems<WaitingSeconds> waitingForSecond;
     private NamedItems<Interval> intervals;
     private bool hasDirtyWindows;
+
+    // When the first open second closes for silence, ms: asked for with every record, and changed by few.
+    private long? silenceDueMs;
+    private int secondsWindows;
     private readonly StationSurroundings around;
 
     public Station(string id, StationSurroundings around)
@@ -130,13 +134,8 @@ public sealed class Station
     {
         get
         {
-            long? due = null;
+            var due = silenceDueMs;
             foreach (var queue in queues.All) due = Earlier(due, queue.NextDueMs);
-            foreach (var window in windows.All)
-            {
-                if (window is SecondsWindow seconds) due = Earlier(due, seconds.SilenceDueMs);
-            }
-
             foreach (ref readonly var interval in intervals.All) due = Earlier(due, interval.DueMs);
             return due;
         }
@@ -154,6 +153,7 @@ public sealed class Station
         {
             var change = seconds.Add(part.Items.Span, part.TimestampMs, nowMs, window.Context.Triggered.Count > 0);
             rejected = change.Rejected;
+            NoteSilence(seconds);
             if (change.Joined.Count > 0) Touch(window);
             AttachToSeconds(topic, part, change.Joined, rejected, nowMs);
             if (change.Late > 0) around.Outputs.Raise(new OrderLate(around.Outputs.Shard, Id, topic.Name, change.Late));
@@ -215,7 +215,9 @@ public sealed class Station
             if (window is not SecondsWindow seconds || !(seconds.SilenceDueMs <= nowMs)) continue;
             around.Outputs.Raise(new TimerFired(around.Outputs.Shard, "order-second", Id));
             Touch(window);
-            if (seconds.CloseDue(nowMs, window.Context.Triggered.Count > 0) is { } closed) Deliver(window, closed, nowMs);
+            var closes = seconds.CloseDue(nowMs, window.Context.Triggered.Count > 0);
+            NoteSilence(seconds);
+            if (closes is { } closed) Deliver(window, closed, nowMs);
         }
 
         foreach (var (module, due) in intervals.All)
@@ -307,7 +309,11 @@ public sealed class Station
         CoreIsDirty = true;
     }
 
-    internal void Restore(TopicWindow window) => windows.Set(window);
+    internal void Restore(TopicWindow window)
+    {
+        windows.Set(window);
+        FindSilence();
+    }
 
     internal void Restore(Interval interval) => intervals.Set(interval);
 
@@ -406,13 +412,31 @@ public sealed class Station
         }
 
         foreach (var window in windows.All) Touch(window);
+        FindSilence();
+    }
+
+    private void NoteSilence(SecondsWindow changed)
+    {
+        if (secondsWindows == 1) silenceDueMs = changed.SilenceDueMs;
+        else FindSilence();
+    }
+
+    private void FindSilence()
+    {
+        (silenceDueMs, secondsWindows) = (null, 0);
+        foreach (var window in windows.All)
+        {
+            if (window is not SecondsWindow seconds) continue;
+            silenceDueMs = Earlier(silenceDueMs, seconds.SilenceDueMs);
+            secondsWindows++;
+        }
     }
 
     private TopicWindow WindowOf(TopicConfiguration topic)
     {
         if (windows.TryGetValue(topic.Name, out var window)) return window;
         window = TopicWindows.Create(around.Contexts.Of(topic));
-        windows.Set(window);
+        Restore(window);
         return window;
     }
 

@@ -152,7 +152,7 @@ public class KeyedTests
         var core = new NodeCore(new NodeSettings { Shards = settings });
         List<NodeEffect> effects = [];
         var shard = Start(core, settings, [], effects);
-        for (var offset = 0; offset < 20; offset++) shard.Receive(Record(offset, SmallPipelines.Values(offset, StationOf(1))), 0);
+        for (var offset = 0; offset < 20; offset++) shard.Receive([Record(offset, SmallPipelines.Values(offset, StationOf(1)))], 0);
         shard.IsFull.ShouldBeTrue();
         shard.IsUrgent.ShouldBeTrue();
         shard.Outputs.Outbox.Bytes.ShouldBe(0);
@@ -175,7 +175,7 @@ public class KeyedTests
     {
         var settings = Settings(isKeyed: true) with { ConfigurationVersion = 3 };
         var shard = Start(new NodeCore(new NodeSettings { Shards = settings }), settings, [], []);
-        shard.Receive(Record(0, SmallPipelines.Values(1, StationOf(0), StationOf(1))), 0);
+        shard.Receive([Record(0, SmallPipelines.Values(1, StationOf(0), StationOf(1)))], 0);
         shard.AwaitedVersion.ShouldBeNull();
         shard.StationsLoaded([StationOf(0)], [], 0);
         var entries = shard.TakeCheckpoint(release: false, 0).OutboxAdded;

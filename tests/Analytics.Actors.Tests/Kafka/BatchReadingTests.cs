@@ -152,6 +152,24 @@ public sealed class BatchReadingTests(BrokerFixture fixture) : IClassFixture<Bro
         (first.Total + second.Total).ShouldBe(Count * Partitions);
     }
 
+    /// <summary>librdkafka 2.0 rests for up to a second each time when its queue was full: half a minute here.</summary>
+    [Fact]
+    public async Task Fetching_goes_on_as_soon_as_a_full_queue_has_room()
+    {
+        const int Count = 2_000;
+        var topic = fixture.NewTopic(4);
+        using var producer = new PartitionProducer(fixture.Options);
+        for (var number = 0; number < Count * 4; number++) producer.Send(new TopicPartition(topic, number % 4), null, new byte[1_000], [], 1, _ => { });
+        producer.Flush(Limit).ShouldBeTrue();
+        var sink = new RecordingSink();
+        await using var consumer = new DataConsumer(fixture.Options with { ConsumerQueueKilobytesMax = 256 }, "reader", sink);
+        var watch = System.Diagnostics.Stopwatch.StartNew();
+        for (var partition = 0; partition < 4; partition++) _ = consumer.Assign(new TopicPartition(topic, partition), 0);
+
+        await sink.Records.WaitUntil(records => records.Count == Count * 4);
+        watch.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(8));
+    }
+
     private static byte[] Bytes(Random random, int count)
     {
         var bytes = new byte[count];
