@@ -36,9 +36,9 @@ internal abstract class HotPath(string name, double bytesMax, int operations)
         ["keyed-64"] = () => new Keyed(shards: 64, bytesMax: 32),
         ["routed"] = () => new ThroughRouter(bytesMax: 1_100),
         ["push"] = () => new Push(bytesMax: 15_000),
-        ["input-after-push"] = () => new Input(isAfterPush: true, bytesMax: 32_000),
-        ["input-after-other"] = () => new Input(isAfterPush: false, bytesMax: 6_000),
-        ["save"] = () => new Save(bytesMax: 3_200_000),
+        ["input-after-push"] = () => new Input(isAfterPush: true, bytesMax: 29_000),
+        ["input-after-other"] = () => new Input(isAfterPush: false, bytesMax: 2_800),
+        ["save"] = () => new Save(bytesMax: 2_600_000),
     };
 
     /// <summary>A record of the mix is taken apart.</summary>

@@ -1,3 +1,4 @@
+using System.Buffers.Text;
 using System.Globalization;
 using System.Text.Json;
 
@@ -96,7 +97,8 @@ internal static class JsonText
     {
         unit = 0;
         return text.Length >= 6 && text[0] == (byte)'\\' && text[1] == (byte)'u'
-            && int.TryParse(text.Slice(2, 4), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out unit);
+            // int.TryParse would pass over zero bytes behind the digits.
+            && Utf8Parser.TryParse(text.Slice(2, 4), out unit, out int read, 'x') && read == 4;
     }
 
     private static bool IsExact(ReadOnlySpan<byte> text, double value)

@@ -158,7 +158,11 @@ public sealed class SplitRecord
             newest = timeMs;
         }
 
-        if (isInOrder) return;
+        if (!isInOrder) Sort(order, ref part);
+    }
+
+    private void Sort(MemberLocator order, ref StationPart part)
+    {
         var (first, count) = (part.FirstItem, part.ItemCount);
         Take(first, [.. Enumerable.Range(first, count).OrderBy(place => TimeOf(order, Items[place].Span))]);
         var isScattered = false;

@@ -95,6 +95,7 @@ public class PlainRecordTests
     [InlineData("\"\\u00e9\\n\\/\"", true)]
     [InlineData("\"\\u00g9\"", false)]
     [InlineData("\"\\u00e\"", false)]
+    [InlineData("\"\\u00e\0\"", false)]
     [InlineData("\"\\x\"", false)]
     [InlineData("\"\u007f\"", true)]
     [InlineData("\"\u0001\"", false)]
@@ -162,6 +163,36 @@ public class PlainRecordTests
                 Locate(Locators[2], Encoding.UTF8.GetBytes(nested));
                 Locate(Locators[2], Encoding.UTF8.GetBytes("{\"a\":{\"b\":" + deep + "}}"));
             }
+    }
+
+    private static readonly byte[][] Numbered = [.. Enumerable.Range(0, 1_000).Select(number => Encoding.UTF8.GetBytes(
+        $$$"""{"stationId":"S{{{number}}}","meterPower":{{{number}}}.5,"a":{"b":{{{number + 1}}} } }"""))];
+
+    private static readonly byte[] List = Encoding.UTF8.GetBytes(
+        """{"fee":[{"stationId":"A","sendTime":"2025-10-20 00:00:00"},{"stationId":"A","sendTime":"2025-10-21 00:00:00"},{"stationId":"B"},{"stationId":"C"}]}""");
+
+    [Fact]
+    public void Records_that_differ_in_their_values_alone_cost_no_allocation()
+    {
+        var split = new SplitRecord();
+        var found = new JsonSlice[1];
+        var price = DefaultTopics.All[DefaultTopics.Price];
+        var nested = Meter with { StationPaths = ["a.b", "stationId"] };
+        var locator = new MemberLocator(["meterPower"]);
+        for (var pass = 0; pass < 2; pass++)
+        {
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            for (var number = 0; number < 1_000; number++)
+            {
+                RecordSplitter.Split(Meter, Numbered[number], split);
+                locator.TryLocate(split.Items[0].Span, found).ShouldBeTrue();
+                RecordSplitter.Split(nested, Numbered[number], split);
+                RecordSplitter.Split(price, List, split);
+            }
+
+            var allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+            if (pass > 0) allocated.ShouldBe(0);
+        }
     }
 
     /// <summary>Splits both ways; true where the quick one took the record.</summary>

@@ -23,6 +23,14 @@ public class JsonListTests
     public void Counting_agrees_with_reading()
     {
         var value = Gen.Elements("1", "-0.5", "\"\"", "\",\"", "\"\\\"\"", "\"\\\\\"", "\"[{\"", "null", "[]", "[1,[2]]", "{}", "{\"a\":[1,2],\"]\":{}}");
+        // Most lists have neither escapes nor what is a list itself.
+        var plain = Gen.Elements("1", "-0.5", "\"\"", "\",\"", "\"]\"", "\"a text, and a long one\"", "null", "true", "\"é\"");
+        Agrees(value);
+        Agrees(plain);
+    }
+
+    private static void Agrees(Gen<string> value)
+    {
         var space = Gen.Elements("", " ", "\n\t");
         var element = from before in space from json in value from after in space select before + json + after;
         Prop.ForAll(element.ArrayOf().ToArbitrary(), elements =>
@@ -30,7 +38,7 @@ public class JsonListTests
             var list = Encoding.UTF8.GetBytes($"[{string.Join(',', elements)}]");
             using var read = JsonDocument.Parse(list);
             JsonList.Count(list).ShouldBe(read.RootElement.GetArrayLength());
-            JsonList.Elements(list).Count.ShouldBe(elements.Length);
+            JsonList.Elements(list).Select(slice => Encoding.UTF8.GetString(slice.Of(list))).ShouldBe(elements.Select(text => text.Trim()));
         }).QuickCheckThrowOnFailure();
     }
 }
