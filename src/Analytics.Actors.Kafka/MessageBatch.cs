@@ -184,7 +184,7 @@ internal sealed unsafe partial class MessageBatch : IDisposable
             new ReadOnlySpan<byte>(message->Key, (int)message->KeyLength), message->Key != null, OriginOf(message));
     }
 
-    // The last one where there are several.
+    // The last one where there are several; a header without a value is none of ours.
     private static string? OriginOf(Message* message)
     {
         IntPtr headers;
@@ -193,7 +193,7 @@ internal sealed unsafe partial class MessageBatch : IDisposable
         nuint length;
         fixed (byte* name = OriginHeader)
         {
-            return rd_kafka_header_get_last(headers, name, &value, &length) == 0 ? Encoding.UTF8.GetString(value, (int)length) : null;
+            return rd_kafka_header_get_last(headers, name, &value, &length) == 0 && value != null ? Encoding.UTF8.GetString(value, (int)length) : null;
         }
     }
 

@@ -33,6 +33,8 @@ internal sealed class GridRowLayout(WindowPlan plan)
     {
         pieces.Clear();
         HasKeys = plan.KeysSlot >= 0 && found[plan.KeysSlot].HasValue;
+        // Keys that are a series too are a value, and no text that is there again.
+        if (HasKeys && Array.Exists(plan.Series, series => series.Slot == plan.KeysSlot)) return;
         // A list of keys, members that are null and whatever nobody asks for belong to what must be there again.
         if (plan.TimeSlot >= 0) pieces.Add(new Piece(Kind.Time, -1, found[plan.TimeSlot].Start, 0, found[plan.TimeSlot].Length));
         for (var i = 0; i < plan.Series.Length; i++) Add(Kind.Numbers, i, found[plan.Series[i].Slot]);
@@ -76,8 +78,9 @@ internal sealed class GridRowLayout(WindowPlan plan)
             at += before.Length;
             if (piece.Kind == Kind.Time)
             {
-                // A time of another length is not looked for; an escaped one, or one that ends elsewhere, is none.
-                if (item.Length - at < piece.Length) return false;
+                // A time of another length is not looked for; an escaped one, or one that ends elsewhere, is none. The last one may
+                // have been a number of one digit.
+                if (piece.Length < 2 || item.Length - at < piece.Length) return false;
                 var time = item.Slice(at, piece.Length);
                 if (time[0] != '"' || time[^1] != '"' || time[1..^1].IndexOfAny((byte)'"', (byte)'\\') >= 0) return false;
                 if (!EventTime.TryReadLocal(time, timeZone, out localMs, out withT)) return false;

@@ -26,11 +26,13 @@ public sealed class BatchReadingTests(BrokerFixture fixture) : IClassFixture<Bro
             var hasValue = random.Next(20) > 0;
             var key = random.Next(4) switch { 0 => null, 1 => [], _ => Bytes(random, random.Next(1, 20)) };
             // The last header of a name counts; those of others are none of ours.
-            List<RecordHeader> headers = random.Next(5) switch
+            List<RecordHeader> headers = random.Next(6) switch
             {
                 0 => [new("traceparent", Bytes(random, 50))],
                 1 => [new("aa-origin", "first"u8.ToArray()), new("aa-origin", "zweiter-ü"u8.ToArray()), new("aa", [1])],
                 2 => [new("aa-origin", [])],
+                // Kafka has headers without a value; of this name only somebody else writes them.
+                3 => [new("aa-origin", [1]), new("aa-origin", null!)],
                 _ => [],
             };
             var origin = headers.LastOrDefault(header => header.Name == "aa-origin") is { Value: { } text } ? Encoding.UTF8.GetString(text) : null;

@@ -105,6 +105,37 @@ public class GridReadingTests
         }).Check(Config.QuickThrowOnFailure.WithMaxTest(1000));
     }
 
+    /// <summary>A time may be a number of one digit: what follows it is a text of which one byte is no text.</summary>
+    [Fact]
+    public void A_row_with_a_time_in_quotes_behind_one_whose_time_is_one_digit_is_read()
+    {
+        var rows = new GridRows(WindowPlan.For(Realtime));
+        foreach (var time in new[] { "5", "\"2025-11-04 10:00:00\"", "7" })
+        {
+            var text = $$"""{"stationId":"S1","sendTime":{{time}},"gunPower":{"gunNo":["01"],"outputPowerPerGunAvg":[1],"outputPowerPerGunMax":[2]} }""";
+            rows.Read(Encoding.UTF8.GetBytes(text), DefaultTopics.Zone, NowMs).ShouldBeNull(text);
+        }
+
+        rows.Rows.Length.ShouldBe(3);
+    }
+
+    /// <summary>Numbers of guns may be shown as a series too: then they are no text that stands before a value.</summary>
+    [Fact]
+    public void Keys_that_are_a_series_as_well_are_those_of_their_own_row()
+    {
+        var grid = Realtime.Grid!;
+        var series = grid.KeyedSeries[0] with { Name = "numbers", Source = grid.Keys! };
+        var rows = new GridRows(WindowPlan.For(Realtime with { Grid = grid with { KeyedSeries = [series], RowSeries = [] } }));
+        foreach (var keys in new[] { "1,2", "3,4" })
+        {
+            var text = $$"""{"stationId":"S1","sendTime":"2025-11-04 10:00:00","gunPower":{"gunNo":[{{keys}}]} }""";
+            rows.Read(Encoding.UTF8.GetBytes(text), DefaultTopics.Zone, NowMs).ShouldBeNull(text);
+        }
+
+        rows.Rows[0].Keys.ShouldBe([0, 1]);
+        rows.Rows[1].Keys.ShouldBe([2, 3]);
+    }
+
     private static string Describe(GridRows rows, bool last)
     {
         if (rows.Rows.IsEmpty) return "none";
