@@ -69,6 +69,17 @@ public sealed class PositionLookup : IDisposable
     public Task<long> FindAsync(TopicPartition partition, StartPosition place) =>
         Ask($"asking for an offset of {partition}", () => new StartLookup(lookup, logger).Find(reader, partition, place, [partition]));
 
+    /// <summary>
+    /// The same where the log's range has just been asked for: its ends need no further question, and a node that is given a
+    /// thousand partitions begins to read at once.
+    /// </summary>
+    public ValueTask<long> FindAsync(TopicPartition partition, StartPosition place, LogRange log) => place.Kind switch
+    {
+        StartKind.Earliest => ValueTask.FromResult(log.Low),
+        StartKind.Latest => ValueTask.FromResult(log.High),
+        _ => new ValueTask<long>(FindAsync(partition, place)),
+    };
+
     /// <summary>Partitions by topic, of all topics that the brokers tell of.</summary>
     public Task<IReadOnlyDictionary<string, int>> PartitionCountsAsync() => Ask<IReadOnlyDictionary<string, int>>(
         "asking for the topics", () => Describe().Where(topic => topic.Partitions.Count > 0).ToDictionary(topic => topic.Topic, topic => topic.Partitions.Count));

@@ -81,10 +81,10 @@ internal sealed class SourcePositioner(
                 // A reader that was running has not had everything acknowledged: what it may commit is its router's affair.
                 return new SourcePlace(row, next, facts.IsWanted && row.GapReason.StartsWith(Gaps.SetBy, StringComparison.Ordinal) ? GapReason.Operator : null) { IsNewToGroup = facts.IsWanted || facts.Committed is null };
             case PositionDecision.Begin(var at, var incarnation):
-                var begin = await lookup.FindAsync(partition, at).ConfigureAwait(false);
+                var begin = await lookup.FindAsync(partition, at, log.Log).ConfigureAwait(false);
                 return new SourcePlace(row.At(new PartitionPosition(partition, begin, -1, 0)) with { Incarnation = incarnation }, begin) { IsGrown = facts.IsGrown, IsNewToGroup = true };
             case PositionDecision.Skip(var reason, var from, var to, var incarnation):
-                var target = await lookup.FindAsync(partition, to).ConfigureAwait(false);
+                var target = await lookup.FindAsync(partition, to, log.Log).ConfigureAwait(false);
                 return new SourcePlace(
                     row.At(new PartitionPosition(partition, target, -1, 0)) with
                     {

@@ -97,13 +97,13 @@ public sealed class ShardPositioner(
                 break;
             case PositionDecision.Begin(var at, var incarnation):
                 // Written down before the first record is read: a crash before the first checkpoint does not move it.
-                var begin = new PartitionPosition(log, await lookup.FindAsync(log, at).ConfigureAwait(false), -1, 0, incarnation);
+                var begin = new PartitionPosition(log, await lookup.FindAsync(log, at, facts.Log).ConfigureAwait(false), -1, 0, incarnation);
                 check.Changed.Add(row.At(begin) with { Incarnation = incarnation });
                 check.MoveTo(begin);
                 observer.PartitionRead(log);
                 break;
             case PositionDecision.Skip(var reason, var from, var to, var incarnation):
-                var target = await lookup.FindAsync(log, to).ConfigureAwait(false);
+                var target = await lookup.FindAsync(log, to, facts.Log).ConfigureAwait(false);
                 var text = Gaps.Explain(reason, facts.Log);
                 check.Changed.Add(row with { Incarnation = incarnation, GapFrom = from, GapTo = target, GapReason = text, GapAtMs = NowMs, Next = target, IsWanted = false });
                 check.MoveTo(new PartitionPosition(log, target, -1, 0, incarnation));

@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using Analytics.Actors.Core;
+using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Positions;
 using Analytics.Actors.Kafka;
 using Analytics.Actors.Kafka.Embedded;
 
@@ -43,5 +45,20 @@ public class PositionLookupTests
 
         Task<IReadOnlyDictionary<TopicPartition, LogFacts>> AskAsync(int partition, long offset) =>
             lookup.ReadAsync(new Dictionary<TopicPartition, long?> { [new TopicPartition("log", partition)] = offset });
+    }
+
+    /// <summary>A node with sixty-four shards and four keyed topics asked two questions of each partition, one after another: seven seconds.</summary>
+    [Fact]
+    public async Task An_end_of_a_log_whose_range_is_known_is_no_question()
+    {
+        // Nobody answers there.
+        using var lookup = new PositionLookup(KafkaClientOptions.ForEmbeddedBroker("127.0.0.1:1"), "group", _ => { });
+        var log = new TopicPartition("log", 0);
+        var earliest = lookup.FindAsync(log, new StartPosition(StartKind.Earliest), new LogRange(3, 9));
+        var latest = lookup.FindAsync(log, new StartPosition(StartKind.Latest), new LogRange(3, 9));
+        earliest.IsCompletedSuccessfully.ShouldBeTrue();
+        (await earliest).ShouldBe(3);
+        latest.IsCompletedSuccessfully.ShouldBeTrue();
+        (await latest).ShouldBe(9);
     }
 }
