@@ -35,7 +35,7 @@ internal sealed unsafe partial class MessageBatch : IDisposable
     private readonly Lock gate = new();
     private readonly IntPtr client;
     private readonly IntPtr queue;
-    private readonly (string User, string Password) credentials;
+    private readonly (string User, string Password)? credentials;
     private readonly HashSet<string> topics = new(StringComparer.Ordinal);
     private readonly Message** messages;
     private int count;
@@ -46,7 +46,7 @@ internal sealed unsafe partial class MessageBatch : IDisposable
     /// <param name="configuration">What the client was made of.</param>
     public MessageBatch(Handle handle, IReadOnlyDictionary<string, string> configuration)
     {
-        credentials = (configuration.GetValueOrDefault("sasl.username", ""), configuration.GetValueOrDefault("sasl.password", ""));
+        credentials = CredentialsOf(configuration);
         if (rd_kafka_version() != Confluent.Kafka.Library.Version)
             throw new NotSupportedException($"Confluent.Kafka has loaded another librdkafka ({Confluent.Kafka.Library.VersionString}) than ours (0x{rd_kafka_version():x8}).");
         if (rd_kafka_version() is >= WithoutErrors and < WithQueueBackoff)
@@ -89,10 +89,21 @@ internal sealed unsafe partial class MessageBatch : IDisposable
     /// </summary>
     public void KeepFetching()
     {
+        if (credentials is not var (user, password)) return;
         if (Confluent.Kafka.Library.Version is < WithWaking or >= WithQueueBackoff || Stopwatch.GetElapsedTime(fetchersWoken) < WakeEvery) return;
         fetchersWoken = Stopwatch.GetTimestamp();
-        var refusal = rd_kafka_sasl_set_credentials(client, credentials.User, credentials.Password);
+        var refusal = rd_kafka_sasl_set_credentials(client, user, password);
         if (refusal != IntPtr.Zero) rd_kafka_error_destroy(refusal);
+    }
+
+    /// <summary>
+    /// The user and password that may be given to the client again: those that it has, or any where it authenticates by none.
+    /// Null where it authenticates in another way (Kerberos, tokens), in which an empty user may mean something else than none.
+    /// </summary>
+    internal static (string User, string Password)? CredentialsOf(IReadOnlyDictionary<string, string> configuration)
+    {
+        if (configuration.TryGetValue("sasl.username", out var user)) return (user, configuration.GetValueOrDefault("sasl.password", ""));
+        return configuration.GetValueOrDefault("security.protocol", "").StartsWith("sasl", StringComparison.OrdinalIgnoreCase) ? null : ("", "");
     }
 
     /// <summary>The partition of a message; of an error it may be unknown, the topic is empty then.</summary>

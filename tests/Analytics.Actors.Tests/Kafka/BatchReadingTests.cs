@@ -175,6 +175,20 @@ public sealed class BatchReadingTests(BrokerFixture fixture) : IClassFixture<Bro
         watch.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(8));
     }
 
+    /// <summary>To wake its threads a client is given the credentials that it has: those of Kerberos and of tokens are none that could be given.</summary>
+    [Theory]
+    [InlineData("plaintext", null, "")]
+    [InlineData("SASL_SSL", "user", "user")]
+    [InlineData("sasl_plaintext", null, null)]
+    public void A_client_is_given_no_user_that_it_does_not_have(string protocol, string? user, string? given)
+    {
+        var configuration = new Dictionary<string, string> { ["security.protocol"] = protocol };
+        if (user is not null) (configuration["sasl.username"], configuration["sasl.password"]) = (user, "secret");
+
+        MessageBatch.CredentialsOf(configuration)?.User.ShouldBe(given);
+        MessageBatch.CredentialsOf(configuration).HasValue.ShouldBe(given is not null);
+    }
+
     private static byte[] Bytes(Random random, int count)
     {
         var bytes = new byte[count];
