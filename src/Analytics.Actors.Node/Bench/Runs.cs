@@ -26,10 +26,11 @@ internal static class Runs
         CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
     /// <summary>A node of a new group reads the whole log, and stops.</summary>
-    public static async Task<NodeOutcome> NodeAsync(BenchNode node, BenchBroker broker, string pipeline, BenchLog log, CancellationToken cancellation)
+    /// <param name="uncounted">What the first so many parts take does not count.</param>
+    public static async Task<NodeOutcome> NodeAsync(BenchNode node, BenchBroker broker, string pipeline, BenchLog log, CancellationToken cancellation, long uncounted = 0)
     {
         await node.StartAsync(broker, pipeline, cancellation).ConfigureAwait(false);
-        var outcome = await node.ReadWholeAsync(log, cancellation).ConfigureAwait(false);
+        var outcome = await node.ReadWholeAsync(log, cancellation, uncounted).ConfigureAwait(false);
         await node.StopAsync(cancellation).ConfigureAwait(false);
         return outcome;
     }
