@@ -34,7 +34,7 @@ internal abstract class HotPath(string name, double bytesMax, int operations)
         ["split"] = () => new Split(bytesMax: 1),
         ["keyed"] = () => new Keyed(shards: 1, bytesMax: 32),
         ["keyed-64"] = () => new Keyed(shards: 64, bytesMax: 32),
-        ["routed"] = () => new ThroughRouter(bytesMax: 1_100),
+        ["routed"] = () => new ThroughRouter(bytesMax: 64),
         ["push"] = () => new Push(bytesMax: 15_000),
         ["input-after-push"] = () => new Input(isAfterPush: true, bytesMax: 29_000),
         ["input-after-other"] = () => new Input(isAfterPush: false, bytesMax: 2_800),

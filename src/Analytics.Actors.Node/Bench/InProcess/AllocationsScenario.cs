@@ -44,12 +44,16 @@ internal sealed class Routed
     private readonly RouterDriver router;
     private readonly Dictionary<string, long> ends = [];
     private readonly Clock clock;
+    private readonly long roundMs;
     private int next;
+    private long laterMs;
 
     public Routed(Workload workload, int round, int shards = 16)
     {
         records = [.. Enumerable.Range(0, round).Select(number => workload.At(number))];
-        clock = new Clock(records[^1].TimestampMs, recordsPerMs: 1_000);
+        roundMs = workload.At(round).TimestampMs - records[0].TimestampMs;
+        // Ahead of many rounds: a time in the future counts as now.
+        clock = new Clock(records[0].TimestampMs + 100 * roundMs, recordsPerMs: 1_000);
         Core = new CoreDriver(workload.Configuration(keyed: false), clock.NowMs, new CoreDriverOptions { Shards = shards });
         router = new RouterDriver(Core.Settings);
     }
@@ -61,10 +65,10 @@ internal sealed class Routed
         for (var read = 0; read < count; read++)
         {
             var record = records[next];
-            next = (next + 1) % records.Count;
             var offset = ends.GetValueOrDefault(record.Topic);
             ends[record.Topic] = offset + 1;
-            router.Receive(new SourceRecord(new TopicPartition(record.Topic, 0), offset, record.TimestampMs, record.Value, null));
+            router.Receive(new SourceRecord(new TopicPartition(record.Topic, 0), offset, record.TimestampMs + laterMs, record.Value, null));
+            if (++next == records.Count) (next, laterMs) = (0, laterMs + roundMs);
             clock.Count++;
             if (read % Together == Together - 1 || read == count - 1) router.Flush(Core, clock.NowMs);
         }
