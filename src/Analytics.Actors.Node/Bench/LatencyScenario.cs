@@ -8,10 +8,11 @@ namespace Analytics.Actors.Node.Bench;
 
 /// <summary>
 /// From a record to its upload: an open load at a fifth of the maximum, with a module that takes no time, exactly once. The maximum is
-/// measured on the same node just before. The limit is the client library alone: from a producer to a consumer, at the same load.
+/// measured just before, with a broker of its own. The limit is the client library alone: from a producer to a consumer, at the same load.
 /// </summary>
 public sealed class LatencyScenario : IBenchScenario
 {
+    private const int WarmRecords = 1_000;
     private const int DefaultRecords = 60_000, DefaultStations = 1_000;
     private const double DefaultSeconds = 15, SettleSeconds = 2, Share = 0.2, LeastPerSecond = 100, GoalMs = 250;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
@@ -50,22 +51,17 @@ public sealed class LatencyScenario : IBenchScenario
 
     private static async Task<Run> RunAsync(BenchNode node, bool isKeyed, BenchOptions options, CancellationToken cancellation)
     {
-        var workload = new ScaleWorkload(options.Stations ?? DefaultStations);
-        var topic = workload.Topics[0];
-        var number = (long)(options.Records ?? DefaultRecords);
-        await using var broker = await BenchBroker.StartAsync(cancellation).ConfigureAwait(false);
-        var log = await broker.WriteAsync(new RightNow(workload), number, cancellation).ConfigureAwait(false);
-        var uploads = await broker.AddOutputAsync(Echo.ModuleName, cancellation).ConfigureAwait(false);
-        var hop = await broker.AddTopicAsync("raw-hop", cancellation).ConfigureAwait(false);
-
-        var arrivals = new Arrivals();
-        await using var watched = await Watched.StartAsync(broker, uploads, (_, _, key, at) => arrivals.Arrived(Encoding.UTF8.GetString(key ?? []), at), cancellation).ConfigureAwait(false);
-        await node.StartAsync(broker, BenchPipelines.WithEcho(workload.Pipeline(isKeyed), topic), cancellation).ConfigureAwait(false);
-        await node.ReadWholeAsync(log, cancellation).ConfigureAwait(false);
-        await arrivals.ReachAsync(number, Patience, cancellation).ConfigureAwait(false);
-        var maximum = number / Stopwatch.GetElapsedTime(arrivals.FirstAt, arrivals.LastAt).TotalSeconds;
+        var maximum = await MaximumAsync(node, isKeyed, options, cancellation).ConfigureAwait(false);
         var perSecond = Math.Max(LeastPerSecond, maximum * Share);
         var seconds = options.Seconds ?? DefaultSeconds;
+        // A new one: an embedded broker looks through all that a partition holds for each fetch, and the maximum has filled the other one.
+        await using var setup = await Setup.StartAsync(node, isKeyed, WarmRecords, options, cancellation).ConfigureAwait(false);
+        var (broker, workload, log, arrivals) = (setup.Broker, setup.Workload, setup.Log, setup.Arrivals);
+        var topic = workload.Topics[0];
+        var number = (long)WarmRecords;
+        var hop = await broker.AddTopicAsync("raw-hop", cancellation).ConfigureAwait(false);
+        await node.ReadWholeAsync(log, cancellation).ConfigureAwait(false);
+        await arrivals.ReachAsync(number, Patience, cancellation).ConfigureAwait(false);
 
         using var feed = new BenchFeed(broker.Kafka, ("linger.ms", "1"));
         var from = number;
@@ -87,6 +83,17 @@ public sealed class LatencyScenario : IBenchScenario
         return new Run(maximum, perSecond, arrivals.Milliseconds(), await RawAsync(broker, workload, hop, perSecond, seconds, from, cancellation).ConfigureAwait(false));
     }
 
+    // Records that wait, as fast as they go.
+    private static async Task<double> MaximumAsync(BenchNode node, bool isKeyed, BenchOptions options, CancellationToken cancellation)
+    {
+        var number = options.Records ?? DefaultRecords;
+        await using var setup = await Setup.StartAsync(node, isKeyed, number, options, cancellation).ConfigureAwait(false);
+        await node.ReadWholeAsync(setup.Log, cancellation).ConfigureAwait(false);
+        await setup.Arrivals.ReachAsync(number, Patience, cancellation).ConfigureAwait(false);
+        await node.StopAsync(cancellation).ConfigureAwait(false);
+        return number / Stopwatch.GetElapsedTime(setup.Arrivals.FirstAt, setup.Arrivals.LastAt).TotalSeconds;
+    }
+
     // From a producer to a consumer, with nothing between.
     private static async Task<IReadOnlyDictionary<string, double>> RawAsync(
         BenchBroker broker, Workload workload, IReadOnlyList<TopicPartition> hop, double perSecond, double seconds, long number, CancellationToken cancellation)
@@ -106,6 +113,36 @@ public sealed class LatencyScenario : IBenchScenario
         feed.Finish();
         await arrivals.ReachAsync(count, Patience, cancellation).ConfigureAwait(false);
         return arrivals.Milliseconds();
+    }
+
+    /// <summary>A broker with some records, a node that reads them, and whoever sees its uploads.</summary>
+    private sealed record Setup(BenchBroker Broker, ScaleWorkload Workload, BenchLog Log, Arrivals Arrivals, Watched Watched) : IAsyncDisposable
+    {
+        public static async Task<Setup> StartAsync(BenchNode node, bool isKeyed, int records, BenchOptions options, CancellationToken cancellation)
+        {
+            var workload = new ScaleWorkload(options.Stations ?? DefaultStations);
+            var broker = await BenchBroker.StartAsync(cancellation).ConfigureAwait(false);
+            try
+            {
+                var log = await broker.WriteAsync(new RightNow(workload), records, cancellation).ConfigureAwait(false);
+                var uploads = await broker.AddOutputAsync(Echo.ModuleName, cancellation).ConfigureAwait(false);
+                var arrivals = new Arrivals();
+                var watched = await Watched.StartAsync(broker, uploads, (_, _, key, at) => arrivals.Arrived(Encoding.UTF8.GetString(key ?? []), at), cancellation).ConfigureAwait(false);
+                await node.StartAsync(broker, BenchPipelines.WithEcho(workload.Pipeline(isKeyed), workload.Topics[0]), cancellation).ConfigureAwait(false);
+                return new Setup(broker, workload, log, arrivals, watched);
+            }
+            catch
+            {
+                await broker.DisposeAsync().ConfigureAwait(false);
+                throw;
+            }
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await Watched.DisposeAsync().ConfigureAwait(false);
+            await Broker.DisposeAsync().ConfigureAwait(false);
+        }
     }
 
     private sealed record Run(double Maximum, double PerSecond, IReadOnlyDictionary<string, double> Ours, IReadOnlyDictionary<string, double> Raw);
