@@ -70,17 +70,7 @@ internal static class AppendCheck
     public static JsonTokenType Kind(ReadOnlySpan<byte> json)
     {
         json = json.TrimStart(" \t\r\n"u8);
-        if (json.IsEmpty) return JsonTokenType.None;
-        return json[0] switch
-        {
-            (byte)'{' => JsonTokenType.StartObject,
-            (byte)'[' => JsonTokenType.StartArray,
-            (byte)'"' => JsonTokenType.String,
-            (byte)'t' => JsonTokenType.True,
-            (byte)'f' => JsonTokenType.False,
-            (byte)'n' => JsonTokenType.Null,
-            _ => JsonTokenType.Number,
-        };
+        return json.IsEmpty ? JsonTokenType.None : PlainJson.Kind(json[0]);
     }
 
     private static Rejection? CheckAligned(WindowPlan plan, ReadOnlySpan<byte> json, ReadOnlySpan<JsonSlice> found)

@@ -101,9 +101,7 @@ internal sealed partial class BenchNode : IAsyncDisposable
     /// <summary>Each record of the log was applied exactly once, and none was refused.</summary>
     public async Task CheckAsync(BenchLog log, CancellationToken cancellation)
     {
-        var marks = (await GetAsync("marks?scope=node&limit=10000", cancellation).ConfigureAwait(false))!.AsArray().Select(mark => new AppliedMark(
-            (int)mark!["shard"]!, (string)mark["topic"]!, (int)mark["partition"]!, (long)mark["applied_count"]!,
-            ulong.Parse((string)mark["applied_hash"]!, NumberStyles.HexNumber, CultureInfo.InvariantCulture)));
+        var marks = (await GetAsync("marks?scope=node&limit=10000", cancellation).ConfigureAwait(false))!.AsArray().Select(mark => AppliedMark.Of(mark!));
         if (log.Difference(marks) is { Length: > 0 } difference) throw new BenchFailedException(difference);
         var counters = await GetAsync("counters?scope=node", cancellation).ConfigureAwait(false);
         if (counters!["dead_letters"]!.AsObject().Count > 0) throw new BenchFailedException($"records were refused: {counters["dead_letters"]!.ToJsonString()}");

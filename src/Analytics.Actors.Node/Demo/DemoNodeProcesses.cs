@@ -55,9 +55,7 @@ internal sealed class DemoNodeProcesses(IReadOnlyList<string> files, int shards,
 
     public async Task<IReadOnlyList<AppliedMark>> MarksAsync() =>
     [
-        .. (await ReadAllAsync("marks", "&limit=10000").ConfigureAwait(false)).Where(mark => Number(mark["applied_count"]) > 0).Select(mark => new AppliedMark(
-            (int)Number(mark["shard"]), (string)mark["topic"]!, (int)Number(mark["partition"]), Number(mark["applied_count"]),
-            ulong.Parse((string)mark["applied_hash"]!, NumberStyles.HexNumber, CultureInfo.InvariantCulture))),
+        .. (await ReadAllAsync("marks", "&limit=10000").ConfigureAwait(false)).Where(mark => Number(mark["applied_count"]) > 0).Select(AppliedMark.Of),
     ];
 
     public async Task<DemoActivity> ReadAsync()

@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
+using System.Text.Json.Nodes;
 using Analytics.Actors.Core;
 
 namespace Analytics.Actors.Node.Demo;
@@ -8,6 +10,11 @@ public readonly record struct AppliedMark(int Shard, string Topic, int Partition
 {
     /// <summary>Of a shard's mark of a source partition, whatever its incarnation: the ledger sums them.</summary>
     public static AppliedMark Of(ShardId shard, SourcePartition source, long count, ulong hash) => new(shard.Value, source.Topic, source.Partition, count, hash);
+
+    /// <summary>Of a line of <c>/api/v1/marks</c>.</summary>
+    public static AppliedMark Of(JsonNode mark) => new(
+        (int)mark["shard"]!, (string)mark["topic"]!, (int)mark["partition"]!, (long)mark["applied_count"]!,
+        ulong.Parse((string)mark["applied_hash"]!, NumberStyles.HexNumber, CultureInfo.InvariantCulture));
 }
 
 /// <summary>Of one shard and one source partition.</summary>
