@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
 
 namespace Analytics.Actors.Core;
@@ -12,11 +13,22 @@ internal static unsafe class Prefetch
 {
     private const int LineBytes = 64;
 
+    // What follows is read from its beginning to its end, and comes by itself.
+    private const int BytesMost = 4 * LineBytes;
+
     /// <summary>The line in which this stands.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Line<T>(ref readonly T place)
     {
         if (Sse.IsSupported) Sse.Prefetch0(Unsafe.AsPointer(ref Unsafe.AsRef(in place)));
+    }
+
+    /// <summary>The first lines of these bytes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Bytes(ReadOnlySpan<byte> bytes)
+    {
+        if (!Sse.IsSupported) return;
+        for (var at = 0; at < Math.Min(bytes.Length, BytesMost); at += LineBytes) Sse.Prefetch0(Unsafe.AsPointer(ref Unsafe.Add(ref MemoryMarshal.GetReference(bytes), at)));
     }
 
     /// <summary>The first lines of an object.</summary>

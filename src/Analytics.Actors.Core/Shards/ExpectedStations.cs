@@ -13,55 +13,58 @@ internal sealed class ExpectedStations(StationTable table)
     /// <summary>Records whose stations are looked for together.</summary>
     public const int Most = 32;
 
-    private readonly int[] hashes = new int[Most];
-    private readonly Station?[] stations = new Station?[Most];
-    private readonly TopicWindow?[] windows = new TopicWindow?[Most];
+    private readonly Expected[] expected = new Expected[Most];
 
     /// <summary>Of a record, by its place from the one on that was named last; null where it has none that is known.</summary>
-    public Station? this[int index] => stations[index];
+    public Station? this[int index] => expected[index].Station;
 
     /// <summary>Looks for those of the records from one on.</summary>
     /// <param name="topic">Of whose windows they will probably change one; null: unknown.</param>
     public void Find(IReadOnlyList<LogRecord> records, int from, string? topic)
     {
-        var count = Math.Min(records.Count - from, Most);
-        if (records[from].Key is null)
+        Clear();
+        if (records[from].Key is null) return;
+        var coming = expected.AsSpan(0, Math.Min(records.Count - from, Most));
+        for (var index = 0; index < coming.Length; index++)
         {
-            Array.Clear(stations);
-            return;
+            var record = records[from + index];
+            Prefetch.Bytes(record.Value.Span);
+            if (record.Key is not { } key) continue;
+            coming[index].Key = key;
+            coming[index].Hash = StationTable.HashOf(key.Span);
+            table.PrefetchSlot(coming[index].Hash);
         }
 
-        for (var index = 0; index < count; index++)
+        foreach (ref readonly var record in coming)
         {
-            hashes[index] = records[from + index].Key is { } key ? StationTable.HashOf(key.Span) : 0;
-            table.PrefetchSlot(hashes[index]);
+            if (table.Guess(record.Hash) is { } station) Station.Prefetch(station);
         }
 
-        for (var index = 0; index < count; index++)
+        foreach (ref var record in coming)
         {
-            if (table.Guess(hashes[index]) is { } station) Station.Prefetch(station);
-        }
-
-        for (var index = 0; index < count; index++)
-        {
-            var station = records[from + index].Key is { } key && table.Find(key.Span, hashes[index]) is { IsCounted: true } found ? found : null;
-            stations[index] = station;
-            station?.PrefetchWindows();
+            if (record.Key.IsEmpty || table.Find(record.Key.Span, record.Hash) is not { IsCounted: true } station) continue;
+            record.Station = station;
+            station.PrefetchWindows();
         }
 
         if (topic is null) return;
-        for (var index = 0; index < count; index++)
+        foreach (ref var record in coming)
         {
-            var window = windows[index] = stations[index]?.FindWindow(topic);
-            if (window is not null) TopicWindow.Prefetch(window);
+            if (record.Station?.FindWindow(topic) is not { } window) continue;
+            record.Window = window;
+            TopicWindow.Prefetch(window);
         }
 
-        for (var index = 0; index < count; index++) windows[index]?.PrefetchHeld();
+        foreach (ref readonly var record in coming) record.Window?.PrefetchHeld();
     }
 
-    public void Clear()
+    public void Clear() => Array.Clear(expected);
+
+    private struct Expected
     {
-        Array.Clear(stations);
-        Array.Clear(windows);
+        public ReadOnlyMemory<byte> Key;
+        public int Hash;
+        public Station? Station;
+        public TopicWindow? Window;
     }
 }

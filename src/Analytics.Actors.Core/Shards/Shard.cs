@@ -646,11 +646,19 @@ public sealed partial class Shard
     {
         sweptMs = nowMs;
         Outputs.Letters.TimePassed(nowMs);
-        foreach (var station in residents.Stations.Values.ToList())
+        for (var index = 0; index < residents.Table.Count;)
         {
+            residents.Table.PrefetchFrom(index);
+            var station = residents.Table.At(index);
             station.Expire(nowMs);
             AfterStation(station);
-            if (!station.IsEmpty || Orders.IsUnderWay(station.Id)) continue;
+            if (!station.IsEmpty || Orders.IsUnderWay(station.Id))
+            {
+                index++;
+                continue;
+            }
+
+            // Another one takes its place.
             residents.Remove(station);
             if (station.WakeTimer is { } timer) timer.DueMs = null;
             station.IsListed = false;

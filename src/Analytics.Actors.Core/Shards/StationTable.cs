@@ -12,6 +12,9 @@ namespace Analytics.Actors.Core.Shards;
 /// </remarks>
 internal sealed class StationTable : IReadOnlyDictionary<string, Station>
 {
+    // How many stations pass until what was asked for is there.
+    private const int Ahead = 8;
+
     // Open addressing: a station stands at its hash or behind it, with no gap between. At most five of eight slots are taken.
     private Slot[] slots = new Slot[8];
     private Station[] stations = new Station[5];
@@ -64,6 +67,17 @@ internal sealed class StationTable : IReadOnlyDictionary<string, Station>
 
     /// <summary>The first station at this hash, mostly the one that will be found; its own memory is not touched.</summary>
     public Station? Guess(int hash) => slots[hash & Mask].Station;
+
+    /// <summary>The station of a place from 0 on. When one is removed the last one takes its place.</summary>
+    public Station At(int index) => stations[index];
+
+    /// <summary>Asks memory for the stations behind a place, for who goes through all of them.</summary>
+    public void PrefetchFrom(int index)
+    {
+        if (index + 3 * Ahead < Count) Station.Prefetch(stations[index + 3 * Ahead]);
+        if (index + 2 * Ahead < Count) stations[index + 2 * Ahead].PrefetchWindows();
+        if (index + Ahead < Count) stations[index + Ahead].PrefetchFirstWindow();
+    }
 
     /// <summary>Adds a station whose id none has.</summary>
     public void Add(Station station)

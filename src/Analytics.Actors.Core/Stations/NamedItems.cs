@@ -45,6 +45,9 @@ public struct NamedItems<T> : IReadOnlyDictionary<string, T>
         if (items is { } held) Core.Prefetch.Object(held, 2 * 64);
     }
 
+    /// <summary>The one that came first, if there is any.</summary>
+    internal readonly T? First => items is { } held ? held[0].Item : default;
+
     /// <summary>Adds the item, or puts it into the place of the one of its name.</summary>
     internal void Set(T item)
     {

@@ -130,9 +130,32 @@ public sealed class Station
     internal NamedItems<Interval> Intervals => intervals;
 
     /// <summary>Nothing is held, nothing is owed, nobody has paused it, and no code of an earlier call still runs: the actor may go.</summary>
-    public bool IsEmpty => !IsPaused && OwesNothing && windows.Values.All(window => window.IsEmpty);
+    public bool IsEmpty
+    {
+        get
+        {
+            // Asked of all stations every minute.
+            foreach (var window in windows.All)
+            {
+                if (!window.IsEmpty) return false;
+            }
 
-    private bool OwesNothing => waitingForSecond.Count == 0 && queues.Values.All(queue => queue is { Count: 0, IsStuck: false });
+            return !IsPaused && OwesNothing;
+        }
+    }
+
+    private bool OwesNothing
+    {
+        get
+        {
+            foreach (var queue in queues.All)
+            {
+                if (queue is not { Count: 0, IsStuck: false }) return false;
+            }
+
+            return waitingForSecond.Count == 0;
+        }
+    }
 
     /// <summary>Whether it has this id, in UTF-8.</summary>
     internal bool HasId(ReadOnlySpan<byte> id) => key.Is(id, Id);
@@ -142,6 +165,12 @@ public sealed class Station
 
     /// <summary>Asks memory for where its windows stand; the station itself should be here by now.</summary>
     internal void PrefetchWindows() => windows.Prefetch();
+
+    /// <summary>Asks memory for the window that it got first; where its windows stand should be known by now.</summary>
+    internal void PrefetchFirstWindow()
+    {
+        if (windows.First is { } window) TopicWindow.Prefetch(window);
+    }
 
     /// <summary>Its window of the topic, if it has one.</summary>
     internal TopicWindow? FindWindow(string topic) => windows.TryGetValue(topic, out var window) ? window : null;
