@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Text.Json;
-using System.Text.Unicode;
 
 namespace Analytics.Actors.Core.Records;
 
@@ -12,37 +11,6 @@ internal readonly ref struct PlainRecord(EnvelopePlan plan, ReadOnlyMemory<byte>
 {
     private readonly ReadOnlySpan<byte> json = record.Span;
     private readonly PartCollector parts = new(plan, record, into);
-
-    /// <summary>
-    /// Whether a record is one object that is itself the only item, of a station whose id is written in it without anything
-    /// unusual. False says nothing: the record has to be split.
-    /// </summary>
-    /// <param name="id">The id, a slice of the record.</param>
-    public static bool TryStation(EnvelopePlan plan, ReadOnlySpan<byte> json, out ReadOnlySpan<byte> id)
-    {
-        id = default;
-        var at = PlainJson.Blanks(json, 0);
-        if (!plan.TakesObjects || PlainJson.At(json, at) != '{') return false;
-        var station = default(JsonSlice);
-        var first = int.MaxValue;
-        var walk = new MemberWalk(json, at, plan.RecordNames);
-        while (walk.Next() is var slot && slot != MemberWalk.End)
-        {
-            if (slot == MemberWalk.Failed) return false;
-            var start = walk.At;
-            walk.At = PlainJson.Value(json, start, RecordSplitter.DepthMax - 1);
-            if (walk.At < 0) return false;
-            if (slot == ObjectNames.NoSlot) continue;
-            var role = plan.Roles[slot];
-            // Its items may be elsewhere.
-            if (role.Rank != EnvelopePlan.NoRank || role.IsOutput) return false;
-            if (role.Station > first) continue;
-            (first, station) = (role.Station, new JsonSlice(start, walk.At - start, PlainJson.Kind(json[start])));
-        }
-
-        return station.IsPresent && PlainJson.Blanks(json, walk.At) == json.Length && Utf8.IsValid(json)
-            && StationIds.Read(station.Of(json), station.Kind, out id) is null;
-    }
 
     /// <summary>False where the record has to be taken apart in the general way.</summary>
     public bool TrySplit()

@@ -3,6 +3,7 @@ using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Core.Records;
 using Analytics.Actors.Core.Routing;
 using Analytics.Actors.Core.Stations;
+using Analytics.Actors.Core.Windows;
 
 namespace Analytics.Actors.Core.Shards;
 
@@ -18,9 +19,10 @@ internal sealed class AppliedTopic(TopicConfiguration configuration)
 /// the one item of the station that its key names.
 /// </summary>
 /// <param name="topic">Null where none of its records can be taken as plain.</param>
-internal sealed class PlainSource(SourcePartition source, AppliedTopic? topic)
+/// <param name="context">Of the topic's windows.</param>
+internal sealed class PlainSource(SourcePartition source, AppliedTopic? topic, WindowContext? context)
 {
-    private readonly EnvelopePlan? plan = topic is null ? null : EnvelopePlan.For(topic.Configuration);
+    private readonly PlainItem? item = context is null ? null : new PlainItem(context.Topic, context.Plan.Members);
 
     public SourcePartition Source => source;
     public AppliedTopic Topic => topic!;
@@ -28,10 +30,21 @@ internal sealed class PlainSource(SourcePartition source, AppliedTopic? topic)
     /// <summary>Null as long as no plain record has come.</summary>
     public Marks.Mark? Mark { get; set; }
 
-    /// <summary>The record under its key is plain.</summary>
-    public bool IsPlain(in LogRecord record) =>
-        plan is not null && record.Origin is null or "" && record.Key is { } key
-        && PlainRecord.TryStation(plan, record.Value.Span, out var id) && id.SequenceEqual(key.Span);
+    /// <summary>The record under its key is plain. The windows need not look for its members then, until <see cref="End"/>.</summary>
+    public bool TryBegin(in LogRecord record)
+    {
+        if (item is null || record.Origin is { Length: > 0 } || record.Key is not { } key) return false;
+        if (!item.TryRead(record.Value, out var id) || !id.SequenceEqual(key.Span)) return false;
+        context!.Read = item;
+        return true;
+    }
+
+    /// <summary>The record has been applied.</summary>
+    public void End()
+    {
+        context!.Read = null;
+        item!.Forget();
+    }
 }
 
 // Nearly all records of a source keyed by station are plain, of a station that is in memory, and need none of what the general way
@@ -46,7 +59,7 @@ public sealed partial class Shard
     {
         if (ofKey is null || arrivals.Count > 0 || record.Value.Length > settings.RecordBytesMax - RecordRouter.EnvelopeBytes) return false;
         var source = log.Plain ??= PlainSourceOf(log);
-        if (!source.IsPlain(record)) return false;
+        if (!source.TryBegin(record)) return false;
         log.Received = record.Offset + 1;
         var mark = source.Mark ??= Marks.Of(log.Partition, source.Source);
         var place = new Place(record.Offset, 0, 0);
@@ -58,6 +71,7 @@ public sealed partial class Shard
             for (var time = 0; time < times; time++) ApplyToStation(source.Topic, ofKey, arrived, mark, nowMs);
         }
 
+        source.End();
         logs.Advance(log, record);
         return true;
     }
@@ -66,8 +80,10 @@ public sealed partial class Shard
     private PlainSource PlainSourceOf(ShardLog log)
     {
         var partition = log.Partition;
-        var isPlain = settings.IsKeyed(partition.Topic) && !TopicBatches.ModulesOf(topics[partition.Topic].Configuration, settings.Pipeline).Any();
-        return new PlainSource(new SourcePartition(partition.Topic, log.Incarnation, partition.Partition), isPlain ? topics[partition.Topic] : null);
+        var source = new SourcePartition(partition.Topic, log.Incarnation, partition.Partition);
+        if (!settings.IsKeyed(partition.Topic) || TopicBatches.ModulesOf(topics[partition.Topic].Configuration, settings.Pipeline).Any()) return new PlainSource(source, null, null);
+        var topic = topics[partition.Topic];
+        return new PlainSource(source, topic, around.Contexts.Of(topic.Configuration));
     }
 
     private bool IsNew(Marks.Mark mark, SourcePartition source, Place place)
