@@ -221,6 +221,7 @@ public sealed partial class Shard
             return;
         }
 
+        if (TryReceivePlain(record, log, expectedStation, nowMs)) return;
         Read(record, log);
         if (!MayTake(arrival.Rules)) return;
         log.Received = record.Offset + 1;
@@ -508,14 +509,7 @@ public sealed partial class Shard
         {
             ref readonly var part = ref routed.Parts[record.Parts.First + index];
             var place = new Place(record.Offset, part.Index, part.Ordinal);
-            if (!mark.Advance(place))
-            {
-                RepeatedParts++;
-                if (settings.DetailedEvents) Outputs.Raise(new PartRepeated(Id, source, place));
-                continue;
-            }
-
-            if (isTakenBack) continue;
+            if (!IsNew(mark, source, place) || isTakenBack) continue;
             // An output of ours that its writer sent twice stands at two offsets; its origin tells. Its batch is that of the
             // first copy, whose answer is given or on its way: one for the repeat could only take that one's place.
             if (originMark is not null && !originMark.Advance(new Place(origin.Sequence, part.Index, part.Ordinal)))
@@ -526,7 +520,7 @@ public sealed partial class Shard
 
             var arrived = new PartArrival(
                 source, place, record.TimestampMs, routed.Items.MemoryOf(part.Items), BatchesOf(record, part), routed.ItemIndexes.MemoryOf(part.ItemIndexes), record.Replay);
-            var times = settings.ApplyTimes is { } chosen && part.Rejected is null ? chosen(source, place) : 1;
+            var times = part.Rejected is null ? TimesOf(source, place) : 1;
             for (var time = 0; time < times; time++) Apply(record, part, stations[index], arrived, mark, nowMs);
         }
     }
@@ -562,25 +556,14 @@ public sealed partial class Shard
             return;
         }
 
-        mark.Applied(arrived.Place);
-        applied.Count++;
-        if (settings.DetailedEvents) Outputs.Raise(new PartApplied(Id, IdOf(part), arrived.Source, arrived.Place));
-        if (record.Global)
+        if (!record.Global)
         {
-            ApplyGlobal(applied.Configuration, arrived, nowMs);
+            ApplyToStation(applied, station!, arrived, mark, nowMs);
+            return;
         }
-        else
-        {
-            if (!station!.IsCounted)
-            {
-                station.IsCounted = true;
-                StationCount++;
-            }
 
-            residents.Use(station, nowMs);
-            station.Apply(applied.Configuration, arrived, nowMs);
-            AfterStation(station);
-        }
+        NoteApplied(applied, IdOf(part), arrived, mark);
+        ApplyGlobal(applied.Configuration, arrived, nowMs);
     }
 
     private static string IdOf(in RoutedParts.Part part) => System.Text.Encoding.UTF8.GetString(part.Station.Span);
@@ -674,12 +657,5 @@ public sealed partial class Shard
         if (keepsAll || !scan.IsDone) return;
         var count = residents.Passivate(idleSinceMs, committedNumber);
         if (count > 0) Outputs.Raise(new StationsPassivated(Id, count));
-    }
-
-    /// <summary>A topic, and how many parts of it were applied since the takeover.</summary>
-    private sealed class AppliedTopic(TopicConfiguration configuration)
-    {
-        public TopicConfiguration Configuration => configuration;
-        public long Count { get; set; }
     }
 }

@@ -59,7 +59,7 @@ internal sealed class AppendWindow : TopicWindow
         for (var i = 0; i < items.Length; i++)
         {
             var item = items[i];
-            if (AppendCheck.Check(Plan, ref item, TimeZone, i, ref rejected, out var timeMs) is { } reason)
+            if (AppendCheck.Check(Context, ref item, i, ref rejected, out var timeMs) is { } reason)
             {
                 (rejected ??= []).Add(new RejectedItem(i, reason, items[i]));
                 continue;
@@ -107,7 +107,7 @@ internal sealed class AppendWindow : TopicWindow
         foreach (var entry in state.Entries)
         {
             var item = entry.Item.Memory;
-            if (AppendCheck.Check(Plan, ref item, TimeZone, 0, ref rejected, out _) is null) Add(entry.TimeMs, item.Span);
+            if (AppendCheck.Check(Context, ref item, 0, ref rejected, out _) is null) Add(entry.TimeMs, item.Span);
         }
 
         MarkChanged();
