@@ -78,7 +78,10 @@ public sealed class EmbeddedBroker : IDisposable
         }
     }
 
-    /// <summary>Creates a topic, replicated on every broker. One that is already there must have that many partitions.</summary>
+    /// <summary>
+    /// Creates a topic, replicated on every broker; they lead its partitions in turn, beginning with the broker behind the one
+    /// that leads the first partition of the topic before. A topic that is already there must have that many partitions.
+    /// </summary>
     public void CreateTopic(string name, int partitions)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
@@ -93,6 +96,13 @@ public sealed class EmbeddedBroker : IDisposable
             }
 
             Check(MockCluster.rd_kafka_mock_topic_create(cluster, name, partitions, BrokerCount), $"create topic {name} with {partitions} partitions");
+            // Leaders are drawn by lot otherwise, and one broker may lead everything.
+            for (var partition = 0; BrokerCount > 1 && partition < partitions; partition++)
+            {
+                var leader = 1 + (topics.Count + partition) % BrokerCount;
+                Check(MockCluster.rd_kafka_mock_partition_set_leader(cluster, name, partition, leader), $"have broker {leader} lead {name}[{partition}]");
+            }
+
             topics[name] = partitions;
         }
     }

@@ -92,6 +92,9 @@ internal static unsafe partial class MockCluster
     public static partial int rd_kafka_mock_topic_create(IntPtr cluster, string topic, int partitions, int replicationFactor);
 
     [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int rd_kafka_mock_partition_set_leader(IntPtr cluster, string topic, int partition, int broker);
+
+    [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
     public static partial void rd_kafka_mock_topic_set_error(IntPtr cluster, string topic, int error);
 
     [LibraryImport(Library)]

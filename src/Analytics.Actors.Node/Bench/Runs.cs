@@ -36,7 +36,7 @@ internal static class Runs
     }
 
     /// <summary>What a run is called.</summary>
-    public static string Label(int run, BenchOptions options) => run == 0 ? "warm-up" : string.Create(CultureInfo.InvariantCulture, $"run {run} of {options.Runs}");
+    public static string Label(int run, BenchOptions options) => run <= 0 ? "warm-up" : string.Create(CultureInfo.InvariantCulture, $"run {run} of {options.Runs}");
 
     /// <summary>Numbers of stations, up to the largest that is asked for.</summary>
     public static IReadOnlyList<int> Sizes(IReadOnlyList<int> sizes, BenchOptions options) =>

@@ -195,10 +195,10 @@ public class SourcePositionTests(BrokerFixture fixture) : IClassFixture<BrokerFi
         facts[trimmed].Log.Low.ShouldBeGreaterThan(0);
         (await lookup.PartitionCountsAsync())["many"].ShouldBe(6);
 
-        // A broker that is away keeps its own partitions only.
+        // A broker that is away keeps its own partitions only: of the first topic every other one.
         broker.Down(1);
         var some = await lookup.ReadAsync(asked);
-        some.Count.ShouldBeInRange(1, 6);
+        some.Keys.Order().ShouldBe([new("many", 1), new("many", 3), new("many", 5), trimmed]);
         broker.Up(1);
         for (var patience = 0; some.Count < 7 && patience < 20; patience++) some = await lookup.ReadAsync(asked);
         some.Count.ShouldBe(7);
