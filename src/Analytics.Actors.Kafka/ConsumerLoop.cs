@@ -113,6 +113,11 @@ internal sealed class ConsumerLoop
             callbackFailure ??= failure;
             throw;
         }
+        finally
+        {
+            // It runs inside a poll, which would wait on: what follows from it is for after the poll.
+            messages.Wake();
+        }
     }
 
     public void Callback(Action callback) => Callback(() =>
