@@ -74,6 +74,11 @@ internal sealed class AppendWindow : TopicWindow
         return new WindowChange(changed, rejected ?? (IReadOnlyList<RejectedItem>)[]);
     }
 
+    internal override void PrefetchHeld()
+    {
+        if (count == 1 && single.Array is { } array) Core.Prefetch.Object(array, Math.Min(16 + single.Length, 8 * 64));
+    }
+
     public override bool Expire(long nowMs)
     {
         if (Topic.TtlMs is not { } ttl || count == 0) return false;
@@ -129,11 +134,13 @@ internal sealed class AppendWindow : TopicWindow
         var slots = Slots;
         if (count == Topic.Window)
         {
-            slots[0].GiveBack(Context.Pool);
+            var oldest = slots[0];
             slots[1..count].CopyTo(slots);
-            count--;
+            slots[count - 1] = oldest.With(timeMs, item, Context.Pool);
+            return;
         }
-        else if (count == slots.Length)
+
+        if (count == slots.Length)
         {
             Array.Resize(ref several, Math.Min(Topic.Window, count * 2));
             if (count == 1) several[0] = single;

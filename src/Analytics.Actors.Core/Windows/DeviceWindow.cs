@@ -128,8 +128,13 @@ internal sealed class DeviceWindow : TopicWindow
     private void Put(ReadOnlySpan<byte> item, JsonSlice code, long timeMs)
     {
         var at = Find(code.Of(item));
-        if (at >= 0) devices[at].Entry.GiveBack(Context.Pool);
-        else Insert(at = ~at);
+        if (at >= 0)
+        {
+            devices[at] = new Device(devices[at].Entry.With(timeMs, item, Context.Pool), code.Start, code.Length);
+            return;
+        }
+
+        Insert(at = ~at);
         devices[at] = new Device(Entry.Of(timeMs, item, Context.Pool), code.Start, code.Length);
     }
 
