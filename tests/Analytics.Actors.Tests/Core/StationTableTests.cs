@@ -2,7 +2,7 @@ using System.Text;
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Shards;
 using Analytics.Actors.Core.Stations;
-using static Analytics.Actors.Tests.CoreRules.SmallPipelines;
+using Analytics.Actors.Tests.Pipeline;
 
 namespace Analytics.Actors.Tests.CoreRules;
 
@@ -124,7 +124,7 @@ public class StationTableTests
 
     private static StationSurroundings Surroundings()
     {
-        var pipeline = With(""" "m": { "topics": ["METERS"] } """);
+        var pipeline = PipelineFiles.DefaultConfiguration();
         var settings = new ShardSettings { Pipeline = pipeline, Group = "g", ShardCount = 1, StoreId = "be4c4be4c4be" };
         return new StationSurroundings(pipeline, new ShardOutputs(new ShardId(0), new Epoch(1), settings), (_, _, _) => { });
     }
