@@ -56,3 +56,17 @@ internal sealed class Echo : SynchronousModule
 
     public override ModuleResult Call(ModuleInput input, CancellationToken cancellation) => ModuleResult.FromJson(Result);
 }
+
+/// <summary>Has the grid of a station's week at hand, and looks at its size and its newest value.</summary>
+internal sealed class GridReader : SynchronousModule
+{
+    public const string ModuleName = "bench_grid";
+
+    public override string Name => ModuleName;
+
+    public override ModuleResult Call(ModuleInput input, CancellationToken cancellation)
+    {
+        if (!input.TryGetSeries("outputPowerPerGunAvg", out var power) || power.Rows != 168 || power.Columns != 8) throw new InvalidOperationException("no grid of 168 hours and 8 guns");
+        return ModuleResult.Write(writer => writer.WriteNumber("newest", power[power.Rows - 1, 0]));
+    }
+}

@@ -8,9 +8,9 @@ internal static class BenchScenarios
 {
     public static IReadOnlyList<IBenchScenario> All =>
     [
-        new MixScenario(), new Uc2Scenario(), new ShuffleScenario(), new CheckpointsScenario(), new LatencyScenario(), new RestartScenario(), new IdleScenario(),
+        new MixScenario(), new PushesScenario(), new Uc2Scenario(), new ShuffleScenario(), new CheckpointsScenario(), new LatencyScenario(), new RestartScenario(), new IdleScenario(),
         .. InProcessScenario.All,
     ];
 
-    public static IReadOnlyList<IModule> Modules => [new Uc2Statistics(), new ShuffleConsumer(), new Echo()];
+    public static IReadOnlyList<IModule> Modules => [new Uc2Statistics(), new ShuffleConsumer(), new Echo(), new GridReader()];
 }
