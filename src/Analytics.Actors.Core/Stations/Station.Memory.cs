@@ -3,7 +3,7 @@ using Analytics.Actors.Core.Windows;
 
 namespace Analytics.Actors.Core.Stations;
 
-// Where a station stands among those in memory, and how it is brought near before it is needed.
+/// <summary>A station in memory: where it stands among the others, and how it is brought near before it is needed.</summary>
 public sealed partial class Station
 {
     /// <summary>When a record, timer or call last needed the station, ms.</summary>
