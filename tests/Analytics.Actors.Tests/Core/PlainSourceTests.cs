@@ -23,7 +23,7 @@ public class PlainSourceTests
                     "fields": ["code", { "indexOf": "list", "as": "index" }, "list", { "from": "value", "type": "number" }] },
         "ORDERS": { "envelope": ["object", "list"], "keyed": "station", "mode": "second", "time": "sendTime", "window": 2, "shape": { "kind": "orders", "member": "orders" } }
         """,
-        """ "m": { "topics": ["METERS", "STATES", "ORDERS"] } """);
+        """ "m": { "topics": ["METERS", "STATES", "ORDERS"], "batch": "none" } """);
 
     private static readonly string[] Topics = ["METERS", "STATES", "ORDERS"];
     private static readonly string[] Stations = ["S1", "S2", "17", "Ä-3", "S\"5"];
