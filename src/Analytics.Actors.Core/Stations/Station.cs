@@ -43,10 +43,12 @@ public readonly record struct PartArrival(
 /// Must keep true: calls of one module never overlap; every batch named by a part gets exactly one answer; a trigger's
 /// input is what the windows held when it fired, whenever its call runs.
 /// </remarks>
-public sealed class Station
+public sealed partial class Station
 {
+    private const long Never = long.MaxValue;
     private const string PausedReason = "the station is paused", ForgottenReason = "the station was forgotten";
 
+    private readonly StationKey key;
     private NamedItems<TopicWindow> windows;
     private NamedItems<ModuleQueue> queues;
     private NamedItems<WaitingSeconds> waitingForSecond;
@@ -54,13 +56,14 @@ public sealed class Station
     private bool hasDirtyWindows;
 
     // When the first open second closes for silence, ms: asked for with every record, and changed by few.
-    private long? silenceDueMs;
+    private long silenceDueMs = Never;
     private int secondsWindows;
     private readonly StationSurroundings around;
 
     public Station(string id, StationSurroundings around)
     {
         Id = id;
+        key = new StationKey(id);
         this.around = around;
     }
 
@@ -100,12 +103,6 @@ public sealed class Station
     /// <summary>The shard's checkpoint that holds its last change.</summary>
     internal long SavedIn { get; set; }
 
-    /// <summary>When a record, timer or call last needed the station, ms.</summary>
-    internal long LastUsedMs { get; set; }
-
-    /// <summary>Its place among the stations in memory.</summary>
-    internal LinkedListNode<Station>? Order { get; set; }
-
     /// <summary>The shard's next checkpoint saves it.</summary>
     internal bool IsListed { get; set; }
 
@@ -125,16 +122,39 @@ public sealed class Station
     internal NamedItems<Interval> Intervals => intervals;
 
     /// <summary>Nothing is held, nothing is owed, nobody has paused it, and no code of an earlier call still runs: the actor may go.</summary>
-    public bool IsEmpty => !IsPaused && OwesNothing && windows.Values.All(window => window.IsEmpty);
+    public bool IsEmpty
+    {
+        get
+        {
+            // Asked of all stations every minute.
+            foreach (var window in windows.All)
+            {
+                if (!window.IsEmpty) return false;
+            }
 
-    private bool OwesNothing => waitingForSecond.Count == 0 && queues.Values.All(queue => queue is { Count: 0, IsStuck: false });
+            return !IsPaused && OwesNothing;
+        }
+    }
+
+    private bool OwesNothing
+    {
+        get
+        {
+            foreach (var queue in queues.All)
+            {
+                if (queue is not { Count: 0, IsStuck: false }) return false;
+            }
+
+            return waitingForSecond.Count == 0;
+        }
+    }
 
     /// <summary>When the station next wants to hear of time, ms; null: never.</summary>
     public long? NextDueMs
     {
         get
         {
-            var due = silenceDueMs;
+            long? due = silenceDueMs == Never ? null : silenceDueMs;
             foreach (var queue in queues.All) due = Earlier(due, queue.NextDueMs);
             foreach (ref readonly var interval in intervals.All) due = Earlier(due, interval.DueMs);
             return due;
@@ -417,24 +437,24 @@ public sealed class Station
 
     private void NoteSilence(SecondsWindow changed)
     {
-        if (secondsWindows == 1) silenceDueMs = changed.SilenceDueMs;
+        if (secondsWindows == 1) silenceDueMs = changed.SilenceDueMs ?? Never;
         else FindSilence();
     }
 
     private void FindSilence()
     {
-        (silenceDueMs, secondsWindows) = (null, 0);
+        (silenceDueMs, secondsWindows) = (Never, 0);
         foreach (var window in windows.All)
         {
             if (window is not SecondsWindow seconds) continue;
-            silenceDueMs = Earlier(silenceDueMs, seconds.SilenceDueMs);
+            silenceDueMs = Math.Min(silenceDueMs, seconds.SilenceDueMs ?? Never);
             secondsWindows++;
         }
     }
 
     private TopicWindow WindowOf(TopicConfiguration topic)
     {
-        if (windows.TryGetValue(topic.Name, out var window)) return window;
+        if (FindWindow(topic.Name) is { } window) return window;
         window = TopicWindows.Create(around.Contexts.Of(topic));
         Restore(window);
         return window;

@@ -1,4 +1,7 @@
+using System.Buffers;
+using System.Runtime.Intrinsics;
 using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Records;
 
 namespace Analytics.Actors.Core.Windows;
 
@@ -14,11 +17,13 @@ internal sealed class GridColumn
     private readonly int[]? integers;
     private readonly double[]? doubles;
     private readonly byte decimals;
+    private readonly bool hasHole;
 
     private GridColumn(int[]? integers, int decimals, double[]? doubles, int width, Dictionary<int, byte[]>? exact)
     {
         this.integers = integers;
         this.decimals = (byte)decimals;
+        hasHole = integers is not null && integers.AsSpan().Contains(Hole);
         this.doubles = doubles;
         Width = width;
         Exact = exact;
@@ -52,9 +57,12 @@ internal sealed class GridColumn
     public GridNumber Number(int index) =>
         doubles is not null ? new GridNumber(doubles[index]) : integers![index] == Hole ? new GridNumber(double.NaN) : new GridNumber(integers[index], decimals);
 
+    /// <summary>The strategy has a hole to fill.</summary>
+    public bool IsFilledBy(FillStrategy strategy) => strategy != FillStrategy.Missing && HasHole();
+
     public bool HasHole()
     {
-        if (integers is not null) return integers.AsSpan().Contains(Hole);
+        if (integers is not null) return hasHole;
         foreach (var value in doubles!)
             if (double.IsNaN(value)) return true;
         return false;
@@ -70,20 +78,77 @@ internal sealed class GridColumn
 
         var from = integers.AsSpan(start, values.Length);
         var power = GridNumber.PowerOf(decimals);
-        for (var i = 0; i < from.Length; i++) values[i] = Decode(from[i], power);
+        var done = 0;
+        // Several at once, and holes as numbers: these are put right where there are any.
+        for (; done <= from.Length - Vector256<int>.Count; done += Vector256<int>.Count)
+        {
+            var (low, high) = Vector256.Widen(Vector256.Create(from.Slice(done, Vector256<int>.Count)));
+            (Vector256.ConvertToDouble(low) / power).CopyTo(values[done..]);
+            (Vector256.ConvertToDouble(high) / power).CopyTo(values[(done + Vector256<double>.Count)..]);
+        }
+
+        for (; done < from.Length; done++) values[done] = from[done] / power;
+        for (var hole = hasHole ? from.IndexOf(Hole) : -1; hole >= 0 && hole < from.Length; hole++)
+            if (from[hole] == Hole) values[hole] = double.NaN;
     }
 
     /// <summary>The column's doubles without holes, as far as the strategy fills them; those that it holds itself are not copied for nothing.</summary>
     public FilledColumn Filled(FillStrategy strategy)
     {
-        var fills = strategy != FillStrategy.Missing && HasHole();
+        var fills = IsFilledBy(strategy);
         if (!fills && doubles is not null) return new FilledColumn(doubles, Exact);
-        var values = new double[Length];
+        var values = GC.AllocateUninitializedArray<double>(Length);
         CopyTo(0, values);
         if (!fills) return new FilledColumn(values, Exact);
         var exact = Exact is null ? null : new Dictionary<int, byte[]>(Exact);
         Fill.Columns(values, exact, Width, strategy);
         return new FilledColumn(values, exact);
+    }
+
+    /// <summary>Held as integers.</summary>
+    public bool IsDecimal => integers is not null;
+
+    /// <summary>
+    /// Writes a column of decimals as a JSON list, as <see cref="JsonText.FormatNumber"/> writes their doubles, but without making
+    /// these; rows of a keyed series are lists of their own.
+    /// </summary>
+    /// <param name="filled">What stands in the place of holes; null: they stay null.</param>
+    public void WriteDecimals(int rows, bool keyed, FilledColumn? filled, IBufferWriter<byte> destination)
+    {
+        // So many numbers at once, and brackets and a comma around them.
+        const int Numbers = DecimalText.NumbersMax, Room = Numbers * DecimalText.Room + 8;
+        var text = new DecimalText(decimals);
+        var (lists, width) = keyed ? (rows, Width) : (1, rows);
+        var json = destination.GetSpan(Room);
+        var at = 0;
+        json[at++] = (byte)'[';
+        for (var list = 0; list < lists; list++)
+        {
+            if (keyed) json[at++] = (byte)'[';
+            for (var i = 0; i < width; i += Numbers)
+            {
+                if (json.Length - at < Room) Next(destination, ref json, ref at);
+                var (from, count) = (list * width + i, Math.Min(Numbers, width - i));
+                at += text.Write(integers.AsSpan(from, count), Hole, filled is null ? default : filled.Values.AsSpan(from, count), json[at..]);
+            }
+
+            // The comma behind the last number makes room for a bracket.
+            if (width > 0) at--;
+            if (!keyed) break;
+            json[at++] = (byte)']';
+            if (list + 1 < lists) json[at++] = (byte)',';
+            if (json.Length - at < Room) Next(destination, ref json, ref at);
+        }
+
+        json[at++] = (byte)']';
+        destination.Advance(at);
+
+        static void Next(IBufferWriter<byte> destination, ref Span<byte> json, ref int at)
+        {
+            destination.Advance(at);
+            json = destination.GetSpan(Room);
+            at = 0;
+        }
     }
 
     private static double Decode(int integer, double power) => integer == Hole ? double.NaN : integer / power;
