@@ -4,8 +4,8 @@ namespace Analytics.Actors.Core.Records;
 
 /// <summary>
 /// Buffers for bytes that are under way: what was read and is not applied yet, what waits to be sent. They are needed by the
-/// thousand in a flood and hardly ever after it, so the pool keeps no more of each size than a steady stream passes to and fro;
-/// the rest is the collector's. (The shared pool of the framework keeps 32 of each size for each processor, and lets them go after minutes.)
+/// thousand in a flood and hardly ever after it, so the pool lets go what nobody has needed for a while (<see cref="Shrink"/>), and
+/// keeps no more of a size than a mailbox holds. (The framework's shared pool keeps 32 of each size for each processor, for minutes.)
 /// From any thread.
 /// </summary>
 public sealed class BufferPool
@@ -14,13 +14,16 @@ public sealed class BufferPool
     public const int LengthMax = 1024 * 1024;
 
     /// <summary>What is kept of one size.</summary>
-    public const int KeptBytesMax = 4 * 1024 * 1024;
+    public const int KeptBytesMax = 16 * 1024 * 1024;
 
     // Powers of two from 1 KB to 1 MB.
     private const int LengthMin = 1024, SizeCount = 11, KeptCountMax = 256;
 
     private readonly Lock gate = new();
     private readonly Stack<byte[]>[] kept = [.. Enumerable.Range(0, SizeCount).Select(_ => new Stack<byte[]>())];
+
+    // Of each size the fewest that were kept since the last time it was shrunk: so many were not needed.
+    private readonly int[] unused = new int[SizeCount];
 
     /// <summary>Of all records and envelopes of a process.</summary>
     public static BufferPool Shared { get; } = new();
@@ -38,7 +41,12 @@ public sealed class BufferPool
         var size = BitOperations.RoundUpToPowerOf2((uint)Math.Max(length, LengthMin));
         lock (gate)
         {
-            if (kept[IndexOf(size)].TryPop(out var buffer)) return buffer;
+            var index = IndexOf(size);
+            if (kept[index].TryPop(out var buffer))
+            {
+                unused[index] = Math.Min(unused[index], kept[index].Count);
+                return buffer;
+            }
         }
 
         return GC.AllocateUninitializedArray<byte>((int)size);
@@ -56,12 +64,16 @@ public sealed class BufferPool
         }
     }
 
-    /// <summary>Forgets what is kept.</summary>
-    public void Clear()
+    /// <summary>Forgets what nobody has needed since this was called before.</summary>
+    public void Shrink()
     {
         lock (gate)
         {
-            foreach (var buffers in kept) buffers.Clear();
+            for (var index = 0; index < SizeCount; index++)
+            {
+                for (; unused[index] > 0; unused[index]--) kept[index].Pop();
+                unused[index] = kept[index].Count;
+            }
         }
     }
 

@@ -54,6 +54,7 @@ internal sealed class MemoryKeeper : IDisposable
         if (!gate.TryEnter()) return;
         try
         {
+            BufferPool.Shared.Shrink();
             var (before, info) = (allocated, GC.GetGCMemoryInfo(GCKind.Any));
             allocated = GC.GetTotalAllocatedBytes();
             peak = Math.Max(peak, allocated - before);
@@ -75,7 +76,6 @@ internal sealed class MemoryKeeper : IDisposable
 
     private void Collect(MemoryStep step)
     {
-        BufferPool.Shared.Clear();
         if (step == MemoryStep.Compact)
         {
             GCSettings.LargeObjectHeapCompactionMode = GCLargeObjectHeapCompactionMode.CompactOnce;
