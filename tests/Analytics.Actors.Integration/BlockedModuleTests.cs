@@ -12,6 +12,7 @@ using Xunit.Abstractions;
 namespace Analytics.Actors.Integration;
 
 /// <summary>Module code that blocks a thread: the other stations must not notice, and the operator must see it.</summary>
+[Collection(MeasuringTests.Name)]
 public class BlockedModuleTests(ITestOutputHelper log)
 {
     private const string Measured = "MEASURED";
