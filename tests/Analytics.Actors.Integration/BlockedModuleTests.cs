@@ -155,7 +155,7 @@ public class BlockedModuleTests(ITestOutputHelper log)
               },
               "modules": {
                 "patient_module": { "topics": ["MEASURED"], "retries": 0, "callTimeout": "60s", "batch": { "kind": "record", "deadline": "60s" } },
-                "hasty_module": { "topics": ["TIMED"], "retries": 0, "callTimeout": "500ms", "batch": { "kind": "record", "deadline": "60s" } }
+                "hasty_module": { "topics": ["TIMED"], "retries": 0, "callTimeout": "2s", "batch": { "kind": "record", "deadline": "60s" } }
               }
             }
             """;
