@@ -12,8 +12,11 @@ namespace Analytics.Actors.Kafka;
 /// </summary>
 internal sealed class ConsumerLoop
 {
-    /// <summary>How long a poll waits while nothing arrives and nothing is posted.</summary>
-    private static readonly TimeSpan PollWait = TimeSpan.FromMilliseconds(100);
+    /// <summary>How long a poll waits while nothing arrives and nothing is posted; both end the wait.</summary>
+    private static readonly TimeSpan PollWait = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>The same while somebody waits for what only polls bring.</summary>
+    private static readonly TimeSpan ShortPollWait = TimeSpan.FromMilliseconds(50);
 
     /// <summary>The least that a client's queue may be bounded by, and for how long a queue that was once so full is thought of as busy.</summary>
     private const int MuchBytes = 64 * 1024;
@@ -110,6 +113,11 @@ internal sealed class ConsumerLoop
             callbackFailure ??= failure;
             throw;
         }
+        finally
+        {
+            // It runs inside a poll, which would wait on: what follows from it is for after the poll.
+            messages.Wake();
+        }
     }
 
     public void Callback(Action callback) => Callback(() =>
@@ -126,7 +134,7 @@ internal sealed class ConsumerLoop
             while (!stopping)
             {
                 RunCommands();
-                PollOnce();
+                PollOnce(PollWait);
                 owner.OnPolled();
             }
 
@@ -168,7 +176,7 @@ internal sealed class ConsumerLoop
         // The revocation is told in a poll. What it releases has a limit of its own.
         do
         {
-            PollOnce();
+            PollOnce(ShortPollWait);
         }
         while (consumer.Assignment.Count > 0 ? Stopwatch.GetElapsedTime(begun) < RevocationWait : Stopwatch.GetElapsedTime(begun) < LeaveWait);
     }
@@ -178,9 +186,9 @@ internal sealed class ConsumerLoop
         while (commands.TryDequeue(out var command)) command();
     }
 
-    private void PollOnce()
+    private void PollOnce(TimeSpan wait)
     {
-        var count = messages.Take(PollWait);
+        var count = messages.Take(wait);
         if (callbackFailure is { } failure) ExceptionDispatchInfo.Throw(failure);
         var bytes = 0L;
         for (var index = 0; index < count;)

@@ -12,8 +12,10 @@ namespace Analytics.Actors.Kafka;
 /// </summary>
 public sealed class RecordRun
 {
-    private const int PooledListsMax = 256;
+    // Of all lists that wait to be used again: about 2 MB.
+    private const int PooledRecordsMax = 16 * 1024;
     private static readonly ConcurrentQueue<List<LogRecord>> Lists = new();
+    private static int pooledRecords;
 
     private readonly List<LogRecord> records;
     private readonly RecordChunk chunk;
@@ -23,7 +25,9 @@ public sealed class RecordRun
         Partition = partition;
         Bytes = bytes;
         chunk = RecordChunk.Rent(bytes, count);
-        records = Lists.TryDequeue(out var used) ? used : new List<LogRecord>(count);
+        records = Lists.TryDequeue(out var used) ? used : [];
+        Interlocked.Add(ref pooledRecords, -records.Capacity);
+        records.EnsureCapacity(count);
     }
 
     public TopicPartition Partition { get; }
@@ -44,7 +48,8 @@ public sealed class RecordRun
     public void ReleaseList()
     {
         records.Clear();
-        if (Lists.Count < PooledListsMax) Lists.Enqueue(records);
+        if (Interlocked.Add(ref pooledRecords, records.Capacity) <= PooledRecordsMax) Lists.Enqueue(records);
+        else Interlocked.Add(ref pooledRecords, -records.Capacity);
     }
 
     internal void Add(long offset, long timestampMs, ReadOnlySpan<byte> value, bool hasValue, ReadOnlySpan<byte> key, bool hasKey, string? origin) =>

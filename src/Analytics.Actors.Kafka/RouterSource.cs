@@ -62,7 +62,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     private readonly IRouterListener listener;
     // Those of earlier configurations stay: partitions of theirs may still be looked for.
     private readonly ConcurrentDictionary<string, RouterTopic> topics;
-    private readonly PositionLookup lookup;
+    private readonly PositionLookup? ownLookup;
     private readonly SourcePositioner positioner;
     private readonly TimeSpan revokeLimit;
     private readonly TimeProvider time;
@@ -87,9 +87,10 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
 
     /// <param name="group">The router's group.</param>
     /// <param name="store">Remembers lives, positions and gaps of source partitions.</param>
+    /// <param name="lookup">Of the same group, and its owner's; null: one of its own, which is one more client.</param>
     public RouterSource(
         KafkaClientOptions options, string group, IEnumerable<RouterTopic> topics, ICheckpointStore store, IRouterListener listener,
-        ClientLog? log = null, TimeProvider? time = null)
+        ClientLog? log = null, TimeProvider? time = null, PositionLookup? lookup = null)
     {
         this.listener = listener;
         this.topics = new ConcurrentDictionary<string, RouterTopic>(topics.ToDictionary(topic => topic.Name));
@@ -97,7 +98,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         if (this.topics.Count == 0) throw new ArgumentException("A router needs at least one source topic.", nameof(topics));
         revokeLimit = options.RevokeLimit;
         logger = new ClientLogger("router", log);
-        lookup = new PositionLookup(options, group, log);
+        lookup ??= ownLookup = new PositionLookup(options, group, log);
         positioner = new SourcePositioner(lookup, store, this.topics, this.time);
         var configuration = options.ForRouter(group);
         join = new JoinWatch(configuration, logger);
@@ -213,7 +214,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     {
         await FirstAssignment.WaitAsync(joined.Task, loop.Completion).ConfigureAwait(false);
         await loop.StopAsync().ConfigureAwait(false);
-        lookup.Dispose();
+        ownLookup?.Dispose();
     }
 
     private CommitOutcome Commit(IReadOnlyList<PartitionOffset> positions)

@@ -13,9 +13,14 @@ namespace Analytics.Actors.Integration;
 
 /// <summary>
 /// A thousand stations at five thousand records a second for a minute, broker and node each a process of its own: the node
-/// keeps up, loses and doubles nothing, and its memory stays where it was after ten seconds.
+/// keeps up, loses and doubles nothing, and its memory is bounded, falls when the records end, and falls to the same again.
 /// </summary>
 /// <remarks>
+/// While records flow, what a process has of the system goes up and down by tens of megabytes as the collector sees fit, and by
+/// how busy the machine is: no leak could be told from that. So the flow rests twice, after twenty seconds and after forty more. Then
+/// the node compacts what it holds, and says so; what it has just then, the first time and the second, differs by a few megabytes.
+/// A megabyte a second that is not given back makes more than forty.
+///
 /// evaluation_model and station_guidance are called every 20 s here, not with every record: with the default pipeline each
 /// order and each device record makes two or three uploads, and what is measured then is the embedded broker.
 /// </remarks>
@@ -28,14 +33,16 @@ public class LoadTests(ITestOutputHelper output)
     private const int Shards = 16;
     private const int Partitions = 8;
     private const int LagMax = 4_000;
-    private const double MegabytesMax = 400;
+    private const double MegabytesMax = 340;
+    private const double GrowthMax = 25;
     private static readonly TimeSpan LagAgeMax = TimeSpan.FromMilliseconds(700);
-    private static readonly TimeSpan Duration = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan[] Flows = [TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(40)];
+    private static readonly TimeSpan RestLimit = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(60);
 
     [Fact]
-    public async Task A_thousand_stations_at_five_thousand_records_a_second_in_steady_memory()
+    public async Task A_thousand_stations_at_five_thousand_records_a_second_in_bounded_memory()
     {
         using var folder = new TestFolder();
         var pipelineFile = WritePipeline(folder);
@@ -70,47 +77,65 @@ public class LoadTests(ITestOutputHelper output)
         using var fleet = new StationFleet(new FleetOptions { StartMs = DemoFeed.NowMs, Stations = Stations, RecordsPerSecond = Rate, RealtimePushEveryMs = 600_000 });
         using var producer = new PartitionProducer(KafkaClientOptions.ForEmbeddedBroker(bootstrap));
         var megabytes = new List<double>();
+        List<double> atRest = [];
         var acknowledged = 0L;
-        var flowBegan = 0L;
-        // How far the router is behind, and when that was seen: what is not known is too much.
-        var lag = 0L;
-        var lagSeen = Stopwatch.GetTimestamp();
-        using var ended = new CancellationTokenSource();
-        var watching = WatchAsync(node.Id, http, megabytes, value =>
-        {
-            Interlocked.Exchange(ref lag, value);
-            Interlocked.Exchange(ref lagSeen, Stopwatch.GetTimestamp());
-        }, ended.Token);
+        var flowed = 0L;
         var flow = new Stopwatch();
+        var rested = 0L;
         var next = 0;
-        while (!flow.IsRunning || flow.Elapsed < Duration)
+        foreach (var duration in Flows)
         {
-            if (!flow.IsRunning && DemoFeed.NowMs >= fleet.FlowFromMs)
+            // How far the router is behind, and when that was seen: what is not known is too much.
+            var lag = 0L;
+            var lagSeen = Stopwatch.GetTimestamp();
+            using var ended = new CancellationTokenSource();
+            var watching = WatchAsync(node.Id, http, megabytes, value =>
             {
-                flow.Start();
-                flowBegan = Interlocked.Read(ref acknowledged);
-            }
-
-            foreach (var record in fleet.Next(DemoFeed.NowMs, 500))
+                Interlocked.Exchange(ref lag, value);
+                Interlocked.Exchange(ref lagSeen, Stopwatch.GetTimestamp());
+            }, ended.Token);
+            var goal = flow.Elapsed + duration;
+            var began = 0L;
+            if (flow.Elapsed > TimeSpan.Zero) flow.Start();
+            if (flow.IsRunning) began = Interlocked.Read(ref acknowledged);
+            while (!flow.IsRunning || flow.Elapsed < goal)
             {
-                var partition = record.Key is { } key ? Murmur2.Partition(key, Partitions) : next = (next + 1) % Partitions;
-                producer.Send(new Core.TopicPartition(record.Topic, partition), record.Key is null ? null : System.Text.Encoding.UTF8.GetBytes(record.Key), record.Value, [], record.TimestampMs, outcome =>
+                // The fleet's time rests with its flow.
+                var nowMs = DemoFeed.NowMs - rested;
+                if (!flow.IsRunning && nowMs >= fleet.FlowFromMs)
                 {
-                    if (outcome.Result == SendResult.Sent) ledger.Acknowledged(record, partition, outcome.Offset, DemoFeed.NowMs);
-                    else ledger.ProduceFailed(record, outcome.Error ?? "");
-                    Interlocked.Increment(ref acknowledged);
-                });
+                    flow.Start();
+                    began = Interlocked.Read(ref acknowledged);
+                }
+
+                foreach (var record in fleet.Next(nowMs, 500))
+                {
+                    var partition = record.Key is { } key ? Murmur2.Partition(key, Partitions) : next = (next + 1) % Partitions;
+                    producer.Send(new Core.TopicPartition(record.Topic, partition), record.Key is null ? null : System.Text.Encoding.UTF8.GetBytes(record.Key), record.Value, [], record.TimestampMs, outcome =>
+                    {
+                        if (outcome.Result == SendResult.Sent) ledger.Acknowledged(record, partition, outcome.Offset, DemoFeed.NowMs);
+                        else ledger.ProduceFailed(record, outcome.Error ?? "");
+                        Interlocked.Increment(ref acknowledged);
+                    });
+                }
+
+                // The embedded broker forgets what is beyond 5 MB of a partition.
+                await Wait.UntilAsync(() => Interlocked.Read(ref lag) < LagMax && Stopwatch.GetElapsedTime(Interlocked.Read(ref lagSeen)) < LagAgeMax && producer.UnderWayCount < 2_000, DrainLimit, node.State);
             }
 
-            // The embedded broker forgets what is beyond 5 MB of a partition.
-            await Wait.UntilAsync(() => Interlocked.Read(ref lag) < LagMax && Stopwatch.GetElapsedTime(Interlocked.Read(ref lagSeen)) < LagAgeMax && producer.UnderWayCount < 2_000, DrainLimit, node.State);
+            flow.Stop();
+            producer.Flush(DrainLimit).ShouldBeTrue();
+            flowed += Interlocked.Read(ref acknowledged) - began;
+            await ended.CancelAsync();
+            await watching;
+            var pausedMs = DemoFeed.NowMs;
+            var returned = Returned(node);
+            await Wait.UntilAsync(() => Returned(node) > returned, RestLimit, node.State);
+            atRest.Add(ResidentMegabytes(node.Id));
+            rested += DemoFeed.NowMs - pausedMs;
         }
 
-        flow.Stop();
-        producer.Flush(DrainLimit).ShouldBeTrue();
-        var rate = (Interlocked.Read(ref acknowledged) - flowBegan) / flow.Elapsed.TotalSeconds;
-        await ended.CancelAsync();
-        await watching;
+        var rate = flowed / flow.Elapsed.TotalSeconds;
         List<AppliedMark> marks = [];
         await Wait.UntilAsync(
             async () =>
@@ -120,18 +145,16 @@ public class LoadTests(ITestOutputHelper output)
             },
             DrainLimit, () => $"the shards' own marks: {string.Join("; ", ledger.Verdict(marks).Differences.Take(5).Select(difference => $"shard {difference.Key.Shard} of {difference.Key.Topic}[{difference.Key.Partition}] {difference.Applied.Count} instead of {difference.Expected.Count}"))}; {node.State()}");
         var verdict = ledger.Verdict(marks);
-        var early = megabytes.Skip(10).Take(20).Max();
-        var late = megabytes.TakeLast(30).Max();
         output.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"{rate:0} records/s, {verdict.RecordsIn} in, {verdict.RecordsLost} lost, {verdict.RecordsDuplicated} duplicated; memory MB: seconds 10 to 30 at most {early:0}, last 30 s at most {late:0}"));
+            $"{rate:0} records/s, {verdict.RecordsIn} in, {verdict.RecordsLost} lost, {verdict.RecordsDuplicated} duplicated; memory MB: at most {megabytes.Max():0}, at rest {string.Join(" and ", atRest.Select(value => value.ToString("0", CultureInfo.InvariantCulture)))}"));
         output.WriteLine(string.Join(' ', megabytes.Select(value => value.ToString("0", CultureInfo.InvariantCulture))));
         node.Send(Signal.Terminate);
         (await node.ExitAsync(DrainLimit)).ShouldBe(0, node.State());
         verdict.RecordsLost.ShouldBe(0);
         verdict.RecordsDuplicated.ShouldBe(0);
         rate.ShouldBeGreaterThanOrEqualTo(LeastRate);
-        late.ShouldBeLessThanOrEqualTo(early * 1.1);
-        late.ShouldBeLessThan(MegabytesMax);
+        megabytes.Max().ShouldBeLessThan(MegabytesMax);
+        atRest[1].ShouldBeLessThan(atRest[0] + GrowthMax);
     }
 
     private static string WritePipeline(TestFolder folder)
@@ -179,6 +202,8 @@ public class LoadTests(ITestOutputHelper output)
             // The minute is over.
         }
     }
+
+    private static int Returned(AnalyticsProcess node) => node.Output.Split('\n').Count(line => line.Contains("MemoryReturned", StringComparison.Ordinal));
 
     private static double ResidentMegabytes(int process)
     {

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Analytics.Actors.Core.Windows;
 
 namespace Analytics.Actors.Core.Modules;
@@ -13,6 +14,9 @@ internal sealed class MemberOwners
 
     // A member that more than one fragment has: the one that gave it before, and the one that gives it instead.
     private readonly List<(string Name, int Before, int After)> repeats = [];
+
+    // Threads may make it at once: it is the same each time.
+    private WrittenMember[]? written;
 
     public MemberOwners(IReadOnlyList<TopicFragment> fragments)
     {
@@ -34,6 +38,10 @@ internal sealed class MemberOwners
 
     /// <summary>Place of the fragment that gives a member; below 0 where none does.</summary>
     public int OwnerOf(string name) => owners.TryGetValue(name, out var index) ? index : -1;
+
+    /// <summary>The members in that order, as JSON writes them.</summary>
+    public IReadOnlyList<WrittenMember> Written => written ??=
+        [.. owners.Select(member => new WrittenMember(member.Key, [(byte)',', (byte)'"', .. JsonEncodedText.Encode(member.Key).EncodedUtf8Bytes, (byte)'"', (byte)':'], member.Value))];
 
     /// <summary>Says the same of these fragments: they have the very lists of names that it was made from.</summary>
     public bool Fits(IReadOnlyList<TopicFragment> fragments)
@@ -57,6 +65,11 @@ internal sealed class MemberOwners
         return overwritten ?? (IReadOnlyList<string>)[];
     }
 }
+
+/// <summary>A member of an input on its way into JSON.</summary>
+/// <param name="Prefix">A comma, the name with its quotes, and a colon.</param>
+/// <param name="Owner">Place of the fragment that gives it.</param>
+internal sealed record WrittenMember(string Name, byte[] Prefix, int Owner);
 
 /// <summary>The owners of the last input of a module; mostly they are those of the next one. Of one thread.</summary>
 internal sealed class LastOwners

@@ -91,19 +91,23 @@ public sealed class ModuleInput
     /// <summary>The whole input as one JSON object in UTF-8, a copy of the caller's own.</summary>
     public byte[] ToJson()
     {
-        var buffer = new ArrayBufferWriter<byte>(4096);
-        using (var writer = new Utf8JsonWriter(buffer)) WriteTo(writer);
-        return buffer.WrittenSpan.ToArray();
+        using var buffer = new PooledBuffer();
+        WriteTo(buffer);
+        return buffer.ToArray();
     }
 
-    public void WriteTo(Utf8JsonWriter writer)
+    /// <summary>Writes the whole input as one JSON object in UTF-8; most of it goes from where it is held straight to the destination.</summary>
+    public void WriteTo(IBufferWriter<byte> destination)
     {
+        using var writer = new Utf8JsonWriter(destination);
         writer.WriteStartObject();
         writer.WriteString("stationId", Station);
-        foreach (var (name, owner) in owners.Owners)
+        // Members are written past the writer, which goes on behind them.
+        writer.Flush();
+        foreach (var member in owners.Written)
         {
-            writer.WritePropertyName(name);
-            writer.WriteRawValue(fragments[owner].Fragment!.GetJson(name).Span, skipInputValidation: true);
+            destination.Write(member.Prefix);
+            fragments[member.Owner].Fragment!.WriteJson(member.Name, destination);
         }
 
         WriteQuality(writer);

@@ -57,6 +57,9 @@ internal sealed class EnvelopePlan
     public static EnvelopePlan For(TopicConfiguration topic) => Plans.GetValue(topic, static topic => new EnvelopePlan(topic));
 
     public bool IsGlobal { get; }
+
+    /// <summary>A record may be an item itself, and name its station in a member of its own.</summary>
+    public bool TakesObjects => !IsGlobal && ObjectRank != NoRank && NestedStations is null;
     public int ObjectRank { get; } = NoRank;
     public int OutputRank { get; } = NoRank;
     public bool AllowsList { get; }

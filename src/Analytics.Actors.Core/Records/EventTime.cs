@@ -14,6 +14,9 @@ public static class EventTime
     private const decimal MillisecondsFrom = 100_000_000_000m;
     private const decimal MillisecondsBelow = 100_000_000_000_000m;
     private const int TextMax = 64;
+    private const long DayMs = 86_400_000;
+    private static readonly long CalendarFromMs = (DateTime.MinValue - DateTime.UnixEpoch).Ticks / TimeSpan.TicksPerMillisecond;
+    private static readonly long CalendarToMs = (DateTime.MaxValue - DateTime.UnixEpoch).Ticks / TimeSpan.TicksPerMillisecond;
 
     // Of a date and a time of day with their quotes.
     private const int PlainLength = 21;
@@ -54,11 +57,39 @@ public static class EventTime
     /// <summary>Writes a clock's time as <c>yyyy-MM-dd HH:mm:ss</c>, 19 bytes.</summary>
     internal static void FormatLocal(long localMs, bool withT, Span<byte> destination)
     {
+        var day = -1L;
+        FormatLocal(localMs, withT, destination, ref day);
+    }
+
+    /// <summary>The same over the text of another time, whose date is left where it is of the same day.</summary>
+    /// <param name="day">That of the text; -1 for none.</param>
+    internal static void FormatLocal(long localMs, bool withT, Span<byte> destination, ref long day)
+    {
         // Only the front of an absurdly long window can leave the calendar.
-        localMs = Math.Clamp(localMs, (DateTime.MinValue - DateTime.UnixEpoch).Ticks / TimeSpan.TicksPerMillisecond,
-            (DateTime.MaxValue - DateTime.UnixEpoch).Ticks / TimeSpan.TicksPerMillisecond);
-        var time = DateTime.UnixEpoch.AddMilliseconds(localMs);
-        time.TryFormat(destination, out _, withT ? "yyyy-MM-ddTHH:mm:ss" : "yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture);
+        var (days, ms) = Math.DivRem(Math.Clamp(localMs, CalendarFromMs, CalendarToMs) - CalendarFromMs, DayMs);
+        if (days != day)
+        {
+            day = days;
+            var (year, month, dayOfMonth) = DateTime.MinValue.AddDays(days);
+            WriteTwoDigits(year / 100, destination);
+            WriteTwoDigits(year % 100, destination[2..]);
+            WriteTwoDigits(month, destination[5..]);
+            WriteTwoDigits(dayOfMonth, destination[8..]);
+            destination[4] = destination[7] = (byte)'-';
+            destination[10] = withT ? (byte)'T' : (byte)' ';
+            destination[13] = destination[16] = (byte)':';
+        }
+
+        var seconds = (int)ms / 1000;
+        WriteTwoDigits(seconds / 3600, destination[11..]);
+        WriteTwoDigits(seconds / 60 % 60, destination[14..]);
+        WriteTwoDigits(seconds % 60, destination[17..]);
+    }
+
+    private static void WriteTwoDigits(int value, Span<byte> destination)
+    {
+        destination[1] = (byte)('0' + value % 10);
+        destination[0] = (byte)('0' + value / 10);
     }
 
     /// <summary>Reads yyyy-MM-dd HH:mm:ss in quotes, with a blank or a T; what is written in any other way is not read.</summary>

@@ -46,6 +46,9 @@ internal sealed class MemberLocator
     public int[] Slots { get; }
     public int SlotCount { get; }
 
+    /// <summary>The names with their slots; null where a path leads into nested objects.</summary>
+    public IReadOnlyList<(byte[] Name, int Slot)>? Flat => root.Children.Any(child => child.HasChildren) ? null : [.. root.Children.Select(child => (child.Name, child.Slot))];
+
     /// <summary>Fills <paramref name="found"/> (one per slot); false where the bytes are not one JSON object.</summary>
     public bool TryLocate(ReadOnlySpan<byte> json, Span<JsonSlice> found)
     {
@@ -119,6 +122,7 @@ internal sealed class MemberLocator
         private readonly List<Node> children = [];
 
         public int Slot { get; set; } = slot;
+        public byte[] Name => name;
         public List<Node> Children => children;
         public bool HasChildren => children.Count > 0;
 

@@ -62,26 +62,55 @@ internal static class PlainJson
         _ => JsonTokenType.Number,
     };
 
+    /// <summary>As <see cref="Value"/>, and quicker where it is a text or a number of the usual length.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int ShortValue(ReadOnlySpan<byte> json, int at, int levels)
+    {
+        var first = At(json, at);
+        if (first == '"')
+        {
+            if (at < json.Length - Vector256<byte>.Count)
+            {
+                var stops = Stops(json, at + 1);
+                var end = at + 1 + BitOperations.TrailingZeroCount(stops);
+                if (stops != 0 && json[end] == '"') return end + 1;
+            }
+
+            return Text(json, at);
+        }
+
+        return (uint)(first - '0') <= 9 ? Number(json, at) : Value(json, at, levels);
+    }
+
     /// <summary>The place behind the text whose first quote is at <paramref name="at"/>.</summary>
     public static int Text(ReadOnlySpan<byte> json, int at)
     {
         at++;
-        ref var first = ref MemoryMarshal.GetReference(json);
-        while (at <= json.Length - Vector128<byte>.Count)
+        while ((uint)at < (uint)json.Length)
         {
-            var bytes = Vector128.LoadUnsafe(ref first, (nuint)at);
-            var stops = (Vector128.Equals(bytes, Vector128.Create((byte)'"')) | Vector128.Equals(bytes, Vector128.Create((byte)'\\'))
-                | Vector128.LessThan(bytes, Vector128.Create((byte)' '))).ExtractMostSignificantBits();
+            // Near the end a block begins before the place, and its first bits do not count.
+            var from = Math.Min(at, json.Length - Vector256<byte>.Count);
+            if (from < 0) return EscapedText(json, at);
+            var stops = Stops(json, from) >> (at - from);
             if (stops != 0)
             {
                 at += BitOperations.TrailingZeroCount(stops);
                 return json[at] == '"' ? at + 1 : EscapedText(json, at);
             }
 
-            at += Vector128<byte>.Count;
+            at = from + Vector256<byte>.Count;
         }
 
-        return EscapedText(json, at);
+        return Failed;
+    }
+
+    /// <summary>A bit for each byte of a block at which a text ends, or goes on otherwise than with itself.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static uint Stops(ReadOnlySpan<byte> json, int at)
+    {
+        var bytes = Vector256.LoadUnsafe(ref MemoryMarshal.GetReference(json), (nuint)at);
+        return (Vector256.Equals(bytes, Vector256.Create((byte)'"')) | Vector256.Equals(bytes, Vector256.Create((byte)'\\'))
+            | Vector256.LessThan(bytes, Vector256.Create((byte)' '))).ExtractMostSignificantBits();
     }
 
     /// <summary>The same, byte by byte, from inside the text on.</summary>
@@ -123,7 +152,26 @@ internal static class PlainJson
     }
 
     /// <summary>The longest number that begins here; whoever asks finds out whether something follows that does not belong there.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int Number(ReadOnlySpan<byte> json, int at)
+    {
+        if (at > json.Length - Vector128<byte>.Count) return AnyNumber(json, at);
+        // Most are short, without a sign or an exponent: digits, or digits, a point and digits. A bit for each byte that is no digit:
+        var bytes = Vector128.LoadUnsafe(ref MemoryMarshal.GetReference(json), (nuint)at);
+        var others = Vector128.GreaterThan(bytes - Vector128.Create((byte)'0'), Vector128.Create((byte)9)).ExtractMostSignificantBits();
+        var length = BitOperations.TrailingZeroCount(others);
+        if (length == 0 || (length > 1 && json[at] == '0')) return AnyNumber(json, at);
+        if (length < Vector128<byte>.Count && json[at + length] == '.')
+        {
+            var whole = length;
+            length = BitOperations.TrailingZeroCount(others & (others - 1));
+            if (length == whole + 1) return Failed;
+        }
+
+        return length < Vector128<byte>.Count && (json[at + length] | 0x20) != 'e' ? at + length : AnyNumber(json, at);
+    }
+
+    private static int AnyNumber(ReadOnlySpan<byte> json, int at)
     {
         var next = At(json, at);
         if (next == '-') next = At(json, ++at);
@@ -163,7 +211,7 @@ internal static class PlainJson
         if (At(json, at) == ']') return at + 1;
         while (true)
         {
-            at = Value(json, at, levels);
+            at = ShortValue(json, at, levels);
             if (at < 0) return Failed;
             at = Blanks(json, at);
             var next = At(json, at);

@@ -1,5 +1,8 @@
 using System.Buffers.Binary;
 using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 
 namespace Analytics.Actors.Core.Records;
 
@@ -78,13 +81,28 @@ internal sealed class NameTable
 
     public int Slot(int number) => entries[number].Slot;
 
-    /// <summary>The length of a name with its quotes and the colon if <paramref name="json"/> begins with it; else 0.</summary>
-    public int Match(int number, ReadOnlySpan<byte> json)
+    /// <summary>The length of a name with its quotes and the colon if it stands at this place; else 0.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public int Match(int number, ReadOnlySpan<byte> json, int at)
     {
         var known = entries;
         if ((uint)number >= (uint)known.Length) return 0;
-        var spelling = known[number].Spelling;
-        return json.StartsWith(spelling) ? spelling.Length : 0;
+        ref readonly var entry = ref known[number];
+        var spelling = entry.Spelling;
+        if (spelling.Length > Vector256<byte>.Count || at > json.Length - Vector256<byte>.Count) return json[at..].StartsWith(spelling) ? spelling.Length : 0;
+        var equal = Vector256.Equals(Vector256.LoadUnsafe(ref MemoryMarshal.GetReference(json), (nuint)at), entry.Head).ExtractMostSignificantBits();
+        return (equal | entry.Behind) == uint.MaxValue ? spelling.Length : 0;
+    }
+
+    /// <summary>The number of the name that stands here with its colon, and the length of both; -1 where it is not known.</summary>
+    public int FindAt(ReadOnlySpan<byte> json, int at, out int length)
+    {
+        length = 0;
+        if (PlainJson.At(json, at) != '"') return -1;
+        var end = PlainJson.Text(json, at);
+        if (end < 0 || PlainJson.At(json, end) != ':') return -1;
+        length = end + 1 - at;
+        return Find(json[at..end]);
     }
 
     /// <summary>The number of a name; -1 where it is not known.</summary>
@@ -106,7 +124,27 @@ internal sealed class NameTable
         return (int)(hash >> 56) % Buckets;
     }
 
-    private readonly record struct Entry(byte[] Spelling, int Slot);
+    private readonly struct Entry
+    {
+        public readonly Vector256<byte> Head;
+        public readonly byte[] Spelling;
+        public readonly int Slot;
+
+        // A bit for each byte of the head behind the spelling.
+        public readonly uint Behind;
+
+        /// <param name="spelling">The name with its quotes and the colon.</param>
+        public Entry(byte[] spelling, int slot)
+        {
+            (Spelling, Slot) = (spelling, slot);
+            Span<byte> head = stackalloc byte[Vector256<byte>.Count];
+            var length = Math.Min(spelling.Length, head.Length);
+            head.Clear();
+            spelling.AsSpan(0, length).CopyTo(head);
+            Head = Vector256.Create<byte>(head);
+            Behind = length == head.Length ? 0 : uint.MaxValue << length;
+        }
+    }
 }
 
 /// <summary>
@@ -163,7 +201,7 @@ internal ref struct MemberWalk
 
         var number = expected;
         if ((uint)at >= (uint)json.Length) return Failed;
-        var matched = table.Match(number, json[at..]);
+        var matched = table.Match(number, json, at);
         if (matched > 0)
         {
             at += matched;

@@ -1,5 +1,3 @@
-using System.Buffers;
-
 namespace Analytics.Actors.Core.Records;
 
 /// <summary>
@@ -11,7 +9,7 @@ namespace Analytics.Actors.Core.Records;
 public sealed class RecordChunk
 {
     /// <summary>Larger ones are not pooled: a pool that kept them would hold the size of the rarest records for ever.</summary>
-    public const int PooledBytesMax = 1024 * 1024;
+    public const int PooledBytesMax = BufferPool.LengthMax;
 
     // For tests: whoever still reads what was given back reads this.
     private const byte Released = 0xDD;
@@ -31,7 +29,7 @@ public sealed class RecordChunk
     public static RecordChunk Rent(int bytes, int records)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(records);
-        return new RecordChunk(bytes > PooledBytesMax ? new byte[bytes] : ArrayPool<byte>.Shared.Rent(bytes), records);
+        return new RecordChunk(BufferPool.Shared.Rent(bytes), records);
     }
 
     /// <summary>A chunk with a copy of one record's bytes alone.</summary>
@@ -61,7 +59,7 @@ public sealed class RecordChunk
         held -= records;
         if (held > 0) return;
         if (IsOverwriting) buffer.AsSpan(0, used).Fill(Released);
-        if (buffer.Length <= PooledBytesMax) ArrayPool<byte>.Shared.Return(buffer);
+        BufferPool.Shared.Return(buffer);
         buffer = [];
         used = 0;
     }

@@ -1,5 +1,5 @@
-using System.Buffers;
 using Analytics.Actors.Core.Protocol;
+using Analytics.Actors.Core.Records;
 using Google.Protobuf;
 
 namespace Analytics.Actors.Core.Routing;
@@ -178,7 +178,7 @@ internal sealed class Lane(TopicPartition destination, int bytesMax)
 
         public void Clear()
         {
-            if (buffer.Length > 0) ArrayPool<byte>.Shared.Return(buffer);
+            BufferPool.Shared.Return(buffer);
             buffer = [];
             used = Bytes = 0;
             Pieces.Clear();
@@ -186,9 +186,9 @@ internal sealed class Lane(TopicPartition destination, int bytesMax)
 
         private void Grow(int least)
         {
-            var larger = ArrayPool<byte>.Shared.Rent(Math.Max(least, Math.Max(FirstBytes, 2 * buffer.Length)));
+            var larger = BufferPool.Shared.Rent(Math.Max(least, Math.Max(FirstBytes, 2 * buffer.Length)));
             buffer.AsSpan(0, used).CopyTo(larger);
-            if (buffer.Length > 0) ArrayPool<byte>.Shared.Return(buffer);
+            BufferPool.Shared.Return(buffer);
             buffer = larger;
         }
     }

@@ -37,6 +37,9 @@ public sealed class RoutedRecord
 /// </summary>
 public sealed class RecordRouter
 {
+    /// <summary>So many bytes at most stand around a part in its envelope.</summary>
+    internal const int EnvelopeBytes = 4096;
+
     private readonly ShardSettings settings;
     private readonly string replayTopic;
     private readonly Dictionary<string, Routes> routes = new(StringComparer.Ordinal);
@@ -175,9 +178,9 @@ public sealed class RecordRouter
 
             var bytes = 0L;
             foreach (ref readonly var item in split.ItemsOf(part)) bytes += item.Length;
-            if (bytes > settings.RecordBytesMax - 4096)
+            if (bytes > settings.RecordBytesMax - EnvelopeBytes)
             {
-                var tooLarge = new Rejection("too-large", $"the part has {bytes} bytes; at most {settings.RecordBytesMax - 4096} can be sent (maxRecordBytes)");
+                var tooLarge = new Rejection("too-large", $"the part has {bytes} bytes; at most {settings.RecordBytesMax - EnvelopeBytes} can be sent (maxRecordBytes)");
                 AddRejected(source, new RejectedItem(part.Index, tooLarge, split.Items[part.FirstItem]), into.Parts);
                 continue;
             }

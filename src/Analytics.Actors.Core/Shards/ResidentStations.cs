@@ -10,12 +10,18 @@ namespace Analytics.Actors.Core.Shards;
 /// Must keep true: a station leaves memory only when its row says all of it (nothing changed since a checkpoint that has
 /// committed), when it owes nothing, and when no record waits for it.
 /// </remarks>
-internal sealed class ResidentStations
+/// <param name="most">Stations that may be in memory.</param>
+/// <param name="passivateAfterMs">How long a station may be idle, ms.</param>
+internal sealed class ResidentStations(int most, long passivateAfterMs)
 {
-    private readonly Dictionary<string, Station> stations = new(Records.Utf8Names.Comparer);
+    // Below the limit a station keeps its place for this part of the time after which it goes: a station in use is
+    // not moved with each record, which would touch its neighbours too.
+    private const int PlacesKept = 8;
 
-    // The one that was used longest ago first.
-    private readonly LinkedList<Station> order = new();
+    private readonly StationTable stations = new();
+
+    // The one that was placed longest ago first.
+    private Station? first, last;
 
     // Asked of the store and not come yet.
     private readonly HashSet<string> loading = new(StringComparer.Ordinal);
@@ -31,32 +37,39 @@ internal sealed class ResidentStations
 
     public bool IsResident(string id) => stations.ContainsKey(id);
 
-    public Station? Find(string id) => stations.GetValueOrDefault(id);
+    public StationTable Table => stations;
+
+    public Station? Find(string id) => stations.TryGetValue(id, out var station) ? station : null;
 
     /// <summary>The station of this id in UTF-8, if it is in memory.</summary>
-    public Station? Find(ReadOnlySpan<byte> id) => stations.GetAlternateLookup<ReadOnlySpan<byte>>().TryGetValue(id, out var station) ? station : null;
+    public Station? Find(ReadOnlySpan<byte> id) => stations.Find(id, StationTable.HashOf(id));
 
     /// <summary>Puts a station into memory, as the one used last.</summary>
     public void Add(Station station, long nowMs)
     {
-        stations.Add(station.Id, station);
+        stations.Add(station);
         station.LastUsedMs = nowMs;
-        station.Order = order.AddLast(station);
+        PlaceLast(station, nowMs);
     }
 
-    /// <summary>The station is used now: the last one to be passivated.</summary>
+    /// <summary>The station is used now: among the last ones to be passivated.</summary>
     public void Use(Station station, long nowMs)
     {
         station.LastUsedMs = nowMs;
-        if (order.Last == station.Order) return;
-        order.Remove(station.Order!);
-        order.AddLast(station.Order!);
+        if (stations.Count < most && nowMs - station.OrderPlace.SinceMs <= passivateAfterMs / PlacesKept) return;
+        if (station != last)
+        {
+            TakeOut(station);
+            PlaceLast(station, nowMs);
+        }
+
+        station.OrderPlace.SinceMs = nowMs;
     }
 
     public void Remove(Station station)
     {
-        stations.Remove(station.Id);
-        order.Remove(station.Order!);
+        stations.Remove(station);
+        TakeOut(station);
     }
 
     /// <summary>Asks for a station unless it is here or on its way.</summary>
@@ -92,17 +105,18 @@ internal sealed class ResidentStations
     }
 
     /// <summary>
-    /// Takes stations out of memory, those used longest ago first: as many as there are above <paramref name="most"/>, and
+    /// Takes stations out of memory, those used longest ago first: as many as there are above the limit, and
     /// all that were last used before <paramref name="idleSinceMs"/>. Returns how many went.
     /// </summary>
     /// <param name="committed">Number of the last checkpoint that is known to have committed.</param>
-    public int Passivate(int most, long idleSinceMs, long committed)
+    public int Passivate(long idleSinceMs, long committed)
     {
         var gone = 0;
-        for (var node = order.First; node is not null && (stations.Count > most || node.Value.LastUsedMs < idleSinceMs);)
+        for (var next = first; next is not null && (stations.Count > most || next.OrderPlace.SinceMs < idleSinceMs);)
         {
-            var station = node.Value;
-            node = node.Next;
+            var station = next;
+            next = station.OrderPlace.Later;
+            if (stations.Count <= most && station.LastUsedMs >= idleSinceMs) continue;
             if (station.SavedIn > committed || !station.IsAtRest || pins.ContainsKey(station.Id)) continue;
             Remove(station);
             gone++;
@@ -110,4 +124,30 @@ internal sealed class ResidentStations
 
         return gone;
     }
+
+    private void PlaceLast(Station station, long nowMs)
+    {
+        station.OrderPlace = new StationOrderPlace { Earlier = last, SinceMs = nowMs };
+        if (last is null) first = station;
+        else last.OrderPlace.Later = station;
+        last = station;
+    }
+
+    private void TakeOut(Station station)
+    {
+        var (earlier, later) = (station.OrderPlace.Earlier, station.OrderPlace.Later);
+        if (earlier is null) first = later;
+        else earlier.OrderPlace.Later = later;
+        if (later is null) last = earlier;
+        else later.OrderPlace.Earlier = earlier;
+    }
+}
+
+/// <summary>Where a station stands among those in memory, in order of use.</summary>
+internal struct StationOrderPlace
+{
+    public Station? Earlier, Later;
+
+    /// <summary>Since when it has the place, ms.</summary>
+    public long SinceMs;
 }

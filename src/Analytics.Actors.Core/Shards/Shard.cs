@@ -30,7 +30,7 @@ public readonly record struct LogRecord(
 /// </remarks>
 public sealed partial class Shard
 {
-    private readonly ResidentStations residents = new();
+    private readonly ResidentStations residents;
     private readonly Arrivals arrivals;
     private readonly KeyedSources keyed;
     private readonly StationScan scan;
@@ -45,7 +45,7 @@ public sealed partial class Shard
     private AppliedTopic? topic;
 
     // Of the next records of a run the stations that their keys name.
-    private readonly Station?[] expected = new Station?[ExpectedMost];
+    private readonly ExpectedStations expected;
 
     // A record's batches and those of one of its parts.
     private readonly Rows<BatchReference> bothBatches = new();
@@ -68,9 +68,6 @@ public sealed partial class Shard
     /// <summary>How often windows are searched for what is past its ttl, ms. Calls look for themselves.</summary>
     private const long SweepIntervalMs = 60_000;
 
-    /// <summary>Records whose stations are looked for together.</summary>
-    private const int ExpectedMost = 16;
-
     /// <summary>Stations that one order to load names.</summary>
     private const int LoadMost = 500;
 
@@ -89,7 +86,9 @@ public sealed partial class Shard
         Outputs = new ShardOutputs(Id, Epoch, settings);
         around = new StationSurroundings(settings.Pipeline, Outputs, StartCall);
         Batches = new BatchRegister(settings, Outputs, Marks, BatchLog);
+        residents = new ResidentStations(settings.StationsMax, settings.PassivateAfterMs);
         arrivals = new Arrivals(residents);
+        expected = new ExpectedStations(residents.Table);
         keyed = new KeyedSources(Id, settings);
         foreach (var declared in settings.Pipeline.Topics.Values) topics[declared.Name] = new AppliedTopic(declared);
         Logs = [.. settings.LogsOf(Id).Except(recovered.NotRead)];
@@ -200,23 +199,13 @@ public sealed partial class Shard
     {
         for (var index = 0; index < records.Count; index++)
         {
-            if (index % ExpectedMost == 0) Expect(records, index);
-            Receive(records[index], expected[index % ExpectedMost], nowMs);
+            if (index % ExpectedStations.Most == 0) expected.Find(records, index, records[index].Partition == PartsLog ? null : TopicOf(records[index].Partition.Topic)?.Configuration.Name);
+            Receive(records[index], expected[index % ExpectedStations.Most], nowMs);
         }
 
         // Their bytes may go now.
-        Array.Clear(expected);
+        expected.Clear();
         logs.Witness();
-    }
-
-    // A record under a key is mostly of the station that the key names. With very many stations most of them are far away in
-    // memory: looked for one behind the other, they come side by side.
-    private void Expect(IReadOnlyList<LogRecord> records, int from)
-    {
-        for (var index = from; index < Math.Min(records.Count, from + ExpectedMost); index++)
-        {
-            expected[index - from] = records[index].Key is { } key && residents.Find(key.Span) is { IsCounted: true } station ? station : null;
-        }
     }
 
     private void Receive(in LogRecord record, Station? expectedStation, long nowMs)
@@ -232,6 +221,7 @@ public sealed partial class Shard
             return;
         }
 
+        if (TryReceivePlain(record, log, expectedStation, nowMs)) return;
         Read(record, log);
         if (!MayTake(arrival.Rules)) return;
         log.Received = record.Offset + 1;
@@ -519,14 +509,7 @@ public sealed partial class Shard
         {
             ref readonly var part = ref routed.Parts[record.Parts.First + index];
             var place = new Place(record.Offset, part.Index, part.Ordinal);
-            if (!mark.Advance(place))
-            {
-                RepeatedParts++;
-                if (settings.DetailedEvents) Outputs.Raise(new PartRepeated(Id, source, place));
-                continue;
-            }
-
-            if (isTakenBack) continue;
+            if (!IsNew(mark, source, place) || isTakenBack) continue;
             // An output of ours that its writer sent twice stands at two offsets; its origin tells. Its batch is that of the
             // first copy, whose answer is given or on its way: one for the repeat could only take that one's place.
             if (originMark is not null && !originMark.Advance(new Place(origin.Sequence, part.Index, part.Ordinal)))
@@ -537,7 +520,7 @@ public sealed partial class Shard
 
             var arrived = new PartArrival(
                 source, place, record.TimestampMs, routed.Items.MemoryOf(part.Items), BatchesOf(record, part), routed.ItemIndexes.MemoryOf(part.ItemIndexes), record.Replay);
-            var times = settings.ApplyTimes is { } chosen && part.Rejected is null ? chosen(source, place) : 1;
+            var times = part.Rejected is null ? TimesOf(source, place) : 1;
             for (var time = 0; time < times; time++) Apply(record, part, stations[index], arrived, mark, nowMs);
         }
     }
@@ -573,25 +556,14 @@ public sealed partial class Shard
             return;
         }
 
-        mark.Applied(arrived.Place);
-        applied.Count++;
-        if (settings.DetailedEvents) Outputs.Raise(new PartApplied(Id, IdOf(part), arrived.Source, arrived.Place));
-        if (record.Global)
+        if (!record.Global)
         {
-            ApplyGlobal(applied.Configuration, arrived, nowMs);
+            ApplyToStation(applied, station!, arrived, mark, nowMs);
+            return;
         }
-        else
-        {
-            if (!station!.IsCounted)
-            {
-                station.IsCounted = true;
-                StationCount++;
-            }
 
-            residents.Use(station, nowMs);
-            station.Apply(applied.Configuration, arrived, nowMs);
-            AfterStation(station);
-        }
+        NoteApplied(applied, IdOf(part), arrived, mark);
+        ApplyGlobal(applied.Configuration, arrived, nowMs);
     }
 
     private static string IdOf(in RoutedParts.Part part) => System.Text.Encoding.UTF8.GetString(part.Station.Span);
@@ -657,11 +629,19 @@ public sealed partial class Shard
     {
         sweptMs = nowMs;
         Outputs.Letters.TimePassed(nowMs);
-        foreach (var station in residents.Stations.Values.ToList())
+        for (var index = 0; index < residents.Table.Count;)
         {
+            residents.Table.PrefetchFrom(index);
+            var station = residents.Table.At(index);
             station.Expire(nowMs);
             AfterStation(station);
-            if (!station.IsEmpty || Orders.IsUnderWay(station.Id)) continue;
+            if (!station.IsEmpty || Orders.IsUnderWay(station.Id))
+            {
+                index++;
+                continue;
+            }
+
+            // Another one takes its place.
             residents.Remove(station);
             if (station.WakeTimer is { } timer) timer.DueMs = null;
             station.IsListed = false;
@@ -675,14 +655,7 @@ public sealed partial class Shard
     private void Passivate(long idleSinceMs)
     {
         if (keepsAll || !scan.IsDone) return;
-        var count = residents.Passivate(settings.StationsMax, idleSinceMs, committedNumber);
+        var count = residents.Passivate(idleSinceMs, committedNumber);
         if (count > 0) Outputs.Raise(new StationsPassivated(Id, count));
-    }
-
-    /// <summary>A topic, and how many parts of it were applied since the takeover.</summary>
-    private sealed class AppliedTopic(TopicConfiguration configuration)
-    {
-        public TopicConfiguration Configuration => configuration;
-        public long Count { get; set; }
     }
 }

@@ -21,11 +21,14 @@ internal sealed class ShardLog(TopicPartition partition)
 
     public int Incarnation { get; private set; }
 
+    /// <summary>How plain records of this incarnation are taken; null before the first.</summary>
+    public PlainSource? Plain { get; set; }
+
     public PartitionPosition Position => new(partition, Next!.Value, timestampMs, checksum, Incarnation);
 
     public void Restore(PartitionPosition position)
     {
-        (Received, Next, Incarnation) = (position.Next, position.Next, position.Incarnation);
+        (Received, Next, Incarnation, Plain) = (position.Next, position.Next, position.Incarnation, null);
         (timestampMs, checksum, last) = (position.LastTimestampMs, position.LastChecksum, null);
     }
 

@@ -47,6 +47,7 @@ public sealed class Station
 {
     private const string PausedReason = "the station is paused", ForgottenReason = "the station was forgotten";
 
+    private readonly StationKey key;
     private NamedItems<TopicWindow> windows;
     private NamedItems<ModuleQueue> queues;
     private NamedItems<WaitingSeconds> waitingForSecond;
@@ -61,6 +62,7 @@ public sealed class Station
     public Station(string id, StationSurroundings around)
     {
         Id = id;
+        key = new StationKey(id);
         this.around = around;
     }
 
@@ -103,8 +105,11 @@ public sealed class Station
     /// <summary>When a record, timer or call last needed the station, ms.</summary>
     internal long LastUsedMs { get; set; }
 
-    /// <summary>Its place among the stations in memory.</summary>
-    internal LinkedListNode<Station>? Order { get; set; }
+    /// <summary>Its place among the stations in memory, which are in order of use: see <see cref="ResidentStations"/>.</summary>
+    internal StationOrderPlace OrderPlace;
+
+    /// <summary>Its place in the table of the stations in memory.</summary>
+    internal int TableIndex { get; set; }
 
     /// <summary>The shard's next checkpoint saves it.</summary>
     internal bool IsListed { get; set; }
@@ -125,9 +130,50 @@ public sealed class Station
     internal NamedItems<Interval> Intervals => intervals;
 
     /// <summary>Nothing is held, nothing is owed, nobody has paused it, and no code of an earlier call still runs: the actor may go.</summary>
-    public bool IsEmpty => !IsPaused && OwesNothing && windows.Values.All(window => window.IsEmpty);
+    public bool IsEmpty
+    {
+        get
+        {
+            // Asked of all stations every minute.
+            foreach (var window in windows.All)
+            {
+                if (!window.IsEmpty) return false;
+            }
 
-    private bool OwesNothing => waitingForSecond.Count == 0 && queues.Values.All(queue => queue is { Count: 0, IsStuck: false });
+            return !IsPaused && OwesNothing;
+        }
+    }
+
+    private bool OwesNothing
+    {
+        get
+        {
+            foreach (var queue in queues.All)
+            {
+                if (queue is not { Count: 0, IsStuck: false }) return false;
+            }
+
+            return waitingForSecond.Count == 0;
+        }
+    }
+
+    /// <summary>Whether it has this id, in UTF-8.</summary>
+    internal bool HasId(ReadOnlySpan<byte> id) => key.Is(id, Id);
+
+    /// <summary>Asks memory for the station itself, before a record of it is applied.</summary>
+    internal static void Prefetch(Station station) => Core.Prefetch.Object(station, 4 * 64);
+
+    /// <summary>Asks memory for where its windows stand; the station itself should be here by now.</summary>
+    internal void PrefetchWindows() => windows.Prefetch();
+
+    /// <summary>Asks memory for the window that it got first; where its windows stand should be known by now.</summary>
+    internal void PrefetchFirstWindow()
+    {
+        if (windows.First is { } window) TopicWindow.Prefetch(window);
+    }
+
+    /// <summary>Its window of the topic, if it has one.</summary>
+    internal TopicWindow? FindWindow(string topic) => windows.TryGetValue(topic, out var window) ? window : null;
 
     /// <summary>When the station next wants to hear of time, ms; null: never.</summary>
     public long? NextDueMs

@@ -17,9 +17,10 @@ internal static class AppendCheck
     /// <param name="timeMs">The item's own time; null without one.</param>
     [SkipLocalsInit]
     public static Rejection? Check(
-        WindowPlan plan, ref ReadOnlyMemory<byte> item, TimeSpan timeZone, int index, ref List<RejectedItem>? rejected, out long? timeMs)
+        WindowContext context, ref ReadOnlyMemory<byte> item, int index, ref List<RejectedItem>? rejected, out long? timeMs)
     {
         timeMs = null;
+        var plan = context.Plan;
         var shape = plan.Topic.Shape;
         var kind = Kind(item.Span);
         if (shape == ShapeKind.Columns && plan.ColumnsSlot < 0)
@@ -35,8 +36,8 @@ internal static class AppendCheck
         Span<JsonSlice> found = plan.Members.SlotCount <= 64 ? stackalloc JsonSlice[64] : new JsonSlice[plan.Members.SlotCount];
         found = found[..plan.Members.SlotCount];
         var json = item.Span;
-        if (!plan.Members.TryLocate(json, found)) return NotJson;
-        if (plan.TimeSlot >= 0 && ReadTime(json, found[plan.TimeSlot], timeZone, out timeMs) is { } badTime) return badTime;
+        if (!context.TryLocate(json, found)) return NotJson;
+        if (plan.TimeSlot >= 0 && ReadTime(json, found[plan.TimeSlot], context.TimeZone, out timeMs) is { } badTime) return badTime;
         if (shape == ShapeKind.Aligned && CheckAligned(plan, json, found) is { } notAligned) return notAligned;
         if (shape == ShapeKind.Columns)
         {

@@ -59,7 +59,7 @@ internal sealed class AppendWindow : TopicWindow
         for (var i = 0; i < items.Length; i++)
         {
             var item = items[i];
-            if (AppendCheck.Check(Plan, ref item, TimeZone, i, ref rejected, out var timeMs) is { } reason)
+            if (AppendCheck.Check(Context, ref item, i, ref rejected, out var timeMs) is { } reason)
             {
                 (rejected ??= []).Add(new RejectedItem(i, reason, items[i]));
                 continue;
@@ -72,6 +72,11 @@ internal sealed class AppendWindow : TopicWindow
 
         if (changed) MarkChanged();
         return new WindowChange(changed, rejected ?? (IReadOnlyList<RejectedItem>)[]);
+    }
+
+    internal override void PrefetchHeld()
+    {
+        if (count == 1 && single.Array is { } array) Core.Prefetch.Object(array, Math.Min(16 + single.Length, 8 * 64));
     }
 
     public override bool Expire(long nowMs)
@@ -102,7 +107,7 @@ internal sealed class AppendWindow : TopicWindow
         foreach (var entry in state.Entries)
         {
             var item = entry.Item.Memory;
-            if (AppendCheck.Check(Plan, ref item, TimeZone, 0, ref rejected, out _) is null) Add(entry.TimeMs, item.Span);
+            if (AppendCheck.Check(Context, ref item, 0, ref rejected, out _) is null) Add(entry.TimeMs, item.Span);
         }
 
         MarkChanged();
@@ -129,11 +134,13 @@ internal sealed class AppendWindow : TopicWindow
         var slots = Slots;
         if (count == Topic.Window)
         {
-            slots[0].GiveBack(Context.Pool);
+            var oldest = slots[0];
             slots[1..count].CopyTo(slots);
-            count--;
+            slots[count - 1] = oldest.With(timeMs, item, Context.Pool);
+            return;
         }
-        else if (count == slots.Length)
+
+        if (count == slots.Length)
         {
             Array.Resize(ref several, Math.Min(Topic.Window, count * 2));
             if (count == 1) several[0] = single;

@@ -128,8 +128,13 @@ internal sealed class DeviceWindow : TopicWindow
     private void Put(ReadOnlySpan<byte> item, JsonSlice code, long timeMs)
     {
         var at = Find(code.Of(item));
-        if (at >= 0) devices[at].Entry.GiveBack(Context.Pool);
-        else Insert(at = ~at);
+        if (at >= 0)
+        {
+            devices[at] = new Device(devices[at].Entry.With(timeMs, item, Context.Pool), code.Start, code.Length);
+            return;
+        }
+
+        Insert(at = ~at);
         devices[at] = new Device(Entry.Of(timeMs, item, Context.Pool), code.Start, code.Length);
     }
 
@@ -191,7 +196,7 @@ internal sealed class DeviceWindow : TopicWindow
         if (kind != JsonTokenType.StartObject) return new Rejection("item-not-object", $"the item is {JsonText.KindName(kind)}");
         Span<JsonSlice> found = Plan.Members.SlotCount <= 64 ? stackalloc JsonSlice[64] : new JsonSlice[Plan.Members.SlotCount];
         found = found[..Plan.Members.SlotCount];
-        if (!Plan.Members.TryLocate(item, found)) return AppendCheck.NotJson;
+        if (!Context.TryLocate(item, found)) return AppendCheck.NotJson;
         code = found[Plan.DeviceSlot];
         if (!code.IsPresent) return new Rejection("no-device", $"the item has no member {Topic.DeviceMember}");
         if (StationIds.Read(code.Of(item), code.Kind, out _) is { } problem)

@@ -1,4 +1,6 @@
+using System.Buffers;
 using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Records;
 
 namespace Analytics.Actors.Core.Windows;
 
@@ -52,6 +54,9 @@ internal sealed class GridColumn
     public GridNumber Number(int index) =>
         doubles is not null ? new GridNumber(doubles[index]) : integers![index] == Hole ? new GridNumber(double.NaN) : new GridNumber(integers[index], decimals);
 
+    /// <summary>The strategy has a hole to fill.</summary>
+    public bool IsFilledBy(FillStrategy strategy) => strategy != FillStrategy.Missing && HasHole();
+
     public bool HasHole()
     {
         if (integers is not null) return integers.AsSpan().Contains(Hole);
@@ -76,7 +81,7 @@ internal sealed class GridColumn
     /// <summary>The column's doubles without holes, as far as the strategy fills them; those that it holds itself are not copied for nothing.</summary>
     public FilledColumn Filled(FillStrategy strategy)
     {
-        var fills = strategy != FillStrategy.Missing && HasHole();
+        var fills = IsFilledBy(strategy);
         if (!fills && doubles is not null) return new FilledColumn(doubles, Exact);
         var values = new double[Length];
         CopyTo(0, values);
@@ -84,6 +89,52 @@ internal sealed class GridColumn
         var exact = Exact is null ? null : new Dictionary<int, byte[]>(Exact);
         Fill.Columns(values, exact, Width, strategy);
         return new FilledColumn(values, exact);
+    }
+
+    /// <summary>Held as integers.</summary>
+    public bool IsDecimal => integers is not null;
+
+    /// <summary>
+    /// Writes a column of decimals as a JSON list, as <see cref="JsonText.FormatNumber"/> writes their doubles, but without making
+    /// these; rows of a keyed series are lists of their own.
+    /// </summary>
+    /// <param name="filled">What stands in the place of holes; null: they stay null.</param>
+    public void WriteDecimals(int rows, bool keyed, FilledColumn? filled, IBufferWriter<byte> destination)
+    {
+        // So many numbers at once, and brackets and a comma around them.
+        const int Numbers = 32, Room = Numbers * DecimalText.Room + 8;
+        var text = new DecimalText(decimals);
+        var (lists, width) = keyed ? (rows, Width) : (1, rows);
+        var json = destination.GetSpan(Room);
+        var at = 0;
+        json[at++] = (byte)'[';
+        for (var list = 0; list < lists; list++)
+        {
+            if (keyed) json[at++] = (byte)'[';
+            for (var i = 0; i < width; i += Numbers)
+            {
+                if (json.Length - at < Room) Next(destination, ref json, ref at);
+                var (from, count) = (list * width + i, Math.Min(Numbers, width - i));
+                at += text.Write(integers.AsSpan(from, count), Hole, filled is null ? default : filled.Values.AsSpan(from, count), json[at..]);
+            }
+
+            // The comma behind the last number makes room for a bracket.
+            if (width > 0) at--;
+            if (!keyed) break;
+            json[at++] = (byte)']';
+            if (list + 1 < lists) json[at++] = (byte)',';
+            if (json.Length - at < Room) Next(destination, ref json, ref at);
+        }
+
+        json[at++] = (byte)']';
+        destination.Advance(at);
+
+        static void Next(IBufferWriter<byte> destination, ref Span<byte> json, ref int at)
+        {
+            destination.Advance(at);
+            json = destination.GetSpan(Room);
+            at = 0;
+        }
     }
 
     private static double Decode(int integer, double power) => integer == Hole ? double.NaN : integer / power;

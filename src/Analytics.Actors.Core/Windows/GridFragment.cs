@@ -1,3 +1,4 @@
+using System.Buffers;
 using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Core.Records;
 
@@ -5,7 +6,8 @@ namespace Analytics.Actors.Core.Windows;
 
 /// <summary>
 /// A grid as input members: times, keys, and the series. Doubles and JSON are made for those who ask for them, once for all
-/// who ask at about the same time; calls on several threads may ask at once.
+/// who ask at about the same time; calls on several threads may ask at once. Who writes JSON gets decimals from the columns
+/// themselves, which costs less than to look after what was written before.
 /// </summary>
 internal sealed class GridFragment : InputFragment
 {
@@ -14,9 +16,7 @@ internal sealed class GridFragment : InputFragment
     private readonly string[] names;
     private readonly int keysAt;
 
-    // Parallel to the names.
-    private readonly Derived<FilledColumn>[] filled;
-    private readonly Derived<byte[]>[] json;
+    private Derived<Made> made;
 
     public GridFragment(TopicConfiguration topic, GridColumns grid, string[] names)
     {
@@ -24,8 +24,6 @@ internal sealed class GridFragment : InputFragment
         this.names = names;
         fill = topic.Fill;
         keysAt = topic.Grid!.Keys is null ? -1 : 1;
-        filled = new Derived<FilledColumn>[names.Length];
-        json = new Derived<byte[]>[names.Length];
     }
 
     /// <summary>The names of a grid's members: series that no row carries are absent.</summary>
@@ -46,9 +44,15 @@ internal sealed class GridFragment : InputFragment
     public override ReadOnlyMemory<byte> GetJson(string name)
     {
         var index = Array.IndexOf(names, name);
-        if (index < 0) return default;
-        if (json[index].TryGet(out var known)) return known;
-        return json[index].Set(index == 0 ? TimesJson() : index == keysAt ? KeysJson() : ColumnJson(index));
+        return index < 0 ? default : Json(index);
+    }
+
+    public override void WriteJson(string name, IBufferWriter<byte> destination)
+    {
+        var index = Array.IndexOf(names, name);
+        if (index < 0) return;
+        if (IsWritten(index)) Write(index, destination);
+        else destination.Write(Json(index));
     }
 
     public override bool TryGetSeries(string name, out NumericSeries series)
@@ -60,7 +64,16 @@ internal sealed class GridFragment : InputFragment
         return true;
     }
 
-    private FilledColumn Filled(int index) => filled[index].TryGet(out var known) ? known : filled[index].Set(Column(index).Filled(fill));
+    private FilledColumn Filled(int index)
+    {
+        var columns = Known().Filled;
+        if (Volatile.Read(ref columns[index]) is { } known) return known;
+        var column = Column(index).Filled(fill);
+        Volatile.Write(ref columns[index], column);
+        return column;
+    }
+
+    private Made Known() => made.TryGet(out var known) ? known : made.Set(new Made(names.Length));
 
     private GridColumn Column(int index)
     {
@@ -73,18 +86,54 @@ internal sealed class GridFragment : InputFragment
 
     private int FirstSingle => (keysAt < 0 ? 1 : 2) + grid.Keyed.Length;
 
-    private byte[] TimesJson()
+    private byte[] Json(int index)
     {
-        var list = new JsonBuilder(grid.Count * 22 + 2).StartList();
-        Span<byte> text = stackalloc byte[21];
-        text[0] = text[^1] = (byte)'"';
-        for (var row = 0; row < grid.Count; row++)
+        var texts = Known().Json;
+        if (Volatile.Read(ref texts[index]) is { } known) return known;
+        byte[] text;
+        if (index == keysAt)
         {
-            EventTime.FormatLocal(grid.PeriodLocalMs(row), grid.WithT, text[1..^1]);
-            list.Value(text);
+            text = KeysJson();
+        }
+        else if (IsWritten(index))
+        {
+            using var buffer = new PooledBuffer();
+            Write(index, buffer);
+            text = buffer.ToArray();
+        }
+        else
+        {
+            text = ColumnJson(index);
         }
 
-        return list.EndList().ToArray();
+        Volatile.Write(ref texts[index], text);
+        return text;
+    }
+
+    /// <summary>The member is written as quickly as it would be copied.</summary>
+    private bool IsWritten(int index) => index == 0 || (index != keysAt && Column(index).IsDecimal);
+
+    private void Write(int index, IBufferWriter<byte> destination)
+    {
+        if (index == 0) WriteTimes(destination);
+        else Column(index).WriteDecimals(grid.Count, index < FirstSingle, Column(index).IsFilledBy(fill) ? Filled(index) : null, destination);
+    }
+
+    private void WriteTimes(IBufferWriter<byte> destination)
+    {
+        const int Length = 22;
+        Span<byte> text = stackalloc byte[Length];
+        (text[0], text[1], text[^1]) = ((byte)'[', (byte)'"', (byte)'"');
+        var day = -1L;
+        for (var row = 0; row < grid.Count; row++)
+        {
+            EventTime.FormatLocal(grid.PeriodLocalMs(row), grid.WithT, text[2..^1], ref day);
+            text.CopyTo(destination.GetSpan(Length));
+            destination.Advance(Length);
+            text[0] = (byte)',';
+        }
+
+        destination.Write(grid.Count == 0 ? "[]"u8 : "]"u8);
     }
 
     private byte[] KeysJson()
@@ -114,5 +163,12 @@ internal sealed class GridFragment : InputFragment
         if (column.Exact is not null && column.Exact.TryGetValue(index, out var text)) list.Value(text);
         else if (double.IsNaN(column.Values[index])) list.Value(JsonText.Null);
         else list.Number(column.Values[index]);
+    }
+
+    /// <summary>What was made for somebody, parallel to the names; one who finds nothing makes it again.</summary>
+    private sealed class Made(int members)
+    {
+        public FilledColumn?[] Filled { get; } = new FilledColumn?[members];
+        public byte[]?[] Json { get; } = new byte[]?[members];
     }
 }

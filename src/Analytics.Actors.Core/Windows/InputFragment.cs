@@ -1,3 +1,5 @@
+using System.Buffers;
+
 namespace Analytics.Actors.Core.Windows;
 
 /// <summary>
@@ -11,6 +13,9 @@ public abstract class InputFragment
 
     /// <summary>The member's value as UTF-8 JSON; made on first use where the fragment holds columns.</summary>
     public abstract ReadOnlyMemory<byte> GetJson(string name);
+
+    /// <summary>Writes what <see cref="GetJson"/> gives; a fragment that holds columns writes them without making it first.</summary>
+    public virtual void WriteJson(string name, IBufferWriter<byte> destination) => destination.Write(GetJson(name).Span);
 
     /// <summary>The member as numbers, where it is a list of numbers or a list of equally long lists of numbers; a null is NaN.</summary>
     public abstract bool TryGetSeries(string name, out NumericSeries series);

@@ -37,6 +37,10 @@ internal sealed class ItemPool
         return array;
     }
 
+    /// <summary>The array is of the length that one rented for so many bytes has.</summary>
+    public static bool Fits(byte[] array, int length) =>
+        array.Length == (length > LengthMax ? length : length <= SmallMax ? Math.Max(8, (length + 7) & ~7) : ClassOf(length).Size);
+
     /// <summary>Takes an array back that nobody looks at any more.</summary>
     public void Return(byte[] array)
     {

@@ -221,7 +221,7 @@ public sealed class SecondsWindow : TopicWindow
         if (Plan.TimeSlot < 0 && !Plan.ChecksFields) return null;
         Span<JsonSlice> found = Plan.Members.SlotCount <= 64 ? stackalloc JsonSlice[64] : new JsonSlice[Plan.Members.SlotCount];
         found = found[..Plan.Members.SlotCount];
-        if (!Plan.Members.TryLocate(item, found)) return AppendCheck.NotJson;
+        if (!Context.TryLocate(item, found)) return AppendCheck.NotJson;
         if (Plan.TimeSlot >= 0 && AppendCheck.ReadTime(item, found[Plan.TimeSlot], TimeZone, out timeMs) is { } badTime) return badTime;
         return Plan.ChecksFields ? Plan.CheckFields(item, found) : null;
     }

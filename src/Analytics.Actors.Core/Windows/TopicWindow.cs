@@ -48,6 +48,14 @@ public abstract class TopicWindow : Stations.INamed
     /// <summary>Bytes that the window holds, for limits and metrics.</summary>
     public abstract long SizeBytes { get; }
 
+    /// <summary>Asks memory for the window itself, before a part is applied.</summary>
+    internal static void Prefetch(TopicWindow window) => Core.Prefetch.Object(window, 2 * 64);
+
+    /// <summary>Asks memory for what a part will probably change behind the window, which itself should be here by now.</summary>
+    internal virtual void PrefetchHeld()
+    {
+    }
+
     /// <summary>Applies one part: its items in order.</summary>
     /// <param name="items">Each one JSON value, already known to be well-formed. What is kept of them is copied.</param>
     /// <param name="recordTimeMs">The record's timestamp, ms since 1970 UTC.</param>

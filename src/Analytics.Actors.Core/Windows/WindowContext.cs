@@ -1,4 +1,5 @@
 using Analytics.Actors.Core.Pipeline;
+using Analytics.Actors.Core.Records;
 
 namespace Analytics.Actors.Core.Windows;
 
@@ -22,6 +23,12 @@ internal sealed class WindowContext(TopicConfiguration topic, TimeSpan timeZone,
 
     /// <summary>For the rows of a grid's part while it is applied: empty, and to be cleared behind it.</summary>
     public GridRows Rows => rows ??= new GridRows(Plan);
+
+    /// <summary>Has read the item that is being applied, if it is a whole record.</summary>
+    public PlainItem? Read { get; set; }
+
+    /// <summary>Where the members of an item stand that the plan looks for; false where it is no object.</summary>
+    public bool TryLocate(ReadOnlySpan<byte> item, Span<JsonSlice> found) => Read?.TryLocate(item, found) == true || Plan.Members.TryLocate(item, found);
 
     /// <summary>The one name of a fragment that is one member.</summary>
     public string[] MemberNames { get; } = topic.ShapeMember is null ? [] : [topic.ShapeMember];

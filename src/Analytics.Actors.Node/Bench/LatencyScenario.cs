@@ -122,17 +122,19 @@ public sealed class LatencyScenario : IBenchScenario
         {
             var workload = new ScaleWorkload(options.Stations ?? DefaultStations);
             var broker = await BenchBroker.StartAsync(cancellation).ConfigureAwait(false);
+            Watched? watched = null;
             try
             {
                 var log = await broker.WriteAsync(new RightNow(workload), records, cancellation).ConfigureAwait(false);
                 var uploads = await broker.AddOutputAsync(Echo.ModuleName, cancellation).ConfigureAwait(false);
                 var arrivals = new Arrivals();
-                var watched = await Watched.StartAsync(broker, uploads, (_, _, key, at) => arrivals.Arrived(Encoding.UTF8.GetString(key ?? []), at), cancellation).ConfigureAwait(false);
+                watched = await Watched.StartAsync(broker, uploads, (_, _, key, at) => arrivals.Arrived(Encoding.UTF8.GetString(key ?? []), at), cancellation).ConfigureAwait(false);
                 await node.StartAsync(broker, BenchPipelines.WithEcho(workload.Pipeline(isKeyed), workload.Topics[0]), cancellation).ConfigureAwait(false);
                 return new Setup(broker, workload, log, arrivals, watched);
             }
             catch
             {
+                if (watched is not null) await watched.DisposeAsync().ConfigureAwait(false);
                 await broker.DisposeAsync().ConfigureAwait(false);
                 throw;
             }
@@ -153,7 +155,15 @@ public sealed class LatencyScenario : IBenchScenario
         public static async Task<Watched> StartAsync(BenchBroker broker, IReadOnlyList<TopicPartition> partitions, Action<TopicPartition, long, byte[]?, long> arrived, CancellationToken cancellation)
         {
             var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-            return new Watched(stop, await broker.Raw.WatchAsync(partitions, arrived, stop.Token).ConfigureAwait(false));
+            try
+            {
+                return new Watched(stop, await broker.Raw.WatchAsync(partitions, arrived, stop.Token).ConfigureAwait(false));
+            }
+            catch
+            {
+                stop.Dispose();
+                throw;
+            }
         }
 
         public async ValueTask DisposeAsync()

@@ -9,7 +9,7 @@ public sealed record LimitOptions
     public int MailboxMessages { get; init; } = 10_000;
 
     /// <summary>Bytes waiting in the node's mailbox, and in one shard for stations to be read.</summary>
-    public long MailboxBytes { get; init; } = 64L * 1024 * 1024;
+    public long MailboxBytes { get; init; } = 16L * 1024 * 1024;
 
     /// <summary>Module calls of one shard that have not come back yet.</summary>
     public int CallsInFlight { get; init; } = 10_000;

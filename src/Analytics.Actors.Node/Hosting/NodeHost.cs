@@ -46,7 +46,6 @@ public sealed class NodeHost : IAsyncDisposable
     private readonly NodeParts parts;
     private readonly ILogger logger;
     private readonly ClientLog kafkaLog;
-    private TopicAdmin? admin;
     private PartitionProducer? producer;
     private DataConsumer? data;
     private Ownership? ownership;
@@ -168,7 +167,6 @@ public sealed class NodeHost : IAsyncDisposable
         var versions = new ConfigurationVersions(parts.Store, options);
         var (version, pipeline) = await versions.BeginAsync(parts.Pipeline, StartedAt, logger, cancellation).ConfigureAwait(false);
         Observer.Use(pipeline);
-        admin = new TopicAdmin(parts.Kafka, kafkaLog);
         var counts = await PrepareTopicsAsync(pipeline, cancellation).ConfigureAwait(false);
         ShardSettings = new ShardSettings
         {
@@ -224,7 +222,7 @@ public sealed class NodeHost : IAsyncDisposable
                 AheadBytesMax = options.Limits.AheadBytes,
             },
             parts.Store, producer, Observer, new AppliedPositions(ShardSettings, Shards, parts.Store), options.Limits.MailboxBytes, parts.Time);
-        if (options.Roles.Router) source = new RouterSource(parts.Kafka, $"{options.Group}.router", TopicsToRead(pipeline), parts.Store, Router, kafkaLog, parts.Time);
+        if (options.Roles.Router) source = new RouterSource(parts.Kafka, $"{options.Group}.router", TopicsToRead(pipeline), parts.Store, Router, kafkaLog, parts.Time, lookup);
         configurations = new ConfigurationWatch(ShardSettings, versions, parts.Store, Router, Shards, TakeUpAsync, Observer);
         Router.RulesWanted = Shards.ConfigurationWanted = configurations.Need;
         Router.Start(source);
@@ -312,7 +310,6 @@ public sealed class NodeHost : IAsyncDisposable
         {
             pool?.Dispose();
             producer?.Dispose();
-            admin?.Dispose();
             lookup?.Dispose();
         }
 
@@ -450,7 +447,9 @@ public sealed class NodeHost : IAsyncDisposable
     private async Task<Dictionary<string, int>> PrepareTopicsAsync(PipelineConfiguration pipeline, CancellationToken cancellation)
     {
         var group = options.Group;
-        await admin!.EnsureInternalTopicAsync($"{group}.station-events", options.Shards, cancellation).ConfigureAwait(false);
+        // Seldom needed: kept, its two clients would do nothing but wake their threads.
+        using var admin = new TopicAdmin(parts.Kafka, kafkaLog);
+        await admin.EnsureInternalTopicAsync($"{group}.station-events", options.Shards, cancellation).ConfigureAwait(false);
         await admin.EnsureInternalTopicAsync($"{group}.batch-results", options.Shards, cancellation).ConfigureAwait(false);
         var counts = new Dictionary<string, int>(StringComparer.Ordinal);
         var writes = pipeline.Modules.Values.Select(module => module.OutputTopic).Append($"{group}.dead-letters").Append($"{group}.replays").Where(topic => IsWritten(topic, pipeline));

@@ -237,7 +237,7 @@ public sealed class TraceRunner
             writer.WriteString("station", call.Input.Station);
             writer.WriteString("batch", batch);
             writer.WritePropertyName("input");
-            call.Input.WriteTo(writer);
+            writer.WriteRawValue(call.Input.ToJson(), skipInputValidation: true);
         });
     }
 

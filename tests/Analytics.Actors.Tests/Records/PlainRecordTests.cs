@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 using System.Text.Json;
 using System.Text.Unicode;
@@ -21,6 +22,9 @@ public class PlainRecordTests
         Meter with { Envelope = [new EnvelopeForm(EnvelopeKind.Output), new EnvelopeForm(EnvelopeKind.Object)], StationPaths = ["output", "a.b", "stationId"] },
         Meter with { Envelope = [new EnvelopeForm(EnvelopeKind.Object), new EnvelopeForm(EnvelopeKind.Member, "a"), new EnvelopeForm(EnvelopeKind.List)], StationPaths = ["a", "b", "stationId", "a"] },
     ];
+
+    // With what was learnt from the records before.
+    private static readonly ConditionalWeakTable<TopicConfiguration, (PlainItem Item, MemberLocator Locator)[]> Items = new();
 
     private static readonly MemberLocator[] Locators =
     [
@@ -206,7 +210,45 @@ public class PlainRecordTests
         RecordSplitter.SplitGenerally(plan, record, json, isUtf8, general);
         var split = SampleRecords.Split(topic, record);
         Describe(split, record).ShouldBe(Describe(general, record), Shown(record));
+        AgreeOnItem(topic, record, general);
         return isUtf8 && new PlainRecord(plan, json, new SplitRecord()).TrySplit();
+    }
+
+    // Where it is read as an item, it is one; and its members are where the reader finds them.
+    private static int AgreeOnItem(TopicConfiguration topic, byte[] record, SplitRecord general)
+    {
+        var read = 0;
+        foreach (var (item, locator) in Items.GetValue(topic, static topic => [.. Locators.Select(locator => (new PlainItem(topic, locator), locator))]))
+        {
+            if (!item.TryRead(record, out var id)) continue;
+            read++;
+            general.Rejected.ShouldBeEmpty(Shown(record));
+            var part = general.Parts.ShouldHaveSingleItem(Shown(record));
+            part.Station.Span.SequenceEqual(id).ShouldBeTrue(Shown(record));
+            general.ItemsOf(part).ToArray().ShouldHaveSingleItem().Span.SequenceEqual(record).ShouldBeTrue(Shown(record));
+            var (expected, found) = (new JsonSlice[locator.SlotCount], new JsonSlice[locator.SlotCount]);
+            locator.TryRead(record, expected).ShouldBeTrue(Shown(record));
+            item.TryLocate((byte[])record.Clone(), found).ShouldBeFalse("these are other bytes");
+            item.TryLocate(record, found).ShouldBe(locator.Flat is not null);
+            if (locator.Flat is not null) found.ShouldBe(expected, Shown(record));
+            item.Forget();
+            item.TryLocate(record, found).ShouldBeFalse("they may be others now");
+        }
+
+        return read;
+    }
+
+    [Theory]
+    [InlineData(""" {"stationId":"A","x":"0123456789012345678901234567890123456789","y":123.45,"z":[1,2,"a"],"sendTime":null}""")]
+    [InlineData("""{"stationId":"A","x":"0123456789012345678901234567890123456789","y":123.45,"z":[1,2,"a"],"sendTime":null}""")]
+    [InlineData("""{"stationId":"A","sendTime":-1e5,"a":0,"x":{"y":[]}, "y" : "\u00e9"}""")]
+    [InlineData("""{"sendTime":"2025-10-20 00:00:00","a":0.5,"stationId":12345678901234567890}""")]
+    public void An_object_that_is_the_item_itself_is_read_in_one_pass(string text)
+    {
+        var record = Encoding.UTF8.GetBytes(text);
+        var general = SampleRecords.Split(Meter, record);
+        AgreeOnItem(Meter, record, general).ShouldBe(Locators.Length);
+        AgreeOnItem(Meter, record, general).ShouldBe(Locators.Length);
     }
 
     private static bool Locate(MemberLocator locator, byte[] json)

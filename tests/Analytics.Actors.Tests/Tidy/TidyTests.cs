@@ -38,6 +38,8 @@ public partial class TidyTests
         ("Checkpoints/MemoryCheckpointStore.cs", "Lock", "hosts with threads may share one in a demo"),
         ("Checkpoints/MemoryCheckpointStore.cs", "lock", "hosts with threads may share one in a demo"),
         ("Modules/IModule.cs", "ValueTask", "modules run in the host's pool and may wait"),
+        ("Records/BufferPool.cs", "Lock", "hosts read on one thread and apply on another: buffers go to and fro between them"),
+        ("Records/BufferPool.cs", "lock", "hosts read on one thread and apply on another: buffers go to and fro between them"),
         ("Nodes/NodeCore.cs", "Random", "seeded by its settings: pauses before takeovers must differ between nodes"),
     ];
 

@@ -7,20 +7,16 @@ using Analytics.Actors.Node.Bench.Workloads;
 namespace Analytics.Actors.Node.Bench.InProcess;
 
 /// <summary>
-/// Records made before a measurement, as the client would have read them: in runs of one partition, their values side by side in
-/// large blocks. They are read again and again, each time at later offsets and times, so that a measurement may be longer than
+/// Records made before a measurement, as the client would have read them: in runs of one partition, each with its values and keys
+/// side by side in a block. There is more of them than a processor's cache holds, as in the full mailbox of a node. They are read again and again, each time at later offsets and times, so that a measurement may be longer than
 /// memory has room for records.
 /// </summary>
 internal sealed class RecordRing
 {
-    private const int BlockBytes = 1024 * 1024;
-
     private readonly List<Run> runs = [];
     private readonly Dictionary<TopicPartition, long> counts = [];
     private readonly long roundMs;
     private int next;
-    private byte[] block = [];
-    private int used;
 
     /// <param name="from">Number of the first record.</param>
     /// <param name="count">Records of a round.</param>
@@ -41,7 +37,7 @@ internal sealed class RecordRing
             counts[partition] = counts.GetValueOrDefault(partition) + 1;
             var offset = ends.GetValueOrDefault(partition);
             ends[partition] = offset + 1;
-            run.Add(new LogRecord(partition, offset, made.TimestampMs, Keep(made.Value), made.Key));
+            run.Add(new LogRecord(partition, offset, made.TimestampMs, made.Value, made.Key));
             Bytes += made.Value.Length;
             LastMs = made.TimestampMs;
             if (run.Count < perRun) continue;
@@ -50,6 +46,7 @@ internal sealed class RecordRing
         }
 
         runs.AddRange(open.Values);
+        foreach (var run in runs) run.Pack();
         roundMs = workload.At(from + count).TimestampMs - FirstMs;
     }
 
@@ -91,15 +88,6 @@ internal sealed class RecordRing
         foreach (var run in runs) run.GoOn(counts[run.Partition], roundMs);
     }
 
-    private ReadOnlyMemory<byte> Keep(ReadOnlySpan<byte> bytes)
-    {
-        if (block.Length - used < bytes.Length) (block, used) = (new byte[Math.Max(BlockBytes, bytes.Length)], 0);
-        var kept = block.AsMemory(used, bytes.Length);
-        bytes.CopyTo(kept.Span);
-        used += bytes.Length;
-        return kept;
-    }
-
     /// <summary>Records of one partition that come together.</summary>
     private sealed class Run(TopicPartition partition, int most)
     {
@@ -110,6 +98,25 @@ internal sealed class RecordRing
         public IReadOnlyList<LogRecord> Records => Count == records.Length ? records : new ArraySegment<LogRecord>(records, 0, Count);
 
         public void Add(in LogRecord record) => records[Count++] = record;
+
+        /// <summary>Puts the bytes of the records into one block.</summary>
+        public void Pack()
+        {
+            var block = new byte[records.Sum(record => record.Value.Length + (record.Key?.Length ?? 0))];
+            var used = 0;
+            foreach (ref var record in records.AsSpan(0, Count))
+            {
+                record = record with { Value = Moved(record.Value), Key = record.Key is { } key ? Moved(key) : default(ReadOnlyMemory<byte>?) };
+            }
+
+            ReadOnlyMemory<byte> Moved(ReadOnlyMemory<byte> bytes)
+            {
+                var moved = block.AsMemory(used, bytes.Length);
+                bytes.CopyTo(moved);
+                used += bytes.Length;
+                return moved;
+            }
+        }
 
         public void GoOn(long count, long timeMs)
         {

@@ -1,0 +1,113 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Runtime;
+using Analytics.Actors.Core.Records;
+using Microsoft.Extensions.Logging;
+
+namespace Analytics.Actors.Node.Hosting;
+
+/// <summary>
+/// Gives back what a flood has left behind. What the collector and the C library hold free they keep for the next flood, for
+/// minutes or for ever; but whoever sizes a small machine goes by what a node uses, and has to see it fall. One of a process.
+/// </summary>
+internal sealed class MemoryKeeper : IDisposable
+{
+    private const long Megabyte = 1024 * 1024;
+
+    private static readonly EventId Returned = new(50, "MemoryReturned");
+    private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(5), BloatedEvery = TimeSpan.FromSeconds(30), IdleEvery = TimeSpan.FromMinutes(10);
+
+    private readonly ILogger logger;
+    private readonly Timer timer;
+    private readonly Lock gate = new();
+    private readonly long startedAt = Stopwatch.GetTimestamp();
+    private long allocated;
+    private long peak;
+    private long? collectedAt;
+
+    public MemoryKeeper(ILogger logger)
+    {
+        this.logger = logger;
+        timer = new Timer(_ => Look(), null, LookEvery, LookEvery);
+    }
+
+    public void Dispose() => timer.Dispose();
+
+    /// <summary>What is to be done for the managed heap now.</summary>
+    public static MemoryStep Decide(in MemoryReading reading)
+    {
+        // A flood is over. What it has left is garbage that nothing makes the collector look for.
+        var isOver = reading.PeakAllocated >= 32 * Megabyte && reading.Allocated <= reading.PeakAllocated / 4;
+        // So is what stations were that have left memory since.
+        var isIdle = reading.Allocated < 5 * Megabyte && reading.SinceCollection >= IdleEvery;
+        // A heap that works may hold as much again as what lives in it; what is far beyond that was a flood's.
+        var isBloated = reading.Committed - reading.Live > Math.Max(64 * Megabyte, reading.Live) && reading.SinceCollection >= BloatedEvery;
+        if (!isOver && !isIdle && !isBloated) return MemoryStep.None;
+        // Compacting stops all threads, for about a millisecond per megabyte that lives.
+        if (reading.Live <= 128 * Megabyte) return MemoryStep.Compact;
+        return isBloated ? MemoryStep.None : MemoryStep.CollectBeside;
+    }
+
+    private void Look()
+    {
+        // One that takes longer than the pause between two.
+        if (!gate.TryEnter()) return;
+        try
+        {
+            var (before, info) = (allocated, GC.GetGCMemoryInfo(GCKind.Any));
+            allocated = GC.GetTotalAllocatedBytes();
+            peak = Math.Max(peak, allocated - before);
+            var step = Decide(new MemoryReading(
+                allocated - before, peak, Stopwatch.GetElapsedTime(collectedAt ?? startedAt), info.TotalCommittedBytes, info.HeapSizeBytes - info.FragmentedBytes));
+            var begun = Stopwatch.GetTimestamp();
+            if (step != MemoryStep.None) Collect(step);
+            NativeHeap.Trim();
+            if (step == MemoryStep.None) return;
+            logger.LogInformation(
+                Returned, "MemoryReturned: the heap had {Before} MB of the system and has {After} MB, {Milliseconds} ms",
+                info.TotalCommittedBytes / Megabyte, GC.GetGCMemoryInfo(GCKind.Any).TotalCommittedBytes / Megabyte, Text(Stopwatch.GetElapsedTime(begun).TotalMilliseconds));
+        }
+        finally
+        {
+            gate.Exit();
+        }
+    }
+
+    private void Collect(MemoryStep step)
+    {
+        BufferPool.Shared.Clear();
+        if (step == MemoryStep.Compact)
+        {
+            GCSettings.LargeObjectHeapCompactionMode = GCLargeObjectHeapCompactionMode.CompactOnce;
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        }
+        else
+        {
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Forced, blocking: false);
+        }
+
+        (collectedAt, peak) = (Stopwatch.GetTimestamp(), 0);
+    }
+
+    private static string Text(double milliseconds) => milliseconds.ToString("0", CultureInfo.InvariantCulture);
+}
+
+/// <summary>What is known of the managed heap; all in bytes.</summary>
+/// <param name="Allocated">In the last five seconds.</param>
+/// <param name="PeakAllocated">The most in five seconds since it was last collected for its size.</param>
+/// <param name="SinceCollection">Since then, or since the start.</param>
+/// <param name="Committed">What the heap had of the system after the last collection of any kind.</param>
+/// <param name="Live">What lived in it then, and what that collection did not look at.</param>
+internal readonly record struct MemoryReading(long Allocated, long PeakAllocated, TimeSpan SinceCollection, long Committed, long Live);
+
+/// <summary>What is done for the managed heap.</summary>
+internal enum MemoryStep
+{
+    None,
+
+    /// <summary>Collected and compacted while all threads wait.</summary>
+    Compact,
+
+    /// <summary>Collected while the threads go on.</summary>
+    CollectBeside,
+}

@@ -1,0 +1,32 @@
+using Analytics.Actors.Node.Hosting;
+
+namespace Analytics.Actors.Tests.Hosting;
+
+/// <summary>When a node gives memory back.</summary>
+public class MemoryKeeperTests
+{
+    private const long Megabyte = 1024 * 1024;
+
+    [Theory]
+    // A node that works on as it did: what it holds beside what lives is right, however much is allocated.
+    [InlineData(100, 100, 3_600, 120, 60, MemoryStep.None)]
+    [InlineData(100, 120, 3_600, 500, 260, MemoryStep.None)]
+    // One that was flooded and has less to do now.
+    [InlineData(24, 100, 6, 120, 60, MemoryStep.Compact)]
+    [InlineData(26, 100, 6, 120, 60, MemoryStep.None)]
+    // It never had much to do.
+    [InlineData(1, 31, 6, 120, 60, MemoryStep.None)]
+    // It does nothing: now and then, for the sake of what left memory meanwhile.
+    [InlineData(1, 1, 599, 120, 60, MemoryStep.None)]
+    [InlineData(1, 1, 600, 120, 60, MemoryStep.Compact)]
+    // A flood has left more than the work that goes on needs; not at each look.
+    [InlineData(100, 100, 30, 130, 60, MemoryStep.Compact)]
+    [InlineData(100, 100, 29, 130, 60, MemoryStep.None)]
+    [InlineData(100, 100, 30, 230, 120, MemoryStep.None)]
+    // What lives is too much to stop everything for.
+    [InlineData(24, 100, 6, 500, 300, MemoryStep.CollectBeside)]
+    [InlineData(100, 100, 30, 900, 300, MemoryStep.None)]
+    internal void It_collects_when_a_flood_is_over_or_has_left_too_much(
+        int allocated, int peak, int seconds, int committed, int live, MemoryStep step) =>
+        MemoryKeeper.Decide(new MemoryReading(allocated * Megabyte, peak * Megabyte, TimeSpan.FromSeconds(seconds), committed * Megabyte, live * Megabyte)).ShouldBe(step);
+}
