@@ -14,7 +14,7 @@ public sealed class BufferPool
     public const int LengthMax = 1024 * 1024;
 
     /// <summary>What is kept of one size.</summary>
-    public const int KeptBytesMax = 2 * 1024 * 1024;
+    public const int KeptBytesMax = 4 * 1024 * 1024;
 
     // Powers of two from 1 KB to 1 MB.
     private const int LengthMin = 1024, SizeCount = 11, KeptCountMax = 256;

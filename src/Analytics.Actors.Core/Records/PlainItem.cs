@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text.Json;
 using System.Text.Unicode;
 using Analytics.Actors.Core.Pipeline;
@@ -58,6 +59,7 @@ internal sealed class PlainItem
     public void Forget() => item = default;
 
     // Without blanks, and with no name that is new: of these there is little to do from one value to the next.
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private bool TryWalkDense(ReadOnlySpan<byte> json)
     {
         Begin();
@@ -87,6 +89,7 @@ internal sealed class PlainItem
         }
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private bool TryWalk(ReadOnlySpan<byte> json)
     {
         Begin();

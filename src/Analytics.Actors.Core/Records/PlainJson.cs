@@ -83,6 +83,7 @@ internal static class PlainJson
     }
 
     /// <summary>The place behind the text whose first quote is at <paramref name="at"/>.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     public static int Text(ReadOnlySpan<byte> json, int at)
     {
         at++;
@@ -171,6 +172,7 @@ internal static class PlainJson
         return length < Vector128<byte>.Count && (json[at + length] | 0x20) != 'e' ? at + length : AnyNumber(json, at);
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static int AnyNumber(ReadOnlySpan<byte> json, int at)
     {
         var next = At(json, at);
@@ -205,14 +207,28 @@ internal static class PlainJson
     private static int Literal(ReadOnlySpan<byte> json, int at, ReadOnlySpan<byte> literal) =>
         json[at..].StartsWith(literal) ? at + literal.Length : Failed;
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static int List(ReadOnlySpan<byte> json, int at, int levels)
     {
         at = Blanks(json, at + 1);
         if (At(json, at) == ']') return at + 1;
+        var length = 0;
         while (true)
         {
-            at = ShortValue(json, at, levels);
-            if (at < 0) return Failed;
+            var end = ShortValue(json, at, levels);
+            if (end < 0) return Failed;
+            // Elements are mostly as long as the one before. Where the processor guesses so, it begins with the next one before it
+            // knows where this one ends.
+            if (end - at == length)
+            {
+                at += length;
+            }
+            else
+            {
+                length = end - at;
+                at = end;
+            }
+
             at = Blanks(json, at);
             var next = At(json, at);
             if (next == ']') return at + 1;
@@ -221,6 +237,7 @@ internal static class PlainJson
         }
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static int Object(ReadOnlySpan<byte> json, int at, int levels)
     {
         at = Blanks(json, at + 1);

@@ -56,14 +56,14 @@ internal sealed class ResidentStations(int most, long passivateAfterMs)
     public void Use(Station station, long nowMs)
     {
         station.LastUsedMs = nowMs;
-        if (stations.Count < most && nowMs - station.OrderPlace.SinceMs <= passivateAfterMs / PlacesKept) return;
+        if (stations.Count < most && nowMs - station.PlacedMs <= passivateAfterMs / PlacesKept) return;
         if (station != last)
         {
             TakeOut(station);
             PlaceLast(station, nowMs);
         }
 
-        station.OrderPlace.SinceMs = nowMs;
+        station.PlacedMs = nowMs;
     }
 
     public void Remove(Station station)
@@ -112,10 +112,10 @@ internal sealed class ResidentStations(int most, long passivateAfterMs)
     public int Passivate(long idleSinceMs, long committed)
     {
         var gone = 0;
-        for (var next = first; next is not null && (stations.Count > most || next.OrderPlace.SinceMs < idleSinceMs);)
+        for (var next = first; next is not null && (stations.Count > most || next.PlacedMs < idleSinceMs);)
         {
             var station = next;
-            next = station.OrderPlace.Later;
+            next = station.UsedAfter;
             if (stations.Count <= most && station.LastUsedMs >= idleSinceMs) continue;
             if (station.SavedIn > committed || !station.IsAtRest || pins.ContainsKey(station.Id)) continue;
             Remove(station);
@@ -127,27 +127,17 @@ internal sealed class ResidentStations(int most, long passivateAfterMs)
 
     private void PlaceLast(Station station, long nowMs)
     {
-        station.OrderPlace = new StationOrderPlace { Earlier = last, SinceMs = nowMs };
+        (station.UsedBefore, station.UsedAfter, station.PlacedMs) = (last, null, nowMs);
         if (last is null) first = station;
-        else last.OrderPlace.Later = station;
+        else last.UsedAfter = station;
         last = station;
     }
 
     private void TakeOut(Station station)
     {
-        var (earlier, later) = (station.OrderPlace.Earlier, station.OrderPlace.Later);
-        if (earlier is null) first = later;
-        else earlier.OrderPlace.Later = later;
-        if (later is null) last = earlier;
-        else later.OrderPlace.Earlier = earlier;
+        if (station.UsedBefore is { } earlier) earlier.UsedAfter = station.UsedAfter;
+        else first = station.UsedAfter;
+        if (station.UsedAfter is { } later) later.UsedBefore = station.UsedBefore;
+        else last = station.UsedBefore;
     }
-}
-
-/// <summary>Where a station stands among those in memory, in order of use.</summary>
-internal struct StationOrderPlace
-{
-    public Station? Earlier, Later;
-
-    /// <summary>Since when it has the place, ms.</summary>
-    public long SinceMs;
 }

@@ -47,8 +47,10 @@ internal sealed class PlainSource(SourcePartition source, AppliedTopic? topic, W
     }
 }
 
-// Nearly all records of a source keyed by station are plain, of a station that is in memory, and need none of what the general way
-// prepares: no tables of parts, no grouping by shards, nothing to send on. What follows from a record is the same.
+/// <summary>
+/// How a shard takes plain records. Nearly all of a source keyed by station are plain, of a station that is in memory, and need none
+/// of what the general way prepares: no tables of parts, no grouping by shards, nothing to send on. What follows is the same.
+/// </summary>
 public sealed partial class Shard
 {
     private readonly ReadOnlyMemory<byte>[] plainItem = new ReadOnlyMemory<byte>[1];

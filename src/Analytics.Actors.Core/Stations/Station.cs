@@ -43,8 +43,9 @@ public readonly record struct PartArrival(
 /// Must keep true: calls of one module never overlap; every batch named by a part gets exactly one answer; a trigger's
 /// input is what the windows held when it fired, whenever its call runs.
 /// </remarks>
-public sealed class Station
+public sealed partial class Station
 {
+    private const long Never = long.MaxValue;
     private const string PausedReason = "the station is paused", ForgottenReason = "the station was forgotten";
 
     private readonly StationKey key;
@@ -55,7 +56,7 @@ public sealed class Station
     private bool hasDirtyWindows;
 
     // When the first open second closes for silence, ms: asked for with every record, and changed by few.
-    private long? silenceDueMs;
+    private long silenceDueMs = Never;
     private int secondsWindows;
     private readonly StationSurroundings around;
 
@@ -101,15 +102,6 @@ public sealed class Station
 
     /// <summary>The shard's checkpoint that holds its last change.</summary>
     internal long SavedIn { get; set; }
-
-    /// <summary>When a record, timer or call last needed the station, ms.</summary>
-    internal long LastUsedMs { get; set; }
-
-    /// <summary>Its place among the stations in memory, which are in order of use: see <see cref="ResidentStations"/>.</summary>
-    internal StationOrderPlace OrderPlace;
-
-    /// <summary>Its place in the table of the stations in memory.</summary>
-    internal int TableIndex { get; set; }
 
     /// <summary>The shard's next checkpoint saves it.</summary>
     internal bool IsListed { get; set; }
@@ -157,30 +149,12 @@ public sealed class Station
         }
     }
 
-    /// <summary>Whether it has this id, in UTF-8.</summary>
-    internal bool HasId(ReadOnlySpan<byte> id) => key.Is(id, Id);
-
-    /// <summary>Asks memory for the station itself, before a record of it is applied.</summary>
-    internal static void Prefetch(Station station) => Core.Prefetch.Object(station, 4 * 64);
-
-    /// <summary>Asks memory for where its windows stand; the station itself should be here by now.</summary>
-    internal void PrefetchWindows() => windows.Prefetch();
-
-    /// <summary>Asks memory for the window that it got first; where its windows stand should be known by now.</summary>
-    internal void PrefetchFirstWindow()
-    {
-        if (windows.First is { } window) TopicWindow.Prefetch(window);
-    }
-
-    /// <summary>Its window of the topic, if it has one.</summary>
-    internal TopicWindow? FindWindow(string topic) => windows.TryGetValue(topic, out var window) ? window : null;
-
     /// <summary>When the station next wants to hear of time, ms; null: never.</summary>
     public long? NextDueMs
     {
         get
         {
-            var due = silenceDueMs;
+            long? due = silenceDueMs == Never ? null : silenceDueMs;
             foreach (var queue in queues.All) due = Earlier(due, queue.NextDueMs);
             foreach (ref readonly var interval in intervals.All) due = Earlier(due, interval.DueMs);
             return due;
@@ -463,24 +437,24 @@ public sealed class Station
 
     private void NoteSilence(SecondsWindow changed)
     {
-        if (secondsWindows == 1) silenceDueMs = changed.SilenceDueMs;
+        if (secondsWindows == 1) silenceDueMs = changed.SilenceDueMs ?? Never;
         else FindSilence();
     }
 
     private void FindSilence()
     {
-        (silenceDueMs, secondsWindows) = (null, 0);
+        (silenceDueMs, secondsWindows) = (Never, 0);
         foreach (var window in windows.All)
         {
             if (window is not SecondsWindow seconds) continue;
-            silenceDueMs = Earlier(silenceDueMs, seconds.SilenceDueMs);
+            silenceDueMs = Math.Min(silenceDueMs, seconds.SilenceDueMs ?? Never);
             secondsWindows++;
         }
     }
 
     private TopicWindow WindowOf(TopicConfiguration topic)
     {
-        if (windows.TryGetValue(topic.Name, out var window)) return window;
+        if (FindWindow(topic.Name) is { } window) return window;
         window = TopicWindows.Create(around.Contexts.Of(topic));
         Restore(window);
         return window;

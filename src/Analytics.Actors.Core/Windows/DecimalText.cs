@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using Analytics.Actors.Core.Records;
 
 namespace Analytics.Actors.Core.Windows;
@@ -13,6 +14,9 @@ internal readonly struct DecimalText
 {
     /// <summary>Bytes that the destination must have for each number. A text is shorter; what lies behind it is written over.</summary>
     public const int Room = 32;
+
+    /// <summary>So many numbers are written at once.</summary>
+    public const int NumbersMax = 32;
 
     private const uint EightDigits = 100_000_000;
 
@@ -30,15 +34,19 @@ internal readonly struct DecimalText
 
     /// <summary>Writes each integer / 10^decimals with a comma behind it, and returns how many bytes that are.</summary>
     /// <param name="holes">Written in the place of <paramref name="hole"/>, one for each integer; empty: null is. A NaN is null too.</param>
+    [SkipLocalsInit]
     public int Write(ReadOnlySpan<int> integers, int hole, ReadOnlySpan<double> holes, Span<byte> destination)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(destination.Length, integers.Length * Room);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(integers.Length, NumbersMax);
+        Span<ulong> digits = stackalloc ulong[NumbersMax];
+        Digits(integers, digits);
         ref var start = ref MemoryMarshal.GetReference(destination);
         var at = 0;
         for (var i = 0; i < integers.Length; i++)
         {
             var integer = integers[i];
-            if ((uint)integer - smallest < EightDigits - smallest) at += WriteDigits(Digits((uint)integer), ref Unsafe.Add(ref start, at));
+            if ((uint)integer - smallest < EightDigits - smallest) at += WriteDigits(digits[i], ref Unsafe.Add(ref start, at));
             else if (integer == hole) at += WriteDouble(holes.IsEmpty ? double.NaN : holes[i], destination[at..]);
             else at += WriteOther(integer, destination[at..]);
             Unsafe.Add(ref start, at++) = (byte)',';
@@ -67,7 +75,7 @@ internal readonly struct DecimalText
         var size = (uint)Math.Abs((long)integer);
         if (size - smallest >= EightDigits - smallest) return WriteDouble(integer / GridNumber.PowerOf(decimals), destination);
         destination[0] = (byte)'-';
-        return 1 + WriteDigits(Digits(size), ref destination[1]);
+        return 1 + WriteDigits(Digits(Vector256.Create((ulong)size)).ToScalar(), ref destination[1]);
     }
 
     private static int WriteDouble(double value, Span<byte> destination)
@@ -77,15 +85,32 @@ internal readonly struct DecimalText
         return JsonText.Null.Length;
     }
 
-    /// <summary>The digits of a number below 10^8, the first in the lowest byte. All are worked out at once: in halves, quarters, eighths.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static ulong Digits(uint value)
+    private static void Digits(ReadOnlySpan<int> integers, Span<ulong> digits)
     {
-        var thousands = value / 10_000;
-        var fours = thousands | (ulong)(value - thousands * 10_000) << 32;
-        var hundreds = (fours * 10_486 >> 20) & 0x0000_007F_0000_007F;
-        var twos = hundreds | (fours - hundreds * 100) << 16;
-        var tens = (twos * 103 >> 10) & 0x000F_000F_000F_000F;
-        return tens | (twos - tens * 10) << 8;
+        var done = 0;
+        for (; done <= integers.Length - Vector256<int>.Count; done += Vector256<int>.Count)
+        {
+            var (low, high) = Vector256.Widen(Vector256.Create(integers.Slice(done, Vector256<int>.Count)).AsUInt32());
+            Digits(low).CopyTo(digits[done..]);
+            Digits(high).CopyTo(digits[(done + Vector256<ulong>.Count)..]);
+        }
+
+        for (; done < integers.Length; done++) digits[done] = Digits(Vector256.Create((ulong)(uint)integers[done])).ToScalar();
+    }
+
+    /// <summary>
+    /// The digits of numbers below 10^8, the first in the lowest byte. All are worked out at once: in halves, quarters, eighths.
+    /// Of larger numbers it is nothing that makes sense.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<ulong> Digits(Vector256<ulong> values)
+    {
+        // x * 3518437209 >> 45 is x / 10,000 for 32 bits.
+        var thousands = (values * 3_518_437_209) >>> 45;
+        var fours = thousands | ((values - (thousands * 10_000)) << 32);
+        var hundreds = ((fours * 10_486) >>> 20) & Vector256.Create(0x0000_007F_0000_007FUL);
+        var twos = hundreds | ((fours - (hundreds * 100)) << 16);
+        var tens = ((twos * 103) >>> 10) & Vector256.Create(0x000F_000F_000F_000FUL);
+        return tens | ((twos - (tens * 10)) << 8);
     }
 }

@@ -217,8 +217,9 @@ public sealed class NodeHost : IAsyncDisposable
                 CommitBatchSize = options.Commit.BatchSize,
                 MaxCommitRetries = options.Commit.RetriesMax,
                 CommitRetryDelayMs = (long)options.Commit.RetryDelay.TotalMilliseconds,
-                // Of all topics together no more than in a mailbox; of one at least what makes a pause worth while.
-                TopicWaitingBytesMax = Math.Max(1024 * 1024, options.Limits.MailboxBytes / (TopicsToRead(pipeline).Count() + 1)),
+                // Of all topics together no more than four mailboxes; of one at least what makes a pause worth while: the client
+                // forgets what it has fetched of a partition that is paused.
+                TopicWaitingBytesMax = Math.Max(1024 * 1024, 4 * options.Limits.MailboxBytes / (TopicsToRead(pipeline).Count() + 1)),
                 AheadBytesMax = options.Limits.AheadBytes,
             },
             parts.Store, producer, Observer, new AppliedPositions(ShardSettings, Shards, parts.Store), options.Limits.MailboxBytes, parts.Time);

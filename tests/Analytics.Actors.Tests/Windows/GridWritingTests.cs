@@ -76,9 +76,12 @@ public class GridWritingTests
         {
             int[] integers = [0, .. Enumerable.Range(0, 10).SelectMany(power => new[] { -1, 0, 1 }.Select(step => (int)Math.Pow(10, power) + step)), 120, 1_200_300, int.MaxValue];
             integers = [.. integers, .. integers.Select(integer => -integer)];
-            var bytes = new byte[integers.Length * DecimalText.Room];
-            var length = new DecimalText(decimals).Write(integers, int.MinValue, default, bytes);
-            Encoding.UTF8.GetString(bytes, 0, length - 1).ShouldBe(string.Join(',', integers.Select(integer => Text(integer / GridNumber.PowerOf(decimals)))));
+            foreach (var some in integers.Chunk(DecimalText.NumbersMax))
+            {
+                var bytes = new byte[some.Length * DecimalText.Room];
+                var length = new DecimalText(decimals).Write(some, int.MinValue, default, bytes);
+                Encoding.UTF8.GetString(bytes, 0, length - 1).ShouldBe(string.Join(',', some.Select(integer => Text(integer / GridNumber.PowerOf(decimals)))));
+            }
         }
     }
 
