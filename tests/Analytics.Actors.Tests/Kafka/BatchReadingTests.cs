@@ -153,7 +153,7 @@ public sealed class BatchReadingTests(BrokerFixture fixture) : IClassFixture<Bro
         first.Faults.ShouldBeEmpty();
         second.Faults.ShouldBeEmpty();
         first.RevokedCount.ShouldBeGreaterThan(0);
-        (first.Total + second.Total).ShouldBe(sent * Partitions + first.Uncommitted + second.Uncommitted);
+        (first.Total + second.Total).ShouldBe(sent * Partitions + first.Uncommitted + second.Uncommitted, $"first: {first.History}\nsecond: {second.History}");
     }
 
     /// <summary>librdkafka 2.0 rests for up to a second each time when its queue was full: half a minute here.</summary>
@@ -282,11 +282,19 @@ public sealed class BatchReadingTests(BrokerFixture fixture) : IClassFixture<Bro
         private readonly Lock gate = new();
         private readonly Dictionary<TopicPartition, long> next = [];
         private readonly Dictionary<TopicPartition, long> begun = [];
+        private readonly List<string> history = [];
         private long total, uncommitted;
         private int revoked;
 
         public Func<IReadOnlyList<PartitionOffset>, Task<CommitOutcome>>? Commit { get; set; }
         public List<string> Faults { get; } = [];
+
+        /// <summary>Where it began and ended to read, for the message of a failure.</summary>
+        public string History
+        {
+            get { lock (gate) return string.Join("; ", history); }
+        }
+
         public int RevokedCount => Volatile.Read(ref revoked);
         public long Total => Interlocked.Read(ref total);
 
@@ -315,6 +323,7 @@ public sealed class BatchReadingTests(BrokerFixture fixture) : IClassFixture<Bro
         {
             lock (gate)
             {
+                history.AddRange(places.Select(place => $"{place.Partition} from {place.Next}{(place.IsNewToGroup ? ", new to the group" : "")}"));
                 foreach (var place in places) begun[place.Partition] = next[place.Partition] = place.Next!.Value;
             }
         }
@@ -329,6 +338,7 @@ public sealed class BatchReadingTests(BrokerFixture fixture) : IClassFixture<Bro
             }
 
             var outcome = await Commit!(done);
+            lock (gate) history.Add($"{string.Join(", ", done)} revoked: {outcome}");
             if (!outcome.Committed)
             {
                 // Only a group that goes on to its next rebalance may refuse it.
