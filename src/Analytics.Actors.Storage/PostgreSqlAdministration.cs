@@ -8,6 +8,9 @@ namespace Analytics.Actors.Storage;
 /// <summary>What an operator asks of a PostgreSQL database.</summary>
 internal static class PostgreSqlAdministration
 {
+    /// <summary>How often a renewal looks for sessions of nodes, a tenth of a second apart, before it is refused.</summary>
+    private const int LooksMax = 20;
+
     public static async Task<StoreDescription> DescribeAsync(NpgsqlConnection connection, string database)
     {
         var version = await PostgreSqlSchema.ReadVersionAsync(connection, database).ConfigureAwait(false);
@@ -28,7 +31,13 @@ internal static class PostgreSqlAdministration
     {
         await PostgreSqlSchema.LockAsync(connection).ConfigureAwait(false);
         if (await PostgreSqlSchema.ReadVersionAsync(connection, database).ConfigureAwait(false) == 0) throw StoreRefusals.NoStore(database);
-        if (!force && await IsInUseAsync(connection).ConfigureAwait(false)) throw StoreRefusals.NodesConnected(database);
+        // What a node leaves is to be seen until the server has ended its sessions.
+        for (var look = 1; !force && await IsInUseAsync(connection).ConfigureAwait(false); look++)
+        {
+            if (look == LooksMax) throw StoreRefusals.NodesConnected(database);
+            await connection.RunAsync("SELECT pg_sleep(0.1), pg_stat_clear_snapshot()").ConfigureAwait(false);
+        }
+
         await PostgreSqlSchema.MigrateAsync(connection, database).ConfigureAwait(false);
         var before = (await ReadStoreAsync(connection, database).ConfigureAwait(false)).StoreId;
         var after = RandomNumberGenerator.GetHexString(12, lowercase: true);

@@ -12,6 +12,7 @@ using Xunit.Abstractions;
 namespace Analytics.Actors.Integration;
 
 /// <summary>Module code that blocks a thread: the other stations must not notice, and the operator must see it.</summary>
+[Collection(MeasuringTests.Name)]
 public class BlockedModuleTests(ITestOutputHelper log)
 {
     private const string Measured = "MEASURED";
@@ -154,7 +155,7 @@ public class BlockedModuleTests(ITestOutputHelper log)
               },
               "modules": {
                 "patient_module": { "topics": ["MEASURED"], "retries": 0, "callTimeout": "60s", "batch": { "kind": "record", "deadline": "60s" } },
-                "hasty_module": { "topics": ["TIMED"], "retries": 0, "callTimeout": "500ms", "batch": { "kind": "record", "deadline": "60s" } }
+                "hasty_module": { "topics": ["TIMED"], "retries": 0, "callTimeout": "2s", "batch": { "kind": "record", "deadline": "60s" } }
               }
             }
             """;

@@ -1,35 +1,19 @@
 using System.Text.Json;
 using Analytics.Actors.Integration.Support;
-using Analytics.Actors.Tests;
 
 namespace Analytics.Actors.Integration;
 
 /// <summary>The verb <c>demo</c> as a process: what it reports, what it says of planted faults, how it ends.</summary>
 public class DemoTests
 {
-    private const int LatencyMsMax = 2_000;
     private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(90);
-
-    [Fact]
-    public async Task Two_hundred_simulated_stations_lose_and_double_nothing()
-    {
-        using var folder = new TestFolder();
-        var report = await RunAsync(folder, 0, "--duration", "30s", "--stations", "200");
-        CheckPassed(report);
-        report.GetProperty("stations").GetInt32().ShouldBeGreaterThan(180);
-        // Bad records come on purpose, and every one must have become a dead letter.
-        report.GetProperty("bad_records").EnumerateObject().Count(kind => kind.Value.GetInt64() > 0).ShouldBeGreaterThanOrEqualTo(8);
-        report.GetProperty("bad_records").EnumerateObject().Sum(kind => kind.Value.GetInt64()).ShouldBeGreaterThanOrEqualTo(20);
-        report.GetProperty("dead_letters").GetInt64().ShouldBeGreaterThanOrEqualTo(20);
-        Modules(report).ShouldBe(["load_prediction", "evaluation_model", "station_guidance"], ignoreOrder: true);
-    }
 
     [Fact]
     public async Task A_dropped_and_a_doubled_record_are_reported_and_fail_the_run()
     {
         using var folder = new TestFolder();
-        var report = await RunAsync(folder, 1, "--duration", "10s", "--stations", "50", "--fault", "drop=1,dup=1");
+        var report = await DemoReports.RunAsync(folder, 1, "--duration", "10s", "--stations", "50", "--fault", "drop=1,dup=1");
         report.GetProperty("records_lost").GetInt64().ShouldBe(1);
         report.GetProperty("records_duplicated").GetInt64().ShouldBe(1);
         report.GetProperty("verdict").GetString().ShouldBe("failed");
@@ -39,7 +23,7 @@ public class DemoTests
     public async Task Three_nodes_as_processes_lose_and_double_nothing()
     {
         using var folder = new TestFolder();
-        var report = await RunAsync(folder, 0, "--duration", "15s", "--stations", "50", "--rate", "200", "--nodes", "3");
+        var report = await DemoReports.RunAsync(folder, 0, "--duration", "15s", "--stations", "50", "--rate", "200", "--nodes", "3");
         report.GetProperty("verdict").GetString().ShouldBe("passed");
         report.GetProperty("records_lost").GetInt64().ShouldBe(0);
         report.GetProperty("records_duplicated").GetInt64().ShouldBe(0);
@@ -69,16 +53,6 @@ public class DemoTests
         }
     }
 
-    [SharedDataFact]
-    public async Task Real_data_lose_and_double_nothing()
-    {
-        using var folder = new TestFolder();
-        var report = await RunAsync(folder, 0, "--data", SharedData.Path("data"), "--duration", "60s");
-        CheckPassed(report);
-        report.GetProperty("stations").GetInt32().ShouldBe(37);
-        Modules(report).ShouldBe(["load_prediction", "evaluation_model"], ignoreOrder: true);
-    }
-
     [Theory]
     [InlineData(Signal.Terminate)]
     [InlineData(Signal.Interrupt)]
@@ -90,8 +64,8 @@ public class DemoTests
         await demo.LineAsync(line => line.Contains("running", StringComparison.Ordinal) && !line.Contains(" 0 uploads", StringComparison.Ordinal), StartLimit);
         demo.Send(signal);
         (await demo.ExitAsync(EndLimit)).ShouldBe(0, demo.State());
-        var report = Read(file);
-        CheckPassed(report);
+        var report = DemoReports.Read(file);
+        DemoReports.CheckPassed(report);
         report.GetProperty("seconds").GetDouble().ShouldBeLessThan(300);
     }
 
@@ -120,40 +94,4 @@ public class DemoTests
         program.Errors.ShouldContain(message);
         program.Output.ShouldNotContain("passed");
     }
-
-    private static async Task<JsonElement> RunAsync(TestFolder folder, int exitCode, params string[] arguments)
-    {
-        var file = folder.File("report.json");
-        using var demo = AnalyticsProcess.Start(folder.Path, ["demo", "--report", file, .. arguments]);
-        (await demo.ExitAsync(StartLimit + EndLimit)).ShouldBe(exitCode, demo.State());
-        return Read(file);
-    }
-
-    private static JsonElement Read(string file) => JsonDocument.Parse(File.ReadAllBytes(file)).RootElement;
-
-    private static void CheckPassed(JsonElement report)
-    {
-        report.GetProperty("verdict").GetString().ShouldBe("passed");
-        report.GetProperty("canary").GetString().ShouldBe("passed");
-        report.GetProperty("records_in").GetInt64().ShouldBeGreaterThan(0);
-        report.GetProperty("records_lost").GetInt64().ShouldBe(0);
-        report.GetProperty("records_duplicated").GetInt64().ShouldBe(0);
-        (report.GetProperty("records_applied").GetInt64() + report.GetProperty("records_rejected").GetInt64()).ShouldBe(report.GetProperty("records_in").GetInt64());
-        report.GetProperty("batches_completed").GetInt64().ShouldBeGreaterThan(0);
-        report.GetProperty("uploads").GetInt64().ShouldBeGreaterThan(0);
-        report.GetProperty("upload_faults").GetArrayLength().ShouldBe(0);
-        report.GetProperty("latency_ms").GetProperty("p99").GetInt64().ShouldBeLessThan(LatencyMsMax);
-        foreach (var module in report.GetProperty("modules").EnumerateArray().Where(module => module.GetProperty("ready_stations").GetInt32() > 0))
-        {
-            module.GetProperty("called_share").GetDouble().ShouldBeGreaterThanOrEqualTo(0.95, module.GetProperty("module").GetString());
-        }
-
-        var letters = report.GetProperty("dead_letter_differences");
-        letters.GetProperty("expected").GetInt64().ShouldBe(report.GetProperty("dead_letters").GetInt64());
-        foreach (var difference in new[] { "missing", "unexpected", "repeated" }) letters.GetProperty(difference).GetInt32().ShouldBe(0, difference);
-    }
-
-    // Those with stations that had all that the module requires.
-    private static List<string> Modules(JsonElement report) =>
-        [.. report.GetProperty("modules").EnumerateArray().Where(module => module.GetProperty("ready_stations").GetInt32() > 0).Select(module => module.GetProperty("module").GetString()!)];
 }

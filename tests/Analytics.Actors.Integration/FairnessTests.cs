@@ -14,6 +14,7 @@ using Xunit.Abstractions;
 namespace Analytics.Actors.Integration;
 
 /// <summary>A backlog of a million records in one topic: fresh records of another do not wait behind it, and it flows all the same.</summary>
+[Collection(MeasuringTests.Name)]
 public class FairnessTests(ITestOutputHelper log)
 {
     private const string Backlog = "BACKLOG";
@@ -55,6 +56,16 @@ public class FairnessTests(ITestOutputHelper log)
               }
             }
             """), "fair.json").Configuration.ShouldNotBeNull();
+        var (worst, together, alone) = (TimeSpan.MaxValue, 0.0, 0.0);
+        // Each attempt has a backlog of its own: what is left of the one before may be over too soon.
+        for (var attempt = 0; attempt < Attempts && (worst > FreshLimit || together <= alone / 3); attempt++) (worst, together, alone) = await MeasureAsync(pipeline, calls);
+        worst.ShouldBeLessThanOrEqualTo(FreshLimit, $"in each of {Attempts} attempts");
+        together.ShouldBeGreaterThan(alone / 3);
+    }
+
+    /// <summary>How long the slowest fresh record took beside the backlog, and how many parts a second flowed of that with and without fresh records.</summary>
+    private async Task<(TimeSpan Worst, double Together, double Alone)> MeasureAsync(PipelineConfiguration pipeline, bool calls)
+    {
         using var folder = new TestFolder();
         using var broker = EmbeddedBroker.Start(1, Topics(pipeline));
         await FillAsync(broker.BootstrapServers);
@@ -67,56 +78,47 @@ public class FairnessTests(ITestOutputHelper log)
         await Wait.UntilAsync(async () => await AppliedAsync(node, Backlog) > 0, Limit, () => "the backlog begins to flow");
         using var measured = new PeriodicTimer(Alone);
         var alone = await RateAsync(node, async () => await measured.WaitForNextTickAsync());
-        var (worst, together) = (TimeSpan.MaxValue, 0.0);
-        for (var attempt = 0; attempt < Attempts && worst > FreshLimit; attempt++)
+        List<Task<Acknowledged>> sent = [];
+        List<TimeSpan> applied = [];
+        using var ended = new CancellationTokenSource();
+        var watching = WatchAsync(node, applied, ended.Token);
+        var together = await RateAsync(node, async () =>
         {
-            List<Task<Acknowledged>> sent = [];
-            List<TimeSpan> applied = [];
-            var before = await AppliedAsync(node, Fresh);
-            using var ended = new CancellationTokenSource();
-            var watching = WatchAsync(node, before, applied, ended.Token);
-            together = await RateAsync(node, async () =>
+            using var timer = new PeriodicTimer(FreshEvery);
+            // A fast node would be at the backlog's end before that: while a record is sent there is a tenth of it left.
+            for (var flow = Stopwatch.StartNew(); flow.Elapsed < Together && await AppliedAsync(node, Backlog) < BacklogParts * 9 / 10 && await timer.WaitForNextTickAsync();)
+                sent.Add(producer.SendAsync(Fresh, null, $$"""{"stationId":"fresh-{{sent.Count % FreshStations}}"}"""));
+        });
+        sent.Count.ShouldBeGreaterThanOrEqualTo(5, "the backlog lasted for some fresh records");
+        var records = await Task.WhenAll(sent).WaitAsync(Limit);
+        Dictionary<string, long> uploads = [];
+        await Wait.UntilAsync(
+            () =>
             {
-                using var timer = new PeriodicTimer(FreshEvery);
-                // A fast node would be at the backlog's end before that.
-                for (var flow = Stopwatch.StartNew(); flow.Elapsed < Together && await AppliedAsync(node, Backlog) < BacklogParts * 9 / 10 && await timer.WaitForNextTickAsync();)
-                    sent.Add(producer.SendAsync(Fresh, null, $$"""{"stationId":"fresh-{{sent.Count % FreshStations}}"}"""));
-            });
-            (await AppliedAsync(node, Backlog)).ShouldBeLessThan(BacklogParts, "there was a backlog all the time");
-            sent.Count.ShouldBeGreaterThanOrEqualTo(5, "the backlog lasted for some fresh records");
-            var records = await Task.WhenAll(sent).WaitAsync(Limit);
-            Dictionary<string, long> uploads = [];
-            await Wait.UntilAsync(
-                () =>
-                {
-                    uploads = Uploads(reader);
-                    return records.All(record => uploads.ContainsKey(record.BatchId));
-                },
-                Limit, () => $"{uploads.Count} uploads\n{string.Join('\n', node.Log.Lines)}");
-            await ended.CancelAsync();
-            await watching;
-            // The n-th record counts as applied when n are: none of them waited longer than the longest of these.
-            var delays = records.Select((record, index) => applied[index] - Stopwatch.GetElapsedTime(0, record.AckTicks)).Order().ToList();
-            var uploaded = records.Select(record => Stopwatch.GetElapsedTime(record.AckTicks, uploads[record.BatchId])).Order().ToList();
-            // With calls the two checkpoints before the upload hold the results of the backlog too.
-            worst = calls ? delays[^1] : uploaded[^1];
-            log.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"{(calls ? "with" : "without")} calls: backlog {alone:0} parts/s alone, {together:0} beside fresh records; {delays.Count} fresh records, from acknowledgement to state at most {delays[^1].TotalMilliseconds:0} ms, to upload p50 {uploaded[uploaded.Count / 2].TotalMilliseconds:0}, at most {uploaded[^1].TotalMilliseconds:0} ms"));
-        }
-
-        worst.ShouldBeLessThanOrEqualTo(FreshLimit, $"in each of {Attempts} attempts");
-        together.ShouldBeGreaterThan(alone / 3);
+                uploads = Uploads(reader);
+                return records.All(record => uploads.ContainsKey(record.BatchId));
+            },
+            Limit, () => $"{uploads.Count} uploads\n{string.Join('\n', node.Log.Lines)}");
+        await ended.CancelAsync();
+        await watching;
+        // The n-th record counts as applied when n are: none of them waited longer than the longest of these.
+        var delays = records.Select((record, index) => applied[index] - Stopwatch.GetElapsedTime(0, record.AckTicks)).Order().ToList();
+        var uploaded = records.Select(record => Stopwatch.GetElapsedTime(record.AckTicks, uploads[record.BatchId])).Order().ToList();
+        log.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{(calls ? "with" : "without")} calls: backlog {alone:0} parts/s alone, {together:0} beside fresh records; {delays.Count} fresh records, from acknowledgement to state at most {delays[^1].TotalMilliseconds:0} ms, to upload p50 {uploaded[uploaded.Count / 2].TotalMilliseconds:0}, at most {uploaded[^1].TotalMilliseconds:0} ms"));
         (await node.Host.StopAsync()).ShouldBeEmpty();
+        // With calls the two checkpoints before the upload hold the results of the backlog too.
+        return (calls ? delays[^1] : uploaded[^1], together, alone);
     }
 
     // When the first, the second, ... fresh record was in its station's state, on the clock of the acknowledgements.
-    private static async Task WatchAsync(TestNode node, long before, List<TimeSpan> applied, CancellationToken cancellation)
+    private static async Task WatchAsync(TestNode node, List<TimeSpan> applied, CancellationToken cancellation)
     {
         using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
         var isEnding = false;
         while (true)
         {
-            var count = await AppliedAsync(node, Fresh) - before;
+            var count = await AppliedAsync(node, Fresh);
             while (applied.Count < count) applied.Add(Stopwatch.GetElapsedTime(0));
             if (isEnding) return;
             try

@@ -24,6 +24,7 @@ namespace Analytics.Actors.Integration;
 /// evaluation_model and station_guidance are called every 20 s here, not with every record: with the default pipeline each
 /// order and each device record makes two or three uploads, and what is measured then is the embedded broker.
 /// </remarks>
+[Collection(MeasuringTests.Name)]
 public class LoadTests(ITestOutputHelper output)
 {
     private const int Stations = 1_000;

@@ -16,7 +16,7 @@ public class NodeStartTests
     public async Task Brokers_that_nobody_answers_at_are_named()
     {
         using var folder = new TestFolder();
-        var nobody = $"127.0.0.1:{FreePort()}";
+        using var held = Nobody(out var nobody);
         using var node = Start(folder, $"kafka.bootstrapServers={nobody}", $"store.path={folder.File("node.db")}");
         (await node.ExitAsync(EndLimit)).ShouldBe(1, node.State());
         node.Errors.ShouldContain("could not start");
@@ -27,7 +27,8 @@ public class NodeStartTests
     public async Task A_signal_ends_a_start_that_waits_for_brokers()
     {
         using var folder = new TestFolder();
-        using var node = Start(folder, $"kafka.bootstrapServers=127.0.0.1:{FreePort()}", $"store.path={folder.File("node.db")}");
+        using var held = Nobody(out var nobody);
+        using var node = Start(folder, $"kafka.bootstrapServers={nobody}", $"store.path={folder.File("node.db")}");
         await node.LineAsync(line => line.Contains("effective configuration", StringComparison.Ordinal), EndLimit);
         node.Send(Signal.Terminate);
         (await node.ExitAsync(EndLimit)).ShouldBe(1, node.State());
@@ -100,11 +101,12 @@ public class NodeStartTests
         folder.Path,
         ["node", .. settings.Prepend("metrics.port=0").Prepend("http.port=0").Prepend($"group={Group}").SelectMany(setting => new[] { "--set", setting })]);
 
-    // Nobody listens on a port that was just given back.
-    private static int FreePort()
+    // A port that is held, and at which nobody listens: whoever connects is refused.
+    private static Socket Nobody(out string address)
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
+        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        address = $"{socket.LocalEndPoint}";
+        return socket;
     }
 }

@@ -12,8 +12,7 @@ namespace Analytics.Actors.Integration.Faults;
 /// database and the outputs tell of every record exactly once. Once each, on PostgreSQL, those of the stores on SQLite as
 /// well; ANALYTICS_CRASHES=10 does it ten times, each time at a later moment.
 /// </summary>
-[Collection(PostgreSqlTests.Name)]
-public class CrashPointTests(PostgreSqlServer server, ITestOutputHelper output)
+public class CrashPointTests(PostgreSqlServer server, ITestOutputHelper output) : IClassFixture<PostgreSqlServer>
 {
     /// <summary>Brokers and nodes that run side by side.</summary>
     private const int AtOnce = 6;

@@ -12,8 +12,7 @@ namespace Analytics.Actors.Integration.Faults;
 /// end every station and every batch is what was sent. Six faults, one of each kind; ANALYTICS_FAULTS=100 for more,
 /// ANALYTICS_SEED for another order, ANALYTICS_FREEZES=20 for more frozen owners.
 /// </summary>
-[Collection(PostgreSqlTests.Name)]
-public class FaultTests(PostgreSqlServer server, ITestOutputHelper output)
+public class FaultTests(PostgreSqlServer server, ITestOutputHelper output) : IClassFixture<PostgreSqlServer>
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(120);
 
@@ -92,7 +91,7 @@ public class FaultTests(PostgreSqlServer server, ITestOutputHelper output)
                     }
                     finally
                     {
-                        // Other tests use the server too, also after a failure here.
+                        // The other test of the class uses the server too, also after a failure here.
                         await Task.Run(server.Start);
                     }
 

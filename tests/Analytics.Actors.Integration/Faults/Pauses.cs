@@ -54,6 +54,12 @@ internal sealed partial class Pauses
         $"{Moves.Count} moves of shards with records waiting: paused {Seconds.Describe(Moves.Select(move => move.Pause))}, beyond the group's delay {Seconds.Describe(Moves.Select(move => move.Ours))}; "
         + $"records of shards that stayed waited {Seconds.Describe(others)}{(Retaken.Count == 0 ? "" : $"; {Retaken.Count} shards taken over again by their owner: paused {Seconds.Describe(Retaken.Select(move => move.Pause))}")}";
 
+    /// <summary>The same with the three moves that took longest, and how many nodes librdkafka aborted.</summary>
+    public string Tell(int aborts) => string.Join('\n', [
+        $"{this}", .. Moves.OrderByDescending(move => move.Ours).Take(3).Select(move => $"  {move}"),
+        .. aborts > 0 ? [$"{aborts} nodes that were to stop were aborted by librdkafka (issue 4312)"] : Array.Empty<string>(),
+    ]);
+
     private void Add(IEnumerable<CommitAudit.ShardChange> changes, List<(long Offset, DateTime At)> log, ILookup<(string, int), DateTime> assignments)
     {
         var (index, owner) = (0, "");

@@ -7,11 +7,13 @@ namespace Analytics.Actors.Tests.Bench;
 
 /// <summary>
 /// No hot path allocates more than its limit in tests/Analytics.Actors.Benchmarks/HotPaths.cs. Bytes are exact, whatever else the
-/// machine does; times are no matter of tests.
+/// machine does; times are no matter of tests. Only what is kept weakly is made again after each collection, and those are the
+/// whole process's, other tests' too: so a path that was over its limit is measured again, and one that allocates too much is so
+/// each time.
 /// </summary>
 public sealed class AllocationTests(ITestOutputHelper output)
 {
-    private const int WarmUps = 12, Runs = 6;
+    private const int WarmUps = 12, Runs = 6, Attempts = 5;
 
     public static TheoryData<string> Paths => [.. HotPath.All.Keys];
 
@@ -27,6 +29,17 @@ public sealed class AllocationTests(ITestOutputHelper output)
             path.Run();
         }
 
+        var each = double.MaxValue;
+        for (var attempt = 0; attempt < Attempts && each > path.BytesMax; attempt++)
+        {
+            each = BytesOfOne(path);
+            output.WriteLine($"{path.Name}: {each:0.0} bytes, at most {path.BytesMax}");
+        }
+
+        each.ShouldBeLessThanOrEqualTo(path.BytesMax, $"{path.Name} allocates more than it did. Find out what it is, for example with dotnet-trace's gc-verbose profile, rather than raising the limit");
+    }
+    private static double BytesOfOne(HotPath path)
+    {
         var bytes = 0L;
         for (var run = 0; run < Runs; run++)
         {
@@ -36,8 +49,6 @@ public sealed class AllocationTests(ITestOutputHelper output)
             bytes += GC.GetAllocatedBytesForCurrentThread() - before;
         }
 
-        var each = bytes / (double)(Runs * path.Operations);
-        output.WriteLine($"{path.Name}: {each:0.0} bytes, at most {path.BytesMax}");
-        each.ShouldBeLessThanOrEqualTo(path.BytesMax, $"{path.Name} allocates more than it did. Find out what it is, for example with dotnet-trace's gc-verbose profile, rather than raising the limit");
+        return bytes / (double)(Runs * path.Operations);
     }
 }

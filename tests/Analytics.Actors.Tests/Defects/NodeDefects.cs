@@ -65,7 +65,7 @@ public class NodeDefects
             return ModuleResult.FromJson("{}"u8.ToArray());
         });
         using var pool = new ModulePool(new Dictionary<string, IModule> { ["m"] = module }, new Dictionary<string, int> { ["default"] = 1 }, message => answers.Add(message));
-        var configuration = PipelineFiles.Valid(OneModule("\"callTimeout\": \"200ms\"")).Modules["m"];
+        var configuration = PipelineFiles.Valid(OneModule("\"callTimeout\": \"2s\"")).Modules["m"];
         for (var station = 0; station < 40; station++) pool.Begin(Call(configuration, station));
 
         var others = await answers.WaitUntil(all => all.OfType<CallReturned>().Count(answer => answer.Outcome.Kind == CallOutcomeKind.Result) == 38);

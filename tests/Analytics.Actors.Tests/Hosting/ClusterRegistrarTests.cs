@@ -11,7 +11,7 @@ public sealed class ClusterRegistrarTests : IAsyncLifetime
 {
     private readonly ManualTime time = new();
     private readonly MemoryCheckpointStore database;
-    private readonly List<(ClusterRegistrar Registrar, StoreThatGoesAway Store)> nodes = [];
+    private readonly List<(ClusterRegistrar Registrar, StoreThatGoesAway Store, NodeTime Time)> nodes = [];
 
     public ClusterRegistrarTests() => database = new MemoryCheckpointStore("00c0ffee0000", () => time.GetUtcNow().ToUnixTimeMilliseconds());
 
@@ -19,7 +19,7 @@ public sealed class ClusterRegistrarTests : IAsyncLifetime
 
     public async Task DisposeAsync()
     {
-        foreach (var (registrar, _) in nodes) await registrar.DisposeAsync();
+        foreach (var (registrar, _, _) in nodes) await registrar.DisposeAsync();
     }
 
     [Fact]
@@ -116,7 +116,7 @@ public sealed class ClusterRegistrarTests : IAsyncLifetime
         var first = Start("node-1");
         var second = Start("node-2");
         var third = Start("node-3");
-        foreach (var (node, _) in nodes) node.Become(NodeState.Running);
+        foreach (var (node, _, _) in nodes) node.Become(NodeState.Running);
         for (var beat = 0; beat < 4; beat++) await BeatAsync();
         third.Store.IsAway = true;
         for (var beat = 0; beat < 6; beat++) await BeatAsync();
@@ -143,11 +143,11 @@ public sealed class ClusterRegistrarTests : IAsyncLifetime
     {
         Start("node-1");
         Start("node-2");
-        foreach (var (node, _) in nodes) node.Become(NodeState.Running);
+        foreach (var (node, _, _) in nodes) node.Become(NodeState.Running);
         for (var beat = 0; beat < 5; beat++) await BeatAsync();
-        foreach (var (_, store) in nodes) store.IsAway = true;
+        foreach (var (_, store, _) in nodes) store.IsAway = true;
         for (var beat = 0; beat < 5; beat++) await BeatAsync();
-        foreach (var (_, store) in nodes)
+        foreach (var (_, store, _) in nodes)
         {
             store.IsAway = false;
             await BeatAsync();
@@ -160,33 +160,66 @@ public sealed class ClusterRegistrarTests : IAsyncLifetime
     private (ClusterRegistrar Node, StoreThatGoesAway Store) Start(string id)
     {
         var store = new StoreThatGoesAway(database);
+        var own = new NodeTime(time);
         var applied = 0.0;
         var registrar = new ClusterRegistrar(
             store,
             new NodeIdentity(id, "1.2.3", ["router", "shard"], time.GetUtcNow(), () => $"http://{id}:8000", () => Task.FromResult(new NodeReading(3, applied += 1_000, 2, 7))),
-            time, NullLogger.Instance);
-        nodes.Add((registrar, store));
+            own, NullLogger.Instance);
+        nodes.Add((registrar, store, own));
         registrar.Start();
         return (registrar, store);
     }
 
-    /// <summary>Two seconds pass, and every node (or one of them) has told of itself, or tried to.</summary>
+    /// <summary>
+    /// Two seconds pass, and every node (or one of them) has told of itself, or tried to, and waits for the next time: one that did
+    /// not wait yet would let these two seconds pass and wait for two more.
+    /// </summary>
     private async Task BeatAsync(params ClusterRegistrar[] only)
     {
-        var waited = nodes.Where(node => only.Length == 0 || only.Contains(node.Registrar)).Select(node => (node.Registrar, Before: node.Registrar.Heartbeats)).ToList();
-        time.Advance(ClusterRegistrar.Interval);
+        var waited = nodes.Where(node => only.Length == 0 || only.Contains(node.Registrar)).Select(node => node.Time).ToList();
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(20));
-        while (waited.Any(node => node.Registrar.Heartbeats == node.Before))
+        await UntilAsync(node => node.Waits > 0, TimeSpan.Zero);
+        var before = waited.ToDictionary(node => node, node => node.Waits);
+        time.Advance(ClusterRegistrar.Interval);
+        // One that was woken gathers for a moment, which may begin only now.
+        await UntilAsync(node => node.Waits > before[node], TimeSpan.FromMicroseconds(1));
+
+        async Task UntilAsync(Func<NodeTime, bool> isSo, TimeSpan step)
         {
-            patience.Token.ThrowIfCancellationRequested();
-            await Task.Yield();
-            time.Advance(TimeSpan.FromMicroseconds(1));
+            while (!waited.All(isSo))
+            {
+                patience.Token.ThrowIfCancellationRequested();
+                await Task.Yield();
+                time.Advance(step);
+            }
         }
     }
 
     private async Task<List<ClusterEvent>> EventsAsync() => [.. (await database.ReadEventsAsync(0, 10_000, default)).Select(happened => happened.Event)];
 
     private async Task<List<string>> VanishedAsync() => [.. (await EventsAsync()).Where(happened => happened.Kind == "vanished").Select(happened => happened.Node)];
+
+    /// <summary>The common time, which tells how often this node has begun to wait for its next heartbeat.</summary>
+    private sealed class NodeTime(ManualTime common) : TimeProvider
+    {
+        private int waits;
+
+        public int Waits => Volatile.Read(ref waits);
+
+        public override long TimestampFrequency => common.TimestampFrequency;
+
+        public override DateTimeOffset GetUtcNow() => common.GetUtcNow();
+
+        public override long GetTimestamp() => common.GetTimestamp();
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+        {
+            var timer = common.CreateTimer(callback, state, dueTime, period);
+            if (dueTime == ClusterRegistrar.Interval) Interlocked.Increment(ref waits);
+            return timer;
+        }
+    }
 
     /// <summary>One node's way to the store, which the test cuts.</summary>
     private sealed class StoreThatGoesAway(IClusterStore inner) : IClusterStore

@@ -95,7 +95,7 @@ public sealed class ClusterNodeTests : IDisposable
         using var release = new ManualResetEventSlim();
         var pipeline = LiveNode.Pipeline("""{ "load_prediction": { "topics": ["SCHEDULE-DEVICE-METER"], "batch": "none" } }""", [Meter]);
         using var broker = LiveNode.StartBroker(pipeline);
-        await using var one = NewNode(broker, "node-1", options => options with { StopDeadline = TimeSpan.FromSeconds(4) }, new TestModule("load_prediction", (_, _) =>
+        await using var one = NewNode(broker, "node-1", options => options with { StopDeadline = TimeSpan.FromSeconds(10) }, new TestModule("load_prediction", (_, _) =>
         {
             begun.Release();
             release.Wait();

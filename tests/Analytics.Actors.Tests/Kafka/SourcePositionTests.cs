@@ -180,7 +180,7 @@ public class SourcePositionTests(BrokerFixture fixture) : IClassFixture<BrokerFi
         for (var partition = 0; partition < 6; partition++) await producer.SendNumbersAsync(new("many", partition), 0, partition, number => 1_000 + number);
         var trimmed = new TopicPartition("trimmed", 0);
         await FillAsync(producer, trimmed, 8);
-        using var lookup = new PositionLookup(options, "group", timeout: TimeSpan.FromSeconds(2));
+        using var lookup = new PositionLookup(options, "group", timeout: TimeSpan.FromSeconds(5));
 
         var asked = Enumerable.Range(0, 6).ToDictionary(partition => new TopicPartition("many", partition), partition => (long?)(partition - 1));
         asked[trimmed] = 0;

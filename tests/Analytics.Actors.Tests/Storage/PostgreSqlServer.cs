@@ -108,11 +108,26 @@ public sealed class PostgreSqlServer : IDisposable
         }
     }
 
+    /// <summary>
+    /// A port that nobody has now and that no connection is given by chance (Linux gives those from 32768 on): a server that is
+    /// stopped for a while finds its port again.
+    /// </summary>
     public static int FreePort()
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
+        while (true)
+        {
+            var port = Random.Shared.Next(20_000, 32_000);
+            try
+            {
+                using var listener = new TcpListener(IPAddress.Loopback, port);
+                listener.Start();
+                return port;
+            }
+            catch (SocketException)
+            {
+                // Taken.
+            }
+        }
     }
 
     /// <summary>How this process reaches the server, wherever that runs.</summary>

@@ -3,6 +3,7 @@ using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Protocol;
 using Analytics.Actors.Storage;
 using Google.Protobuf;
+using Npgsql;
 
 namespace Analytics.Actors.Tests.Storage;
 
@@ -127,20 +128,20 @@ public abstract class StoreAdministrationTests : IAsyncLifetime
 
     protected virtual void DeleteDatabase() { }
 
-    private async Task CloseAsync()
+    protected async Task CloseAsync()
     {
         foreach (var connection in connections) await connection.DisposeAsync();
         connections.Clear();
     }
 
-    private async Task<(ICheckpointStore Store, StoreIdentity Identity)> OpenAsync()
+    protected async Task<(ICheckpointStore Store, StoreIdentity Identity)> OpenAsync()
     {
         var store = Connect();
         connections.Add(store);
         return (store, await store.OpenAsync("analytics", 2, default));
     }
 
-    private IStoreAdministration Administration()
+    protected IStoreAdministration Administration()
     {
         var store = Connect();
         connections.Add(store);
@@ -176,4 +177,20 @@ public sealed class PostgreSqlAdministrationTests(PostgreSqlServer server) : Sto
     protected override string Kind => "postgresql";
 
     protected override ICheckpointStore Connect() => new PostgreSqlCheckpointStore(PostgreSqlAddress.Parse($"{schema};{name}"));
+
+    /// <summary>Right after its last node has stopped the server still shows that one's sessions, for as long as it takes to end them.</summary>
+    [Fact]
+    public async Task A_node_that_is_just_going_does_not_refuse_a_renewal()
+    {
+        var (_, before) = await OpenAsync();
+        await CloseAsync();
+        var node = new NpgsqlConnection($"{schema};{name};Pooling=false");
+        await node.OpenAsync();
+        await using var last = new NpgsqlCommand("SELECT pg_sleep(0.5)", node);
+        var going = last.ExecuteNonQueryAsync();
+        var renewing = Administration().RenewAsync(false, default).AsTask();
+        await going;
+        await node.DisposeAsync();
+        (await renewing).Before.ShouldBe(before.StoreId);
+    }
 }
