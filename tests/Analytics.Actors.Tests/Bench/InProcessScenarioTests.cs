@@ -10,7 +10,7 @@ public sealed class InProcessScenarioTests
 {
     public static TheoryData<string, int> Scenarios => new()
     {
-        { "decode", 2 }, { "grid", 1 }, { "inputs", 3 }, { "memory", 1 }, { "recovery", 1 }, { "allocations", 2 },
+        { "decode", 2 }, { "grid", 1 }, { "inputs", 6 }, { "memory", 1 }, { "recovery", 1 }, { "allocations", 2 },
     };
 
     [Theory]
