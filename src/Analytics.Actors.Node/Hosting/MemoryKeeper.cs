@@ -15,7 +15,7 @@ internal sealed class MemoryKeeper : IDisposable
     private const long Megabyte = 1024 * 1024;
 
     private static readonly EventId Returned = new(50, "MemoryReturned");
-    private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(5), BloatedEvery = TimeSpan.FromSeconds(30), IdleEvery = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(5), FloodEvery = TimeSpan.FromSeconds(30), IdleEvery = TimeSpan.FromMinutes(10);
 
     private readonly ILogger logger;
     private readonly Timer timer;
@@ -36,16 +36,19 @@ internal sealed class MemoryKeeper : IDisposable
     /// <summary>What is to be done for the managed heap now.</summary>
     public static MemoryStep Decide(in MemoryReading reading)
     {
-        // A flood is over. What it has left is garbage that nothing makes the collector look for.
-        var isOver = reading.PeakAllocated >= 32 * Megabyte && reading.Allocated <= reading.PeakAllocated / 4;
+        // A flood is over. What it has left is garbage that nothing makes the collector look for. Of work that comes in bursts each
+        // one looks like a flood: not all of them are worth that everything stops.
+        var isLongAgo = reading.SinceCollection >= FloodEvery;
+        var isOver = reading.PeakAllocated >= 32 * Megabyte && reading.Allocated <= reading.PeakAllocated / 4 && isLongAgo;
         // So is what stations were that have left memory since.
         var isIdle = reading.Allocated < 5 * Megabyte && reading.SinceCollection >= IdleEvery;
         // A heap that works may hold as much again as what lives in it; what is far beyond that was a flood's.
-        var isBloated = reading.Committed - reading.Live > Math.Max(64 * Megabyte, reading.Live) && reading.SinceCollection >= BloatedEvery;
+        var isBloated = reading.Committed - reading.Live > Math.Max(64 * Megabyte, reading.Live) && isLongAgo;
         if (!isOver && !isIdle && !isBloated) return MemoryStep.None;
         // Compacting stops all threads, for about a millisecond per megabyte that lives.
         if (reading.Live <= 128 * Megabyte) return MemoryStep.Compact;
-        return isBloated ? MemoryStep.None : MemoryStep.CollectBeside;
+        // That gives hardly anything back of a heap that works, but garbage that lives on in the reading is found by it alone.
+        return isOver || isIdle ? MemoryStep.CollectBeside : MemoryStep.None;
     }
 
     private void Look()
