@@ -390,9 +390,11 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         }
 
         announce |= asked.Count > 0;
-        if (again.Count == 0) return;
         // Counted as under way meanwhile, so that the listener is not told that nothing is missing.
-        positioning++;
+        if (again.Count > 0) positioning++;
+        // Not after the next poll, which may wait.
+        AnnouncePositioned();
+        if (again.Count == 0) return;
         Later("positioning", () =>
         {
             positioning--;
@@ -431,6 +433,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
             Later("taking up a position", () =>
             {
                 if (IsCurrent(state)) MoveTo(state, place);
+                AnnouncePositioned();
             });
             return;
         }

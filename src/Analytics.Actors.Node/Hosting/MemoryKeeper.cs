@@ -15,7 +15,8 @@ internal sealed class MemoryKeeper : IDisposable
     private const long Megabyte = 1024 * 1024;
 
     private static readonly EventId Returned = new(50, "MemoryReturned");
-    private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(5), BloatedEvery = TimeSpan.FromSeconds(30), IdleEvery = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(5), FloodEvery = TimeSpan.FromSeconds(30), IdleEvery = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan PatienceMost = TimeSpan.FromHours(1);
 
     private readonly ILogger logger;
     private readonly Timer timer;
@@ -24,6 +25,7 @@ internal sealed class MemoryKeeper : IDisposable
     private long allocated;
     private long peak;
     private long? collectedAt;
+    private TimeSpan patience = PatienceLeast;
 
     public MemoryKeeper(ILogger logger)
     {
@@ -31,22 +33,43 @@ internal sealed class MemoryKeeper : IDisposable
         timer = new Timer(_ => Look(), null, LookEvery, LookEvery);
     }
 
+    /// <summary>How long a heap is left alone at first that has more than what lives in it seems to need.</summary>
+    public static TimeSpan PatienceLeast => FloodEvery;
+
     public void Dispose() => timer.Dispose();
 
     /// <summary>What is to be done for the managed heap now.</summary>
     public static MemoryStep Decide(in MemoryReading reading)
     {
-        // A flood is over. What it has left is garbage that nothing makes the collector look for.
-        var isOver = reading.PeakAllocated >= 32 * Megabyte && reading.Allocated <= reading.PeakAllocated / 4;
-        // So is what stations were that have left memory since.
-        var isIdle = reading.Allocated < 5 * Megabyte && reading.SinceCollection >= IdleEvery;
+        var (isOver, isIdle) = (IsOver(reading), IsIdle(reading));
         // A heap that works may hold as much again as what lives in it; what is far beyond that was a flood's.
-        var isBloated = reading.Committed - reading.Live > Math.Max(64 * Megabyte, reading.Live) && reading.SinceCollection >= BloatedEvery;
+        var isBloated = reading.Committed - reading.Live > Math.Max(64 * Megabyte, reading.Live) && reading.SinceCollection >= reading.Patience;
         if (!isOver && !isIdle && !isBloated) return MemoryStep.None;
         // Compacting stops all threads, for about a millisecond per megabyte that lives.
         if (reading.Live <= 128 * Megabyte) return MemoryStep.Compact;
-        return isBloated ? MemoryStep.None : MemoryStep.CollectBeside;
+        // Beside the work nothing is compacted: it finds what a flood has left, and gains nothing of a heap that works.
+        return isOver || isIdle ? MemoryStep.CollectBeside : MemoryStep.None;
     }
+
+    /// <summary>How long a heap is left alone that has more than it seems to need, after a collection.</summary>
+    /// <remarks>
+    /// One that gets as large again while it works is large because of the work: half a minute of it, with a tenth of a second or
+    /// more in which all threads wait, is worth no memory. After a flood it begins anew.
+    /// </remarks>
+    public static TimeSpan NextPatience(in MemoryReading reading)
+    {
+        if (IsOver(reading) || IsIdle(reading)) return PatienceLeast;
+        var twice = reading.Patience * 2;
+        return twice < PatienceMost ? twice : PatienceMost;
+    }
+
+    // A flood is over. What it has left is garbage that nothing makes the collector look for. Of work that comes in bursts each one
+    // looks like a flood: not all of them are worth that everything stops.
+    private static bool IsOver(in MemoryReading reading) =>
+        reading.PeakAllocated >= 32 * Megabyte && reading.Allocated <= reading.PeakAllocated / 4 && reading.SinceCollection >= FloodEvery;
+
+    // So is what stations were that have left memory since.
+    private static bool IsIdle(in MemoryReading reading) => reading.Allocated < 5 * Megabyte && reading.SinceCollection >= IdleEvery;
 
     private void Look()
     {
@@ -58,10 +81,16 @@ internal sealed class MemoryKeeper : IDisposable
             var (before, info) = (allocated, GC.GetGCMemoryInfo(GCKind.Any));
             allocated = GC.GetTotalAllocatedBytes();
             peak = Math.Max(peak, allocated - before);
-            var step = Decide(new MemoryReading(
-                allocated - before, peak, Stopwatch.GetElapsedTime(collectedAt ?? startedAt), info.TotalCommittedBytes, info.HeapSizeBytes - info.FragmentedBytes));
+            var reading = new MemoryReading(
+                allocated - before, peak, Stopwatch.GetElapsedTime(collectedAt ?? startedAt), info.TotalCommittedBytes, info.HeapSizeBytes - info.FragmentedBytes, patience);
+            var step = Decide(reading);
             var begun = Stopwatch.GetTimestamp();
-            if (step != MemoryStep.None) Collect(step);
+            if (step != MemoryStep.None)
+            {
+                Collect(step);
+                patience = NextPatience(reading);
+            }
+
             NativeHeap.Trim();
             if (step == MemoryStep.None) return;
             logger.LogInformation(
@@ -98,7 +127,8 @@ internal sealed class MemoryKeeper : IDisposable
 /// <param name="SinceCollection">Since then, or since the start.</param>
 /// <param name="Committed">What the heap had of the system after the last collection of any kind.</param>
 /// <param name="Live">What lived in it then, and what that collection did not look at.</param>
-internal readonly record struct MemoryReading(long Allocated, long PeakAllocated, TimeSpan SinceCollection, long Committed, long Live);
+/// <param name="Patience">How long after a collection a heap is left alone that has more than it seems to need.</param>
+internal readonly record struct MemoryReading(long Allocated, long PeakAllocated, TimeSpan SinceCollection, long Committed, long Live, TimeSpan Patience);
 
 /// <summary>What is done for the managed heap.</summary>
 internal enum MemoryStep

@@ -29,6 +29,9 @@ internal sealed record CoreNodeOptions
     /// <summary>After these steps the process is gone, and a new one starts.</summary>
     public IReadOnlySet<int> CrashAtSteps { get; init; } = new HashSet<int>();
 
+    /// <summary>Records of a shard's log that are read together, at most.</summary>
+    public int RunMost { get; init; } = 1;
+
     public IReadOnlyDictionary<string, int> PartitionCounts { get; init; } = new Dictionary<string, int>();
     public Func<ShardSettings, ShardSettings> Adjust { get; init; } = settings => settings;
 }
@@ -390,12 +393,17 @@ internal sealed class CoreNode
         {
             var log = node.LogOf(partition);
             if (!reading.TryGetValue(partition, out var reader) || reader.IsPaused || reader.Next >= log.Count) return false;
-            var offset = reader.Next++;
-            var record = log[(int)offset];
-            // Its bytes are there while the shard receives it, and then others.
-            var chunk = RecordChunk.With(record.Value, out var value);
-            Tell(new RecordsRead(partition, [new LogRecord(partition, offset, record.TimestampMs, value, record.Key is { } key ? key : default(ReadOnlyMemory<byte>?), record.Origin, chunk)]));
-            chunk.Release();
+            List<LogRecord> run = [];
+            for (; run.Count < node.options.RunMost && reader.Next < log.Count; reader.Next++)
+            {
+                var record = log[(int)reader.Next];
+                // Its bytes are there while the shard receives it, and then others.
+                var chunk = RecordChunk.With(record.Value, out var value);
+                run.Add(new LogRecord(partition, reader.Next, record.TimestampMs, value, record.Key is { } key ? key : default(ReadOnlyMemory<byte>?), record.Origin, chunk));
+            }
+
+            Tell(new RecordsRead(partition, run));
+            foreach (var record in run) record.Chunk!.Release();
             return true;
         }
 

@@ -64,6 +64,27 @@ public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixt
     }
 
     [Fact]
+    public async Task Where_reading_goes_on_is_told_at_once_though_no_record_comes()
+    {
+        var partition = new TopicPartition(fixture.NewTopic(1), 0);
+        var listener = new RouterListener();
+        await using var router = new RouterSource(fixture.Options, fixture.NewName("group"), [new(partition.Topic, new StartPosition(StartKind.Earliest), Stop)], store, listener);
+        await listener.Positions.WaitUntil(positions => positions.Count == 1);
+        // Nothing arrives, so that a poll ends by what is posted, or by its time, half a second.
+        var fastest = TimeSpan.MaxValue;
+        for (var time = 2; time < 7; time++)
+        {
+            var begun = System.Diagnostics.Stopwatch.GetTimestamp();
+            await router.Reposition(partition);
+            await listener.Positions.WaitUntil(positions => positions.Count == time);
+            var took = System.Diagnostics.Stopwatch.GetElapsedTime(begun);
+            if (took < fastest) fastest = took;
+        }
+
+        fastest.ShouldBeLessThan(TimeSpan.FromMilliseconds(400));
+    }
+
+    [Fact]
     public async Task What_is_committed_is_not_read_again_and_what_is_revoked_can_be_committed_until_it_is_gone()
     {
         var group = fixture.NewName("group");
