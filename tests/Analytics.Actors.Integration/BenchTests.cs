@@ -13,7 +13,7 @@ public class BenchTests
 
     [Theory]
     [InlineData("mix", "keyed; keyed, processor; router; router, against consume; router, processor", "--records", "4000", "--stations", "50")]
-    [InlineData("pushes", "keyed; keyed, processor; router; router, processor", "--records", "1000", "--stations", "500")]
+    [InlineData("pushes", "keyed; keyed, processor; router; router, against consume; router, processor", "--records", "1000", "--stations", "500")]
     [InlineData("uc2", "keyed; keyed, processor; results", "--records", "20000", "--stations", "50")]
     [InlineData("shuffle", "keyed; keyed, processor; memory", "--records", "2000", "--stations", "500")]
     [InlineData("checkpoints", "200 stations; 200 stations, memory", "--stations", "200", "--seconds", "1")]

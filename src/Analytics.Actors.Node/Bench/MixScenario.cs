@@ -1,5 +1,3 @@
-using System.Globalization;
-using Analytics.Actors.Kafka.Raw;
 using Analytics.Actors.Node.Bench.Workloads;
 
 namespace Analytics.Actors.Node.Bench;
@@ -29,32 +27,9 @@ public sealed class MixScenario : IBenchScenario
         var workload = new MixWorkload(stations, new WorkloadOptions { StartMs = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() - pace.TimeOf(records) });
         progress.Say($"writing {records:#,0} records of {stations:#,0} stations");
         var log = await broker.WriteAsync(workload, records, cancellation).ConfigureAwait(false);
-        var hop = await broker.AddTopicAsync("raw-hop", cancellation).ConfigureAwait(false);
-        List<RawOutcome> consume = [], forward = [];
-        List<NodeOutcome> keyed = [], router = [];
         await using var node = new BenchNode();
-        for (var run = options.FirstRun; run <= options.Runs; run++)
-        {
-            var raw = await Runs.RawAsync(() => broker.Raw.Consume(log.Partitions, records, cancellation, uncounted)).ConfigureAwait(false);
-            var ours = await Runs.NodeAsync(node, broker, workload.Pipeline(keyed: true), log, cancellation, uncounted).ConfigureAwait(false);
-            var rawHop = await Runs.RawAsync(() => broker.Raw.ConsumeProduceConsume(log.Partitions, hop, key => BenchLog.PartitionOf(key), records, cancellation)).ConfigureAwait(false);
-            var routed = await Runs.NodeAsync(node, broker, workload.Pipeline(keyed: false), log, cancellation, uncounted).ConfigureAwait(false);
-            progress.Say(string.Create(CultureInfo.InvariantCulture,
-                $"{Runs.Label(run, options)}: raw {Runs.Rate(raw):#,0}/s, keyed {Runs.Rate(ours):#,0}/s after {ours.StartSeconds:0.0} s; raw hop {Runs.Rate(rawHop):#,0}/s, router {Runs.Rate(routed):#,0}/s after {routed.StartSeconds:0.0} s"));
-            if (run == 0) continue;
-            consume.Add(raw);
-            keyed.Add(ours);
-            forward.Add(rawHop);
-            router.Add(routed);
-        }
-
-        return
-        [
-            Medians.Figure(Name, "keyed", [.. keyed.Select(Runs.Rate)], "records/s", [.. consume.Select(Runs.Rate)], BenchGoal.RatioAtLeast(KeyedGoal)),
-            Medians.Figure(Name, "keyed, processor", [.. keyed.Select(Runs.Microseconds)], "us/record", [.. consume.Select(Runs.Microseconds)]),
-            Medians.Figure(Name, "router", [.. router.Select(Runs.Rate)], "records/s", [.. forward.Select(Runs.Rate)], BenchGoal.RatioAtLeast(RouterGoal)),
-            Medians.Figure(Name, "router, against consume", [.. router.Select(Runs.Rate)], "records/s", [.. consume.Select(Runs.Rate)], BenchGoal.RatioAtLeast(RouterOfConsumeGoal)),
-            Medians.Figure(Name, "router, processor", [.. router.Select(Runs.Microseconds)], "us/record", [.. forward.Select(Runs.Microseconds)]),
-        ];
+        var both = await BothWays.MeasureAsync(
+            options, progress, broker, log, workload.Pipeline, pipeline => Runs.NodeAsync(node, broker, pipeline, log, cancellation, uncounted), uncounted, cancellation).ConfigureAwait(false);
+        return [.. both.Keyed(Name, BenchGoal.RatioAtLeast(KeyedGoal)), .. both.Router(Name, BenchGoal.RatioAtLeast(RouterGoal), BenchGoal.RatioAtLeast(RouterOfConsumeGoal))];
     }
 }

@@ -1,6 +1,4 @@
-using System.Globalization;
 using System.Text.Json.Nodes;
-using Analytics.Actors.Kafka.Raw;
 using Analytics.Actors.Node.Bench.Workloads;
 using Analytics.Actors.Node.Demo;
 
@@ -28,33 +26,11 @@ public sealed class PushesScenario : IBenchScenario
         var workload = new Pushes(stations, records);
         progress.Say($"writing {records:#,0} pushes of {stations:#,0} stations");
         var log = await broker.WriteAsync(workload, records, cancellation).ConfigureAwait(false);
-        var hop = await broker.AddTopicAsync("raw-hop", cancellation).ConfigureAwait(false);
         await broker.AddOutputAsync(GridReader.ModuleName, cancellation).ConfigureAwait(false);
-        List<RawOutcome> consume = [], forward = [];
-        List<NodeOutcome> keyed = [], router = [];
         await using var node = new BenchNode();
-        for (var run = options.FirstRun; run <= options.Runs; run++)
-        {
-            var raw = await Runs.RawAsync(() => broker.Raw.Consume(log.Partitions, records, cancellation, uncounted)).ConfigureAwait(false);
-            var ours = await NodeAsync(node, broker, workload.Pipeline(keyed: true), log, uncounted, cancellation).ConfigureAwait(false);
-            var rawHop = await Runs.RawAsync(() => broker.Raw.ConsumeProduceConsume(log.Partitions, hop, key => BenchLog.PartitionOf(key), records, cancellation)).ConfigureAwait(false);
-            var routed = await NodeAsync(node, broker, workload.Pipeline(keyed: false), log, uncounted, cancellation).ConfigureAwait(false);
-            progress.Say(string.Create(CultureInfo.InvariantCulture,
-                $"{Runs.Label(run, options)}: raw {Runs.Rate(raw):#,0}/s, keyed {Runs.Rate(ours):#,0}/s; raw hop {Runs.Rate(rawHop):#,0}/s, router {Runs.Rate(routed):#,0}/s"));
-            if (run == 0) continue;
-            consume.Add(raw);
-            keyed.Add(ours);
-            forward.Add(rawHop);
-            router.Add(routed);
-        }
-
-        return
-        [
-            Medians.Figure(Name, "keyed", [.. keyed.Select(Runs.Rate)], "records/s", [.. consume.Select(Runs.Rate)]),
-            Medians.Figure(Name, "keyed, processor", [.. keyed.Select(Runs.Microseconds)], "us/record", [.. consume.Select(Runs.Microseconds)]),
-            Medians.Figure(Name, "router", [.. router.Select(Runs.Rate)], "records/s", [.. forward.Select(Runs.Rate)]),
-            Medians.Figure(Name, "router, processor", [.. router.Select(Runs.Microseconds)], "us/record", [.. forward.Select(Runs.Microseconds)]),
-        ];
+        var both = await BothWays.MeasureAsync(
+            options, progress, broker, log, workload.Pipeline, pipeline => NodeAsync(node, broker, pipeline, log, uncounted, cancellation), uncounted, cancellation).ConfigureAwait(false);
+        return [.. both.Keyed(Name), .. both.Router(Name)];
     }
 
     private static async Task<NodeOutcome> NodeAsync(BenchNode node, BenchBroker broker, string pipeline, BenchLog log, long uncounted, CancellationToken cancellation)
