@@ -28,15 +28,20 @@ public class PlainRunTests
         "FLAT":   { "envelope": ["object"], "keyed": "station", "window": 1, "shape": { "kind": "flat" }, "triggers": false },
         "LAST":   { "envelope": ["output", "object"], "keyed": "station", "mode": "replace", "window": 2, "fields": [{ "from": "value", "type": "number" }, "code"] },
         "ORDERS": { "envelope": ["object", "list"], "keyed": "station", "mode": "second", "time": "sendTime", "window": 2, "shape": { "kind": "orders", "member": "orders" } },
+        "COLS":   { "envelope": "object", "keyed": "station", "window": 1, "shape": { "kind": "columns", "list": "rows" }, "fields": [{ "from": "value", "type": "number" }, "code"], "triggers": false },
+        "FEES":   { "envelope": "object", "keyed": "station", "shape": { "kind": "tariff", "member": "fees", "prefix": "n", "name": "no", "count": 9 }, "fields": ["code"], "triggers": false },
+        "GUNS":   { "envelope": "object", "keyed": "station", "time": "sendTime", "window": 3, "shape": { "kind": "aligned", "member": "guns", "keys": "list", "times": "at", "series": [{ "from": "status", "as": "status", "default": "unknown" }] }, "triggers": false },
+        "GRID":   { "envelope": "object", "keyed": "station", "time":  "sendTime", "mode": "replace", "window": 4, "period": "1h", "triggers": false,
+                    "shape": { "kind": "grid", "member": "grid", "keys": "list", "keysName": "guns", "times": "at", "series": ["status"], "rowSeries": ["value"] } },
         "GLOBAL": { "scope": "global", "envelope": "object", "fields": ["day"], "triggers": false }
         """,
-        """ "m": { "topics": ["METERS", "STATES", "ORDERS"], "batch": "none" }, "n": { "topics": ["LAST", "FLAT", "METERS"], "requires": ["LAST"], "batch": "none" } """);
+        """ "m": { "topics": ["METERS", "STATES", "ORDERS"], "batch": "none" }, "n": { "topics": ["LAST", "FLAT", "METERS", "COLS", "FEES", "GUNS", "GRID"], "requires": ["LAST"], "batch": "none" } """);
 
     // Another version of it: names that were asked for are not, and others are.
     private static readonly string Changed = Pipeline.Replace("\"window\": 3", "\"window\": 2", StringComparison.Ordinal).Replace("\"time\": \"sendTime\", ", "", StringComparison.Ordinal)
         .Replace("\"inner.deep\"", "\"code\", \"n7\"", StringComparison.Ordinal).Replace("\"type\": \"number\" }, \"code\"", "\"type\": \"text\" }", StringComparison.Ordinal);
 
-    private static readonly string[] Topics = ["METERS", "STATES", "FLAT", "LAST", "ORDERS"];
+    private static readonly string[] Topics = ["METERS", "STATES", "FLAT", "LAST", "ORDERS", "COLS", "FEES", "GUNS", "GRID"];
     private static readonly string[] Stations = ["S1", "S2", "17", "Ä-3", "S\"5", "123456789012345678901234567890123456", "1234567890123456789012345678901234567", new string('L', 200) + "é", "-5", "a/b"];
 
     [Fact]
@@ -139,6 +144,8 @@ public class PlainRunTests
             "\"inner\":{\"deep\":" + random.Next(5) + "}",
         ];
         if (random.Next(6) == 0) members.Add($"\"n{random.Next(150)}\":\"{new string('y', random.Next(70))}\"");
+        if (random.Next(3) == 0) members.Add("\"rows\":[{\"value\":1},{\"code\":\"a\",\"value\":2.5}" + (random.Next(3) switch { 0 => ",5", 1 => ",{\"value\":\"x\"}", _ => "" }) + "]");
+        if (random.Next(3) == 0) members.Add(random.Next(5) == 0 ? "\"status\":[1]" : "\"status\":[1,-0.5,2.25]");
         if (random.Next(15) == 0) members.Add($"\"station_id\":{(random.Next(2) == 0 ? id : JsonSerializer.Serialize(Stations[random.Next(Stations.Length)], Relaxed))}");
         if (random.Next(25) == 0) members.Add(random.Next(2) == 0 ? "\"output\":{\"value\":1}" : "\"output\":3");
         if (random.Next(25) == 0) members.Add("\"deep\":" + new string('[', random.Next(70)) + "1" + new string(']', random.Next(70)));
