@@ -75,28 +75,28 @@ public sealed class AppliedChecker(Cluster cluster, Workload workload, IReadOnly
     // A station's records are all in one partition: the last one sent is the last one applied.
     private void CheckLastValues(Action<Finding> report)
     {
-        var last = new Dictionary<string, string>();
-        foreach (var record in Expected.Where(record => record.Partition.Topic == Workload.Meters && !cluster.Checkers.IsSkipped(record.Partition, record.Offset)))
+        var last = new Dictionary<(string Topic, string Station), string>();
+        foreach (var record in Expected.Where(record => record.Partition.Topic is Workload.Meters or Workload.States && !cluster.Checkers.IsSkipped(record.Partition, record.Offset)))
         {
-            foreach (var (station, _) in record.Parts) last[station] = record.Value;
+            foreach (var (station, _) in record.Parts) last[(record.Partition.Topic, station)] = record.Value;
         }
 
         var calendar = new TopicPartition(Workload.Calendar, 0);
         var day = workload.Expected.LastOrDefault(record => record.IsGlobal && record.Life == cluster.Log.Life(calendar))?.Value;
         foreach (var fold in folds.Where(fold => day is not null && fold.DayOfNewestLife != day)) report(new Finding($"the last day that reached a shard is {fold.DayOfNewestLife}, the last one sent is {day}", calendar.ToString()));
-        foreach (var (station, value) in last)
+        foreach (var ((topic, station), value) in last)
         {
             var fold = folds[Murmur2.Partition(station, folds.Count)];
-            var held = fold.Meters.GetValueOrDefault(station);
+            var held = (topic == Workload.Meters ? fold.Meters : fold.States).GetValueOrDefault(station);
             // Forgotten after its last record: the steering checker looks that nothing is left of it.
             if (held is null && fold.Forgotten.Contains(station)) continue;
-            if (Skipped(station) is false && held != value) report(new Finding($"the last record that reached station {station} says {held}, the last one sent {value}", station));
+            if (Skipped(topic, station) is false && held != value) report(new Finding($"the last record of {topic} that reached station {station} says {held}, the last one sent {value}", station));
         }
     }
 
     // A record that was skipped may have been applied all the same, by a router that had read it before.
-    private bool Skipped(string station) => Expected.Any(record =>
-        record.Partition.Topic == Workload.Meters && cluster.Checkers.IsSkipped(record.Partition, record.Offset) && record.Parts.Any(part => part.Station == station));
+    private bool Skipped(string topic, string station) => Expected.Any(record =>
+        record.Partition.Topic == topic && cluster.Checkers.IsSkipped(record.Partition, record.Offset) && record.Parts.Any(part => part.Station == station));
 
     private void CheckWindows(RecoveredShard shard, ShardFold fold, Action<Finding> report)
     {
@@ -111,6 +111,7 @@ public sealed class AppliedChecker(Cluster cluster, Workload workload, IReadOnly
         }
 
         foreach (var (station, value) in fold.Meters) Check(EntityKind.Window, $"{station}\u001f{Workload.Meters}", Workload.Meters, "value", value, station);
+        foreach (var (station, value) in fold.States) Check(EntityKind.Window, $"{station}\u001f{Workload.States}", Workload.States, "state", value, station);
         foreach (var (station, value) in fold.FirstSaw) Check(EntityKind.Window, $"{station}\u001f{Workload.FirstOutput}", Workload.FirstOutput, "first_saw", value, station);
         if (fold.Day is { } day) Check(EntityKind.Global, Workload.Calendar, Workload.Calendar, "day", day);
     }

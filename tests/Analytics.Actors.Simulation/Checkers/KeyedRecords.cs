@@ -7,7 +7,7 @@ using Google.Protobuf;
 namespace Analytics.Actors.Simulation;
 
 /// <summary>
-/// What a shard must make of a record of METERS where that is keyed by station: read here by hand, without the router's
+/// What a shard must make of a record of METERS or STATES where these are keyed by station: read here by hand, without the router's
 /// rules. What belongs to other shards they get from station-events, as from a router.
 /// </summary>
 public static class KeyedRecords
@@ -22,7 +22,8 @@ public static class KeyedRecords
         var announced = new Manifest { Topic = partition.Topic, Incarnation = incarnation, Partition = partition.Partition, Offset = record.Offset, BatchId = $"{partition.Topic}:{partition.Partition}:{record.Offset}" };
         using var items = JsonDocument.Parse(record.Value);
         var index = 0;
-        foreach (var item in items.RootElement.EnumerateArray())
+        var isState = partition.Topic == Workload.States;
+        foreach (var item in isState ? [items.RootElement] : items.RootElement.EnumerateArray().ToList())
         {
             var station = item.TryGetProperty(Workload.IsOther(version) ? "otherId" : "stationId", out var id) ? id.GetString()! : null;
             if (station is not null) announced.Stations.Add(station);
@@ -30,13 +31,15 @@ public static class KeyedRecords
             {
                 var part = new Part { Index = index, Station = station ?? "", Rejected = station is null ? new RejectedPart() : null };
                 part.Items.Add(ByteString.CopyFromUtf8(item.GetRawText()));
-                part.Batches.Add(new BatchReference { Module = Workload.Span, BatchId = Core.Batches.EventWindow.BatchId(partition.Topic, record.TimestampMs - (record.TimestampMs % SpanMs)) });
+                if (!isState) part.Batches.Add(new BatchReference { Module = Workload.Span, BatchId = Core.Batches.EventWindow.BatchId(partition.Topic, record.TimestampMs - (record.TimestampMs % SpanMs)) });
                 own.Parts.Add(part);
             }
 
             index++;
         }
 
+        // No module gathers it.
+        if (isState) return (own, null);
         IReadOnlyList<string> modules = Workload.IsOther(version) ? [Workload.First, Workload.Extra] : [Workload.First];
         foreach (var module in modules) own.Batches.Add(new BatchReference { Module = module, BatchId = announced.BatchId });
         var isFirsts = Murmur2.Partition(announced.BatchId, shards) == partition.Partition;

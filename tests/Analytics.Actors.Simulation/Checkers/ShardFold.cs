@@ -30,8 +30,9 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
     private readonly Dictionary<string, IReadOnlyList<string>> goneOrders = [];
     private bool isRestored;
 
-    /// <summary>The last value of METERS by station, that of the module first, and the last day of CALENDAR.</summary>
+    /// <summary>The last values of METERS and of STATES by station, that of the module first, and the last day of CALENDAR.</summary>
     public Dictionary<string, string> Meters { get; } = [];
+    public Dictionary<string, string> States { get; } = [];
     public Dictionary<string, string> FirstSaw { get; } = [];
     public string? Day { get; private set; }
 
@@ -219,6 +220,7 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
         {
             forgotten.Dequeue();
             Meters.Remove(next.Station);
+            States.Remove(next.Station);
             FirstSaw.Remove(next.Station);
             Forgotten.Add(next.Station);
             if (orders.Remove(next.Station, out var gone)) goneOrders[next.Station] = [.. goneOrders.GetValueOrDefault(next.Station, []), .. gone];
@@ -241,6 +243,9 @@ public sealed class ShardFold(Cluster cluster, ShardId shard)
             case Workload.Meters:
                 Meters[part.Station] = item.RootElement.GetProperty("value").GetString()!;
                 saw = (Day is null ? "" : $"day=\"{Day}\";") + $"value=\"{Meters[part.Station]}\"";
+                break;
+            case Workload.States:
+                States[part.Station] = item.RootElement.GetProperty("state").GetString()!;
                 break;
             case Workload.FirstOutput:
                 saw = FirstSaw[part.Station] = item.RootElement.TryGetProperty("first_saw", out var told) ? told.GetString()! : "";

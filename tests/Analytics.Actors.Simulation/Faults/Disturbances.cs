@@ -105,7 +105,7 @@ public sealed class Disturbances(Cluster cluster)
 
     private void Trim()
     {
-        var sources = cluster.Sources.Where(source => source.Topic is Workload.Meters or Workload.Orders).ToList();
+        var sources = cluster.Sources.Where(source => source.Topic is Workload.Meters or Workload.States or Workload.Orders).ToList();
         var source = sources[World.Random.Next(sources.Count)];
         var start = World.Between((int)cluster.Log.Start(source), (int)cluster.Log.End(source));
         cluster.Log.Trim(source, start);

@@ -15,13 +15,14 @@ public sealed record ExpectedRecord(
 /// <summary>A small pipeline that uses every kind of path, and numbered records for it.</summary>
 public sealed class Workload
 {
-    public const string Meters = "METERS", Orders = "ORDERS", Calendar = "CALENDAR", First = "first", Second = "second", Watch = "watch", Span = "span", Extra = "extra";
+    public const string Meters = "METERS", States = "STATES", Orders = "ORDERS", Calendar = "CALENDAR", First = "first", Second = "second", Watch = "watch", Span = "span", Extra = "extra";
     public const string FirstOutput = "MODULE-OUTPUT-FIRST", SecondOutput = "MODULE-OUTPUT-SECOND", WatchOutput = "MODULE-OUTPUT-WATCH", SpanOutput = "MODULE-OUTPUT-SPAN";
 
     private const string PipelineText = """
         {
           "topics": {
             "METERS": { "station": "STATION", "keyed": KEYED, "start": "earliest", "outOfRange": "earliest", "envelope": "list", "mode": "append", "window": 1, "shape": "fields", "fields": ["value"] },
+            "STATES": { "station": "STATION", "keyed": KEYED, "start": "earliest", "outOfRange": "earliest", "envelope": "object", "mode": "append", "window": 1, "shape": "fields", "fields": ["state"] },
             "ORDERS": { "start": "earliest", "outOfRange": "earliest", "envelope": ["object", "list"], "mode": "second", "window": 2, "shape": { "kind": "orders", "member": "car_order" } },
             "CALENDAR": { "start": "earliest", "outOfRange": "earliest", "envelope": "object", "scope": "global", "mode": "append", "window": 1, "shape": "fields", "fields": ["day"], "triggers": false }
           },
@@ -50,13 +51,13 @@ public sealed class Workload
         stations = Enumerable.Range(1, stationCount).Select(index => $"S{index}").ToList();
     }
 
-    /// <summary>Each call for itself, and calls that share their triggers; METERS read by routers, and by the shards.</summary>
+    /// <summary>Each call for itself, and calls that share their triggers; METERS and STATES read by routers, and by the shards.</summary>
     public static IReadOnlyList<PipelineConfiguration> Pipelines { get; } = All(isOther: false);
 
     private static readonly IReadOnlyList<PipelineConfiguration> others = All(isOther: true);
 
     /// <summary>
-    /// The versions of a configuration by turns: every second one finds the stations of METERS under another member, so that the
+    /// The versions of a configuration by turns: every second one finds the stations of METERS and STATES under another member, so that the
     /// parts of its records are other stations' in other shards, and has one module more.
     /// </summary>
     public static PipelineConfiguration Version(PipelineConfiguration first, long version) =>
@@ -67,13 +68,14 @@ public sealed class Workload
 
     /// <summary>What a record's parts must be under the version that routes it.</summary>
     public static ExpectedRecord Under(long version, ExpectedRecord record) =>
-        record.Partition.Topic == Meters && IsOther(version) ? record with { Parts = [.. record.Parts.Select(part => (Other(part.Station), part.Index))] } : record;
+        record.Partition.Topic is Meters or States && IsOther(version) ? record with { Parts = [.. record.Parts.Select(part => (Other(part.Station), part.Index))] } : record;
 
     private static string Other(string station) => "T" + station[1..];
 
     public static IReadOnlyList<TopicPartition> Sources(ShardSettings settings) =>
     [
-        .. Enumerable.Range(0, MetersPartitions(settings)).Select(partition => new TopicPartition(Meters, partition)), new(Orders, 0), new(Orders, 1), new(Calendar, 0), new(FirstOutput, 0), new(FirstOutput, 1),
+        .. Enumerable.Range(0, MetersPartitions(settings)).Select(partition => new TopicPartition(Meters, partition)),
+        .. Enumerable.Range(0, MetersPartitions(settings)).Select(partition => new TopicPartition(States, partition)), new(Orders, 0), new(Orders, 1), new(Calendar, 0), new(FirstOutput, 0), new(FirstOutput, 1),
     ];
 
     public List<ExpectedRecord> Expected { get; } = [];
@@ -109,10 +111,11 @@ public sealed class Workload
             return;
         }
 
-        switch (world.Random.Next(10))
+        switch (world.Random.Next(13))
         {
             case < 5: ProduceMeters(value); break;
             case < 9: ProduceOrder(value); break;
+            case < 12: ProduceState(value); break;
             default: Append(new TopicPartition(Calendar, 0), new { day = value }, true, [], [], value); break;
         }
     }
@@ -152,6 +155,15 @@ public sealed class Workload
     {
         var station = stations[world.Random.Next(stations.Count)];
         Append(new TopicPartition(Orders, Murmur2.Partition(station, 2)), new { stationId = station, order = value }, false, [(station, 0)], [], value);
+    }
+
+    // One object, which nobody gathers: where it is keyed, shards take it without taking it apart first.
+    private void ProduceState(string value)
+    {
+        var station = stations[world.Random.Next(stations.Count)];
+        Append(
+            new TopicPartition(States, MetersPartitionOf(station)), new { stationId = station, otherId = Other(station), state = value }, false, [(station, 0)], [], value,
+            settings.IsKeyed(States) ? station : null);
     }
 
     private void Append(TopicPartition partition, object value, bool isGlobal, List<(string, int)> parts, List<int> bad, string named, string? key = null)
