@@ -13,7 +13,7 @@ public sealed class IdleScenario : IBenchScenario
 {
     private const int DefaultStations = 100_000;
     private const double DefaultSeconds = 20;
-    private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(100), Patience = TimeSpan.FromSeconds(90), Settled = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(100), Patience = TimeSpan.FromSeconds(90), Settled = TimeSpan.FromSeconds(120);
 
     public string Name => "idle";
 
