@@ -34,7 +34,8 @@ public class LoadTests(ITestOutputHelper output)
     private const int Partitions = 8;
     private const int LagMax = 4_000;
     private const double MegabytesMax = 340;
-    private const double GrowthMax = 25;
+    // Five healthy runs grew by -11 to 17; one that lost 1 MB a second by 60.
+    private const double GrowthMax = 35;
     private static readonly TimeSpan LagAgeMax = TimeSpan.FromMilliseconds(700);
     private static readonly TimeSpan[] Flows = [TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(40)];
     private static readonly TimeSpan RestLimit = TimeSpan.FromSeconds(60);
