@@ -70,8 +70,8 @@ public class PlainRunTests
         nodes[0].Steps.ShouldBe(nodes[1].Steps);
         nodes[0].Calls.Select(Shown).ShouldBe(nodes[1].Calls.Select(Shown));
         nodes[0].DeadLetters.Select(letter => letter.ToJsonString()).ShouldBe(nodes[1].DeadLetters.Select(letter => letter.ToJsonString()));
-        Events(nodes[0]).ShouldBe(Events(nodes[1]));
-        State(nodes[0]).ShouldBe(State(nodes[1]));
+        KeyedTwins.Events(nodes[0]).ShouldBe(KeyedTwins.Events(nodes[1]));
+        KeyedTwins.State(nodes[0]).ShouldBe(KeyedTwins.State(nodes[1]));
     }).Check(Config.QuickThrowOnFailure.WithMaxTest(60));
 
     private static void Advance(CoreNode[] nodes, long ms)
@@ -181,14 +181,4 @@ public class PlainRunTests
         if (random.Next(40) == 0 && bytes.Length > 0) bytes[random.Next(bytes.Length)] = (byte)random.Next(256);
         return bytes;
     }
-
-    private static string State(CoreNode node) => string.Join('\n', node.TakeOverAll().SelectMany(shard => (IEnumerable<string>)
-    [
-        Convert.ToHexString(shard.ShardState),
-        .. shard.Entities.Select(entity => $"{entity.Kind} {entity.Key} {Convert.ToHexString(entity.State!)}").Order(StringComparer.Ordinal),
-        .. shard.Positions.Select(position => position.ToString()).Order(StringComparer.Ordinal),
-        .. shard.Marks.Select(mark => mark.ToString()).Order(StringComparer.Ordinal),
-    ]));
-
-    private static IEnumerable<string> Events(CoreNode node) => node.Events.Where(happened => happened is not RecordMisplaced).Select(happened => happened.ToString()!);
 }

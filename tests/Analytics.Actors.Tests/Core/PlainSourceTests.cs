@@ -42,10 +42,10 @@ public class PlainSourceTests
         }
 
         foreach (var node in new[] { keyed, general }) node.Advance(5_000);
-        State(keyed).ShouldBe(State(general));
+        KeyedTwins.State(keyed).ShouldBe(KeyedTwins.State(general));
         keyed.DeadLetters.Select(letter => letter.ToJsonString()).ShouldBe(general.DeadLetters.Select(letter => letter.ToJsonString()));
         keyed.Calls.Select(call => $"{call.Station} {call.Input.ToJsonString()}").ShouldBe(general.Calls.Select(call => $"{call.Station} {call.Input.ToJsonString()}"));
-        Events(keyed).ShouldBe(Events(general));
+        KeyedTwins.Events(keyed).ShouldBe(KeyedTwins.Events(general));
     }).Check(Config.QuickThrowOnFailure.WithMaxTest(300));
 
     [Fact]
@@ -113,16 +113,4 @@ public class PlainSourceTests
         if (random.Next(25) == 0 && bytes.Length > 0) bytes[random.Next(bytes.Length)] = (byte)random.Next(256);
         return bytes;
     }
-
-    // All that the shards' next owners find.
-    private static string State(CoreNode node) => string.Join('\n', node.TakeOverAll().SelectMany(shard => (IEnumerable<string>)
-    [
-        Convert.ToHexString(shard.ShardState),
-        .. shard.Entities.Select(entity => $"{entity.Kind} {entity.Key} {Convert.ToHexString(entity.State!)}").Order(StringComparer.Ordinal),
-        .. shard.Positions.Select(position => position.ToString()).Order(StringComparer.Ordinal),
-        .. shard.Marks.Select(mark => mark.ToString()).Order(StringComparer.Ordinal),
-    ]));
-
-    // Only of a key can be told that it is wrong.
-    private static IEnumerable<string> Events(CoreNode node) => node.Events.Where(happened => happened is not RecordMisplaced).Select(happened => happened.ToString()!);
 }
