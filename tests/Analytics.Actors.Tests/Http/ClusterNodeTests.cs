@@ -45,7 +45,7 @@ public sealed class ClusterNodeTests : IDisposable
             events.IndexOf(taken).ShouldBeGreaterThan(events.IndexOf(released));
         }
 
-        events.Count(happened => happened.Kind == "joined").ShouldBe(2);
+        events.Count(happened => happened.Kind == "joined").ShouldBe(2, string.Join("; ", events));
         (await two.ScrapeAsync()).Value("data_analysis_shard_move_seconds_count", "kind", "takeover").ShouldBe(moved.Count);
         (await one.ScrapeAsync()).Value("data_analysis_shard_move_seconds_count", "kind", "release").ShouldBe(moved.Count);
 
