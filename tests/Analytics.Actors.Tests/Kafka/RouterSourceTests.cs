@@ -235,6 +235,7 @@ internal sealed class RouterListener : IRouterListener
     public EventLog<TopicPartition> Revoked { get; } = new();
     public EventLog<TopicPartition> Lost { get; } = new();
     public Func<IReadOnlyList<TopicPartition>, Task> OnRevocation { get; set; } = _ => Task.CompletedTask;
+    public Action<IReadOnlyList<SourcePlace>> AfterPositioned { get; set; } = _ => { };
     public int RecordsBeforePosition { get; private set; }
 
     public void OnRecords(RecordRun records)
@@ -249,6 +250,7 @@ internal sealed class RouterListener : IRouterListener
         positioned.UnionWith(read.Select(place => place.Partition));
         Places.Add(places);
         Positions.Add(read.Select(place => new PartitionOffset(place.Partition, place.Next!.Value)));
+        AfterPositioned(places);
     }
 
     public async Task OnRevokedAsync(IReadOnlyList<TopicPartition> partitions)
