@@ -217,6 +217,39 @@ public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixt
         first.Revoked.All.ShouldBe(second.Positions.All.Select(position => position.Partition), ignoreOrder: true);
     }
 
+    [Fact]
+    public async Task What_goes_on_while_a_revocation_waits_to_be_told_is_not_taken_for_its_answer()
+    {
+        var group = fixture.NewName("group");
+        RouterTopic[] topics = [new(fixture.NewTopic(2), new StartPosition(StartKind.Earliest), Stop)];
+        var (first, second) = (new RouterListener(), new RouterListener());
+        RouterSource? router = null;
+        var options = fixture.Options with { Consumer = new Dictionary<string, string>(fixture.Options.Consumer) { ["debug"] = "cgrp" } };
+        // At the worst moment: the client is about to ask to give a partition back, and would take any unassignment for the answer.
+        void ResumeWhenItRevokes(ClientLogEntry entry)
+        {
+            if (router is not { } reading || !entry.Message.Contains("-> wait-unassign-call", StringComparison.Ordinal)) return;
+            foreach (var (partition, _) in first.Positions.All)
+            {
+                _ = reading.Pause(partition);
+                _ = reading.Resume(partition);
+            }
+        }
+
+        var commits = new EventLog<CommitOutcome>();
+        first.OnRevocation = async gone => commits.Add(await router!.CommitAsync(gone.Select(partition => new PartitionOffset(partition, 0)).ToList()));
+        await using var source = new RouterSource(options, group, topics, store, first, ResumeWhenItRevokes);
+        await first.Positions.WaitUntil(positions => positions.Count == 2);
+        router = source;
+        await using var other = new RouterSource(fixture.Options, group, topics, store, second);
+
+        // Until its revocation is over a partition is still ours, so that what was routed of it can be committed.
+        (await commits.WaitFor(_ => true)).Error.ShouldBeNull();
+        await second.Positions.WaitUntil(positions => positions.Count == 1);
+        second.Positions.All.ShouldHaveSingleItem().Partition.ShouldBe(first.Revoked.All.ShouldHaveSingleItem());
+        first.Lost.All.ShouldBeEmpty();
+    }
+
     internal static MemoryCheckpointStore NewStore()
     {
         var store = new MemoryCheckpointStore("0123456789ab");
