@@ -120,6 +120,40 @@ public sealed class ReadingOrderTests : IDisposable
         (await admin.GetCommittedAsync($"{LiveNode.Group}.router", [source]))[source].ShouldBe(2);
     }
 
+    [Fact]
+    public async Task A_loop_that_is_still_at_work_when_the_time_for_a_stop_is_over_has_not_failed()
+    {
+        var pipeline = Pipeline();
+        using var broker = LiveNode.StartBroker(pipeline);
+        await using var node = new LiveNode(LiveNode.Options(broker.BootstrapServers, folder.FullName) with { StopDeadline = TimeSpan.FromSeconds(1) }, pipeline);
+        await node.StartAsync();
+        await node.WaitReadyAsync();
+        await using var platform = new Platform(broker, pipeline);
+        // So many that the next one is granted already.
+        const int Sent = 100;
+        for (var number = 0; number < Sent; number++) await platform.SendAsync("A", """{"stationId": "S1", "n": 1}""");
+        await node.WaitAppliedAsync("A", Sent);
+        var router = node.Host.Router!;
+
+        Task? holding = null;
+        using var isOver = new ManualResetEventSlim(false);
+        await HoldingAsync<Core.Routing.Router>(() => router.Ask, () =>
+        {
+            // Both are taken from the mailbox at once.
+            holding = router.Ask(_ =>
+            {
+                isOver.Wait();
+                return 0;
+            });
+            ((IRouterListener)router).OnRecords(ReadRecord.Run(new TopicPartition("A", 0), (Sent, """{"stationId": "S2", "n": 2}"""u8.ToArray())));
+        });
+        (await node.Host.StopAsync()).ShouldNotBeEmpty();
+        isOver.Set();
+        await holding!;
+        await router.Completion;
+        node.Host.FailureReason.ShouldBeNull();
+    }
+
     private static SourcePlace Place(TopicPartition partition, long next) => new(new SourceState(partition, 10, 0) { Next = next }, next);
 
     private delegate Task<int> Asking<T>(Func<T, int> question);
