@@ -133,7 +133,7 @@ internal sealed class ConsumerLoop
         {
             while (!stopping)
             {
-                RunCommands();
+                if (!owner.IsCallbackDue) RunCommands();
                 PollOnce(PollWait);
                 owner.OnPolled();
             }
@@ -234,4 +234,7 @@ internal interface IConsumerLoopOwner
 
     /// <summary>After every poll.</summary>
     void OnPolled();
+
+    /// <summary>The next polls bring a callback, before which no command may be run.</summary>
+    bool IsCallbackDue => false;
 }

@@ -329,6 +329,9 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         Position(waiting.ConvertAll(partition => (assigned[partition], (RunningReader?)null)));
     }
 
+    // Commands assign and unassign.
+    bool IConsumerLoopOwner.IsCallbackDue => join.IsAsking;
+
     // The listener hears of positions before their first record.
     private void AnnouncePositioned()
     {
