@@ -293,21 +293,22 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         return gone;
     }
 
-    // Records that are taken while their partition is held are not lost: it is assigned anew at its position.
+    // Records that are taken while their partition is held, or its position looked for anew, are not lost: it is assigned anew at its position.
     PartitionReading? IConsumerLoopOwner.Find(TopicPartition partition)
     {
         AnnouncePositioned();
-        return assigned.GetValueOrDefault(partition);
+        return assigned.TryGetValue(partition, out var state) && !state.OutOfRange ? state : null;
     }
 
     void IConsumerLoopOwner.OnRecords(RecordRun records) => listener.OnRecords(records);
 
-    void IConsumerLoopOwner.OnConsumeError(TopicPartition partition, Error error)
+    void IConsumerLoopOwner.OnConsumeError(TopicPartition partition, long offset, Error error)
     {
         if (error.Code == ErrorCode.Local_AutoOffsetReset && assigned.TryGetValue(partition, out var state))
         {
-            // Without a position of ours it only says that there is no committed offset.
-            if (state.Next is not { } position || state.OutOfRange) return;
+            // Else it says, perhaps late, that there was no committed offset; see OnAssigned.
+            if (!state.IsAt(offset) || state.OutOfRange) return;
+            var position = state.Next!.Value;
             state.OutOfRange = true;
             logger.Warning($"position {position} of {partition} is outside its log");
             Position([(state, new RunningReader(position, state.Incarnation))]);
@@ -327,6 +328,9 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         consumer.Pause(waiting.Select(partition => partition.ToClient()));
         Position(waiting.ConvertAll(partition => (assigned[partition], (RunningReader?)null)));
     }
+
+    // Commands assign and unassign.
+    bool IConsumerLoopOwner.IsCallbackDue => join.IsAsking;
 
     // The listener hears of positions before their first record.
     private void AnnouncePositioned()
