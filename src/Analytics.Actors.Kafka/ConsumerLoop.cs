@@ -133,7 +133,7 @@ internal sealed class ConsumerLoop
         {
             while (!stopping)
             {
-                RunCommands();
+                if (!owner.IsCallbackDue) RunCommands();
                 PollOnce(PollWait);
                 owner.OnPolled();
             }
@@ -196,7 +196,8 @@ internal sealed class ConsumerLoop
             if (messages.ErrorOf(index) is { } error)
             {
                 if (error.IsFatal) throw new KafkaException(error);
-                owner.OnConsumeError(messages.PartitionOf(index++), error);
+                owner.OnConsumeError(messages.PartitionOf(index), messages.OffsetOf(index), error);
+                index++;
                 continue;
             }
 
@@ -228,8 +229,12 @@ internal interface IConsumerLoopOwner
 
     /// <summary>An error that the client did not get over by itself; never a fatal one, that ends the loop.</summary>
     /// <param name="partition">Without a topic where it concerns none.</param>
-    void OnConsumeError(TopicPartition partition, Error error);
+    /// <param name="offset">What could not be read, where it concerns an offset; negative where there was none.</param>
+    void OnConsumeError(TopicPartition partition, long offset, Error error);
 
     /// <summary>After every poll.</summary>
     void OnPolled();
+
+    /// <summary>The next polls bring a callback, before which no command may be run.</summary>
+    bool IsCallbackDue => false;
 }

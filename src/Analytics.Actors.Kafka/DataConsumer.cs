@@ -109,10 +109,11 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
 
     void IConsumerLoopOwner.OnRecords(RecordRun records) => sink.OnRecords(records);
 
-    void IConsumerLoopOwner.OnConsumeError(TopicPartition partition, Error error)
+    void IConsumerLoopOwner.OnConsumeError(TopicPartition partition, long offset, Error error)
     {
         if (error.Code == ErrorCode.Local_AutoOffsetReset && assigned.TryGetValue(partition, out var state) && !state.Paused)
         {
+            if (!state.IsAt(offset)) return;
             Remove(partition);
             logger.Warning($"position {state.Next} of {partition} is outside its log: {error.Reason}");
             sink.OnOutOfRange(partition, state.Next!.Value);

@@ -3,12 +3,14 @@ using Confluent.Kafka;
 namespace Analytics.Actors.Kafka;
 
 /// <summary>
-/// Knows where a consumer stands with its group. The client tells of that nowhere but in its debug log. Two things depend on it:
+/// Knows where a consumer stands with its group. The client tells of that nowhere but in its debug log. Three things depend on it:
 /// while it has asked to join and waits for the answer it must not commit: the commit would wait behind that question on the
 /// same connection, and come to the broker with a generation that is over then. The client (librdkafka before 2.10, issue 4059)
 /// takes the refusal for the loss of all its partitions and joins anew, which makes one more rebalance for everybody.
 /// And in a rebalance it must not subscribe to other topics: the client puts that off, and where it is closed before it has come
 /// to it, it ends the process (an assertion of librdkafka 2.0.2 about its subscription).
+/// And while it waits to be answered what it has told, or is about to tell, of a rebalance, nothing must be assigned or unassigned for
+/// reasons of our own: the client takes that for the answer, and lets partitions go before they were released.
 /// </summary>
 internal sealed class JoinWatch
 {
@@ -16,6 +18,7 @@ internal sealed class JoinWatch
     private const string Arrow = " -> ";
     private const string Waiting = "wait-join";
     private const string Steady = "steady";
+    private static readonly string[] Asking = ["wait-assign-call", "wait-unassign-call"];
 
     // A member that leaves, or has lost its partitions, gives them back first; the question is still on its way.
     private const string GivingBack = "wait-unassign";
@@ -25,6 +28,7 @@ internal sealed class JoinWatch
     private readonly Lock gate = new();
     private bool isJoining;
     private bool isSteady;
+    private bool isAsking;
 
     // Who waits: told true when the answer is there, false when it is no longer worth waiting for.
     private TaskCompletionSource<bool> answered = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -54,6 +58,15 @@ internal sealed class JoinWatch
         }
     }
 
+    /// <summary>The client waits for partitions to be assigned or unassigned by a callback, which comes with one of the next polls.</summary>
+    public bool IsAsking
+    {
+        get
+        {
+            lock (gate) return isAsking;
+        }
+    }
+
     /// <summary>Takes the client's log, and passes on what was asked for.</summary>
     public void Log(LogMessage message)
     {
@@ -79,7 +92,12 @@ internal sealed class JoinWatch
 
     private void Changed(ReadOnlySpan<char> from, ReadOnlySpan<char> to)
     {
-        lock (gate) isSteady = to.StartsWith(Steady);
+        lock (gate)
+        {
+            isSteady = to.StartsWith(Steady);
+            isAsking = to.StartsWith(Asking[0]) || to.StartsWith(Asking[1]);
+        }
+
         if (to.StartsWith(Waiting))
         {
             lock (gate) isJoining = true;

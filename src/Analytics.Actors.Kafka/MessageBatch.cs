@@ -113,6 +113,9 @@ internal sealed unsafe partial class MessageBatch : IDisposable
         return new TopicPartition(message->Topic == IntPtr.Zero ? "" : TopicName(message->Topic), message->Partition);
     }
 
+    /// <summary>The offset of a message; of an error what it speaks of, negative where that is none.</summary>
+    public long OffsetOf(int index) => messages[index]->Offset;
+
     /// <summary>The error that stands in a message's place; null where it is a record.</summary>
     public Error? ErrorOf(int index)
     {
@@ -286,4 +289,10 @@ internal class PartitionReading(TopicPartition partition)
     public long? Next { get; set; }
 
     public bool Paused { get; set; }
+
+    /// <summary>
+    /// Whether an offset that could not be read is where this stands. The client tells of it late: the partition may have been moved
+    /// meanwhile, and be read elsewhere. (An offset above is of here too: the client passes over what is no record.)
+    /// </summary>
+    public bool IsAt(long offset) => Next is { } next && offset >= next;
 }

@@ -127,7 +127,7 @@ public sealed class Ownership : IConsumerLoopOwner, IAsyncDisposable
     {
     }
 
-    void IConsumerLoopOwner.OnConsumeError(Core.TopicPartition partition, Error error) => logger.Warning($"{partition}: {error.Reason}");
+    void IConsumerLoopOwner.OnConsumeError(Core.TopicPartition partition, long offset, Error error) => logger.Warning($"{partition}: {error.Reason}");
 
     void IConsumerLoopOwner.OnPolled()
     {

@@ -135,12 +135,12 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     /// <summary>Ends with the poll thread; faulted where that ended by itself (then nothing is read any more).</summary>
     public Task Completion => loop.Completion;
 
-    /// <summary>Stops delivery of a partition; one that is not assigned is passed over.</summary>
-    public Task Pause(TopicPartition partition) => loop.Post($"pausing {partition}", () =>
+    /// <summary>Stops delivery of partitions; those that are not assigned are passed over.</summary>
+    public Task Pause(IReadOnlyList<TopicPartition> partitions) => loop.Post("pausing", () =>
     {
-        if (!assigned.TryGetValue(partition, out var state) || state.Paused) return;
-        state.Paused = true;
-        if (state.Next is not null) consumer.Pause([partition.ToClient()]);
+        var delivered = partitions.Select(partition => assigned.GetValueOrDefault(partition)).OfType<SourcePartitionState>().Where(state => !state.Paused).ToList();
+        foreach (var state in delivered) state.Paused = true;
+        consumer.Pause(delivered.Where(state => state.Next is not null).Select(state => state.Partition.ToClient()));
     });
 
     /// <summary>Looks for the partition's position anew, as at its assignment: the store has another one.</summary>
@@ -153,13 +153,13 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         Position([(state, null)]);
     });
 
-    /// <summary>Delivery goes on after the last record delivered.</summary>
-    public Task Resume(TopicPartition partition) => loop.Post($"resuming {partition}", () =>
+    /// <summary>Delivery goes on after the last record delivered of each.</summary>
+    public Task Resume(IReadOnlyList<TopicPartition> partitions) => loop.Post("resuming", () =>
     {
-        if (!assigned.TryGetValue(partition, out var state) || !state.Paused) return;
+        var paused = partitions.Select(partition => assigned.GetValueOrDefault(partition)).OfType<SourcePartitionState>().Where(state => state.Paused).ToList();
         // One that waits for its position, or for a decision about it, goes on with that.
-        if (state.Next is { } next && !state.OutOfRange) TakeUp(new PartitionOffset(partition, next));
-        state.Paused = false;
+        TakeUp([.. paused.Where(state => state is { Next: not null, OutOfRange: false }).Select(state => new PartitionOffset(state.Partition, state.Next!.Value))]);
+        foreach (var state in paused) state.Paused = false;
     });
 
     /// <summary>
@@ -293,21 +293,22 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         return gone;
     }
 
-    // Records that are taken while their partition is held are not lost: it is assigned anew at its position.
+    // Records that are taken while their partition is held, or its position looked for anew, are not lost: it is assigned anew at its position.
     PartitionReading? IConsumerLoopOwner.Find(TopicPartition partition)
     {
         AnnouncePositioned();
-        return assigned.GetValueOrDefault(partition);
+        return assigned.TryGetValue(partition, out var state) && !state.OutOfRange ? state : null;
     }
 
     void IConsumerLoopOwner.OnRecords(RecordRun records) => listener.OnRecords(records);
 
-    void IConsumerLoopOwner.OnConsumeError(TopicPartition partition, Error error)
+    void IConsumerLoopOwner.OnConsumeError(TopicPartition partition, long offset, Error error)
     {
         if (error.Code == ErrorCode.Local_AutoOffsetReset && assigned.TryGetValue(partition, out var state))
         {
-            // Without a position of ours it only says that there is no committed offset.
-            if (state.Next is not { } position || state.OutOfRange) return;
+            // Else it says, perhaps late, that there was no committed offset; see OnAssigned.
+            if (!state.IsAt(offset) || state.OutOfRange) return;
+            var position = state.Next!.Value;
             state.OutOfRange = true;
             logger.Warning($"position {position} of {partition} is outside its log");
             Position([(state, new RunningReader(position, state.Incarnation))]);
@@ -327,6 +328,9 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         consumer.Pause(waiting.Select(partition => partition.ToClient()));
         Position(waiting.ConvertAll(partition => (assigned[partition], (RunningReader?)null)));
     }
+
+    // Commands assign and unassign.
+    bool IConsumerLoopOwner.IsCallbackDue => join.IsAsking;
 
     // The listener hears of positions before their first record.
     private void AnnouncePositioned()
@@ -424,7 +428,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         var position = new PartitionOffset(state.Partition, place.Next!.Value);
         try
         {
-            TakeUp(position);
+            TakeUp([position]);
             if (state.Paused) consumer.Pause([state.Partition.ToClient()]);
         }
         catch (KafkaException failed)
@@ -446,16 +450,20 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     }
 
     /// <summary>
-    /// Assigns a partition anew at its position; that is between the client and us, the group sees no change. A partition
+    /// Assigns partitions anew at their positions; that is between the client and us, the group sees no change. A partition
     /// whose offset failed has stopped in the client, which then refuses to seek; and one that the client resumes may wait
-    /// for a second, where its broker's thread went to sleep because all were paused.
+    /// for a second, where its broker's thread went to sleep because all were paused. All together: with each change the client
+    /// looks through, and tells the debug log of, all partitions that it has.
     /// </summary>
-    private void TakeUp(PartitionOffset position)
+    private void TakeUp(IReadOnlyList<PartitionOffset> positions)
     {
-        var partition = position.Partition.ToClient();
-        if (consumer.Assignment.Contains(partition)) consumer.IncrementalUnassign([partition]);
-        consumer.IncrementalAssign([position.ToClient()]);
-        consumer.Resume([partition]);
+        if (positions.Count == 0) return;
+        var partitions = positions.Select(position => position.Partition.ToClient()).ToList();
+        var present = consumer.Assignment.ToHashSet();
+        present.IntersectWith(partitions);
+        if (present.Count > 0) consumer.IncrementalUnassign(present);
+        consumer.IncrementalAssign(positions.Select(position => position.ToClient()));
+        consumer.Resume(partitions);
     }
 
     private bool IsCurrent(SourcePartitionState state) => assigned.TryGetValue(state.Partition, out var now) && ReferenceEquals(now, state);

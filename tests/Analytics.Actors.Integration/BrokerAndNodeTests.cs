@@ -22,7 +22,7 @@ public class BrokerAndNodeTests
     private const int StationsPerRecord = 5;
     private const double PowerKw = 12.5;
     private const double FeePerKwh = 0.8;
-    private static readonly TimeSpan ReadLimit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan ReadLimit = TimeSpan.FromSeconds(180);
     private static readonly TimeSpan RoundLimit = TimeSpan.FromSeconds(5);
     private static readonly string[] Stations = [.. Enumerable.Range(1, 40).Select(number => $"station-{number}")];
 

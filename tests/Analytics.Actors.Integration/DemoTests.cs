@@ -6,8 +6,8 @@ namespace Analytics.Actors.Integration;
 /// <summary>The verb <c>demo</c> as a process: what it reports, what it says of planted faults, how it ends.</summary>
 public class DemoTests
 {
-    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(60);
-    private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(90);
+    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(180);
+    private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(180);
 
     [Fact]
     public async Task A_dropped_and_a_doubled_record_are_reported_and_fail_the_run()

@@ -36,7 +36,7 @@ public class FairnessTests(ITestOutputHelper log)
 
     /// <summary>Other work on the machine can make one measurement bad; records that really wait behind the backlog make all of them bad.</summary>
     private const int Attempts = 3;
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(180);
 
     /// <param name="calls">Every record of the backlog calls a module, too.</param>
     [Theory]
@@ -58,9 +58,16 @@ public class FairnessTests(ITestOutputHelper log)
             """), "fair.json").Configuration.ShouldNotBeNull();
         var (worst, together, alone) = (TimeSpan.MaxValue, 0.0, 0.0);
         // Each attempt has a backlog of its own: what is left of the one before may be over too soon.
-        for (var attempt = 0; attempt < Attempts && (worst > FreshLimit || together <= alone / 3); attempt++) (worst, together, alone) = await MeasureAsync(pipeline, calls);
-        worst.ShouldBeLessThanOrEqualTo(FreshLimit, $"in each of {Attempts} attempts");
+        for (var attempt = 0; attempt < Attempts && (worst > LimitAt(alone) || together <= alone / 3); attempt++) (worst, together, alone) = await MeasureAsync(pipeline, calls);
+        worst.ShouldBeLessThanOrEqualTo(LimitAt(alone), $"in each of {Attempts} attempts");
         together.ShouldBeGreaterThan(alone / 3);
+    }
+
+    // On a slow machine everything takes longer: one that waits behind the backlog waits for most of it.
+    private static TimeSpan LimitAt(double partsPerSecond)
+    {
+        var quarter = BacklogParts / 4 / Math.Max(1, partsPerSecond);
+        return quarter > FreshLimit.TotalSeconds ? TimeSpan.FromSeconds(quarter) : FreshLimit;
     }
 
     /// <summary>How long the slowest fresh record took beside the backlog, and how many parts a second flowed of that with and without fresh records.</summary>

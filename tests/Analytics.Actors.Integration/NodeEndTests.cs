@@ -5,7 +5,7 @@ namespace Analytics.Actors.Integration;
 /// <summary>How the process of a node ends that is told to leave, or declared down, by the verbs of another process.</summary>
 public class NodeEndTests
 {
-    private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(40);
+    private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(120);
 
     [Fact]
     public async Task A_node_that_is_told_to_leave_ends_with_0_and_one_that_is_declared_down_with_1_and_who_did_it()

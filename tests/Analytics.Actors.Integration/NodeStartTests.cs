@@ -10,7 +10,7 @@ namespace Analytics.Actors.Integration;
 public class NodeStartTests
 {
     private const string Group = "its";
-    private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(45);
+    private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(120);
 
     [Fact]
     public async Task Brokers_that_nobody_answers_at_are_named()

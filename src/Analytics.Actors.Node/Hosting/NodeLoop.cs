@@ -248,6 +248,11 @@ public sealed class NodeLoop : IRecordSink, IOwnershipListener
 
             finished.TrySetResult();
         }
+        catch (ObjectDisposedException) when (isEnding)
+        {
+            // The time for the stop was over in the middle of its work: what it wanted to send with is closed.
+            finished.TrySetResult();
+        }
         catch (Exception failure)
         {
             observer.LoopFailed(failure);

@@ -30,12 +30,19 @@ public sealed class RouterLoop : IRouterListener
 
     // What the store knows of the partitions that are ours, as of when they were positioned; those that are stopped as well.
     private readonly Dictionary<TopicPartition, SourceState> rows = [];
+
+    // Orders overtake records, and a release may end after its partition has come back: so each word of the group's is numbered by
+    // the revocations before it, and none is followed that is older than what is known of its partition.
+    private readonly Dictionary<TopicPartition, long> heard = [];
     private readonly TaskCompletionSource finished = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Thread thread;
     private RouterSource? source;
     private IReadOnlyList<(object Item, long Bytes)> batch = [];
     private volatile bool isEnding;
     private volatile bool isPositioned;
+
+    // Of the source's thread.
+    private long revocations;
 
     public RouterLoop(
         ShardSettings shards, RouterSettings settings, ICheckpointStore store, PartitionProducer producer, NodeObserver observer,
@@ -100,40 +107,51 @@ public sealed class RouterLoop : IRouterListener
     });
 
     // As data, so that it keeps its place among the records: those read before it are of before, and none of them is lost to a gap.
-    void IRouterListener.OnPositioned(IReadOnlyList<SourcePlace> places) => mailbox.Post((Action)(() =>
+    void IRouterListener.OnPositioned(IReadOnlyList<SourcePlace> places)
+    {
+        var number = revocations;
+        mailbox.Post((Action)(() => Positioned(places, number)), 1);
+    }
+
+    async Task IRouterListener.OnRevokedAsync(IReadOnlyList<TopicPartition> partitions)
+    {
+        var number = ++revocations;
+        await CommitNowAsync(partitions).ConfigureAwait(false);
+        Forget(partitions, number);
+    }
+
+    void IRouterListener.OnLost(IReadOnlyList<TopicPartition> partitions) => Forget(partitions, ++revocations);
+
+    private void Positioned(IReadOnlyList<SourcePlace> places, long number)
     {
         List<PartitionPosition> reached = [];
         foreach (var place in places)
         {
+            if (number < heard.GetValueOrDefault(place.Partition)) continue;
+            heard[place.Partition] = number;
             rows[place.Partition] = place.State;
             observer.SourcePositioned(place);
             if (place.Next is not { } next) continue;
             assigned.Add(place.Partition);
             router.Assigned(place.Partition, place.State.Incarnation, next);
-            if (paused.Contains(place.Partition.Topic)) _ = source!.Pause(place.Partition);
+            if (paused.Contains(place.Partition.Topic)) _ = source!.Pause([place.Partition]);
             if (place.State.IsWanted) reached.Add(place.State.Position);
         }
 
-        if (reached.Count > 0) _ = StoreAsync(reached);
+        if (reached.Count > 0) _ = ReachAsync(reached);
         isPositioned = true;
-    }), 1);
-
-    async Task IRouterListener.OnRevokedAsync(IReadOnlyList<TopicPartition> partitions)
-    {
-        await CommitNowAsync(partitions).ConfigureAwait(false);
-        Forget(partitions);
     }
-
-    void IRouterListener.OnLost(IReadOnlyList<TopicPartition> partitions) => Forget(partitions);
 
     private bool Post(Action action) => mailbox.Post(action);
 
     private long NowMs => time.GetUtcNow().ToUnixTimeMilliseconds();
 
-    private void Forget(IReadOnlyList<TopicPartition> partitions) => Post(() =>
+    private void Forget(IReadOnlyList<TopicPartition> partitions, long number) => Post(() =>
     {
         foreach (var partition in partitions)
         {
+            if (number <= heard.GetValueOrDefault(partition)) continue;
+            heard[partition] = number;
             assigned.Remove(partition);
             rows.Remove(partition);
             router.Revoked(partition);
@@ -164,7 +182,9 @@ public sealed class RouterLoop : IRouterListener
             while (!isEnding)
             {
                 var wait = isMore ? TimeSpan.Zero : router.NextDueMs is { } due ? TimeSpan.FromMilliseconds(Math.Clamp(due - NowMs, 0, LongestWait.TotalMilliseconds)) : LongestWait;
-                batch = mailbox.Take(wait);
+                // What this thread alone is behind with waits where it is: taken in, it would fill its topics' queues, and a topic
+                // that is paused for that is fetched anew.
+                batch = mailbox.Take(wait, isMore ? 0 : Mailbox<object>.DataBytesPerTake);
                 router.TimePassed(NowMs, false, effects);
                 foreach (var (item, bytes) in batch)
                 {
@@ -179,6 +199,11 @@ public sealed class RouterLoop : IRouterListener
                 CarryOut();
             }
 
+            finished.TrySetResult();
+        }
+        catch (ObjectDisposedException) when (isEnding)
+        {
+            // The time for the stop was over in the middle of its work: what it wanted to send with is closed.
             finished.TrySetResult();
         }
         catch (Exception failure)
@@ -228,7 +253,8 @@ public sealed class RouterLoop : IRouterListener
         if (order.Pause) paused.Add(order.Topic);
         else paused.Remove(order.Topic);
         observer.Metrics.Routing(router.Flows);
-        foreach (var partition in assigned.Where(partition => partition.Topic == order.Topic)) _ = order.Pause ? source!.Pause(partition) : source!.Resume(partition);
+        var partitions = assigned.Where(partition => partition.Topic == order.Topic).ToList();
+        _ = order.Pause ? source!.Pause(partitions) : source!.Resume(partitions);
     }
 
     private async Task LookAsync()
@@ -279,6 +305,14 @@ public sealed class RouterLoop : IRouterListener
             observer.Warned($"no grants were raised, the router goes on up to those that it has: {failure.Message}");
             Post(() => router.GrantsFailed(raise.Requests));
         }
+    }
+
+    // What was read before a place was found may have been committed after it, as long as records of before were routed. So it is
+    // committed once more, and until then the store goes on saying that it is to be gone to.
+    private async Task ReachAsync(IReadOnlyList<PartitionPosition> places)
+    {
+        var outcome = await source!.CommitAsync([.. places.Select(place => new PartitionOffset(place.Partition, place.Next))]).ConfigureAwait(false);
+        if (outcome.Committed) await StoreAsync([.. places.Where(place => !outcome.Skipped.Contains(place.Partition))]).ConfigureAwait(false);
     }
 
     // A write that fails is made up for by the next one: what is stored lags, and is true all the same.

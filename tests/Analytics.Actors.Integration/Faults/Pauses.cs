@@ -3,6 +3,8 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Analytics.Actors.Integration.Support;
+using Analytics.Actors.Storage;
+using Xunit.Abstractions;
 
 namespace Analytics.Actors.Integration.Faults;
 
@@ -38,7 +40,26 @@ internal sealed partial class Pauses
     /// <summary>Seconds that the records waited whose shard stayed where it was.</summary>
     public IReadOnlyList<double> Others => others;
 
-    public static async Task<Pauses> ReadAsync(Cluster cluster, CommitAudit audit)
+    /// <summary>The end of a run: every record must have counted once, whoever had its shard; then, and told, how long shards paused.</summary>
+    /// <param name="running">Nodes that are still to be stopped.</param>
+    /// <param name="records">Records acknowledged to the feed.</param>
+    /// <param name="aborts">Nodes that librdkafka aborted before.</param>
+    public static async Task<Pauses> OfRunAsync(
+        Cluster cluster, IEnumerable<Cluster.ClusterNode> running, int records, int aborts, string address, CommitAudit audit, ITestOutputHelper output)
+    {
+        var verdict = await Verdict.OfUploadsAsync(cluster, records);
+        foreach (var node in running) aborts += await node.StopAsync();
+        await using (var store = new PostgreSqlCheckpointStore(PostgreSqlAddress.Parse(address))) await verdict.JudgeStoreAsync(cluster, store);
+        var commits = await audit.ReadAsync();
+        var pauses = await ReadAsync(cluster, audit);
+        output.WriteLine($"{verdict}; {commits}");
+        output.WriteLine(pauses.Tell(aborts));
+        verdict.Wrong.ShouldBe("");
+        commits.Stale.ShouldBe(0);
+        return pauses;
+    }
+
+    private static async Task<Pauses> ReadAsync(Cluster cluster, CommitAudit audit)
     {
         var pauses = new Pauses();
         var (now, ticks) = (DateTime.UtcNow, Stopwatch.GetTimestamp());
@@ -55,7 +76,7 @@ internal sealed partial class Pauses
         + $"records of shards that stayed waited {Seconds.Describe(others)}{(Retaken.Count == 0 ? "" : $"; {Retaken.Count} shards taken over again by their owner: paused {Seconds.Describe(Retaken.Select(move => move.Pause))}")}";
 
     /// <summary>The same with the three moves that took longest, and how many nodes librdkafka aborted.</summary>
-    public string Tell(int aborts) => string.Join('\n', [
+    private string Tell(int aborts) => string.Join('\n', [
         $"{this}", .. Moves.OrderByDescending(move => move.Ours).Take(3).Select(move => $"  {move}"),
         .. aborts > 0 ? [$"{aborts} nodes that were to stop were aborted by librdkafka (issue 4312)"] : Array.Empty<string>(),
     ]);

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using Analytics.Actors.Integration.Support;
-using Analytics.Actors.Storage;
 using Analytics.Actors.Tests.Storage;
 using Xunit.Abstractions;
 
@@ -51,7 +50,7 @@ public class RollTests(PostgreSqlServer server, ITestOutputHelper output) : ICla
         {
             foreach (var node in cluster.Nodes)
             {
-                aborts += await RebalanceTests.EndAsync(node);
+                aborts += await node.StopAsync();
                 cluster.StartNode(node.Name);
                 await cluster.StartedAsync(node);
                 await cluster.SettledAsync(Limit, cluster.Nodes);
@@ -60,16 +59,7 @@ public class RollTests(PostgreSqlServer server, ITestOutputHelper output) : ICla
         }
 
         await feed.EndAsync();
-        var verdict = await Verdict.OfUploadsAsync(cluster, feed.Count);
-        foreach (var node in cluster.Nodes) aborts += await RebalanceTests.EndAsync(node);
-        await using (var store = new PostgreSqlCheckpointStore(PostgreSqlAddress.Parse(address))) await verdict.JudgeStoreAsync(cluster, store);
-        var commits = await audit.ReadAsync();
-        var pauses = await Pauses.ReadAsync(cluster, audit);
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{rolls * cluster.Nodes.Count} nodes restarted in {run.Elapsed.TotalSeconds:0} s; from a record to its batch's upload {Seconds.Describe(Seconds.FromRecordToUpload(cluster, begun))}"));
-        output.WriteLine($"{verdict}; {commits}");
-        output.WriteLine(pauses.Tell(aborts));
-        verdict.Wrong.ShouldBe("");
-        commits.Stale.ShouldBe(0);
-        return pauses;
+        return await Pauses.OfRunAsync(cluster, cluster.Nodes, feed.Count, aborts, address, audit, output);
     }
 }

@@ -5,7 +5,7 @@ namespace Analytics.Actors.Integration.Support;
 /// <summary>Runs of the verb <c>demo</c> as a process, and what its reports must say.</summary>
 internal static class DemoReports
 {
-    private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(150);
+    private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(300);
 
     public static async Task<JsonElement> RunAsync(TestFolder folder, int exitCode, params string[] arguments)
     {

@@ -18,9 +18,9 @@ internal sealed partial class NodeProcesses : IAsyncDisposable
     public const string Evaluation = "MODULE-OUTPUT-EVALUATION_MODEL";
     public const string Guidance = "MODULE-OUTPUT-STATION_GUIDANCE";
     public const string DeadLetters = Group + ".dead-letters";
-    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(60);
-    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(30);
-    private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(180);
+    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(90);
+    private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(60);
 
     private readonly TestFolder folder = new();
     private readonly AnalyticsProcess broker;

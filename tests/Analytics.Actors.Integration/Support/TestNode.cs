@@ -15,7 +15,7 @@ internal sealed class TestNode : IAsyncDisposable
     public const string Group = "it";
     public const int Shards = 8;
     public const int Partitions = 4;
-    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(180);
 
     private readonly SqliteCheckpointStore store;
 

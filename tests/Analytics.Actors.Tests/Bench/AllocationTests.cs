@@ -8,9 +8,10 @@ namespace Analytics.Actors.Tests.Bench;
 /// <summary>
 /// No hot path allocates more than its limit in tests/Analytics.Actors.Benchmarks/HotPaths.cs. Bytes are exact, whatever else the
 /// machine does; times are no matter of tests. Only what is kept weakly is made again after each collection, and those are the
-/// whole process's, other tests' too: so a path that was over its limit is measured again, and one that allocates too much is so
-/// each time.
+/// whole process's: so no other test runs beside these. What other tests have left running may still collect: a path that was over
+/// its limit is measured again, and one that allocates too much is so each time.
 /// </summary>
+[Collection(AloneTests.Name)]
 public sealed class AllocationTests(ITestOutputHelper output)
 {
     private const int WarmUps = 12, Runs = 6, Attempts = 5;
@@ -51,4 +52,11 @@ public sealed class AllocationTests(ITestOutputHelper output)
 
         return bytes / (double)(Runs * path.Operations);
     }
+}
+
+/// <summary>Tests that measure what other tests in the process would change: they run after all others, one at a time.</summary>
+[CollectionDefinition(Name, DisableParallelization = true)]
+public sealed class AloneTests
+{
+    public const string Name = "alone";
 }

@@ -17,8 +17,6 @@ namespace Analytics.Actors.Tests.Defects;
 /// <summary>Defects of the library that this system replaces (SPEC.md, section 8): what concerns the node around the core.</summary>
 public class NodeDefects
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
-
     [Fact]
     public async Task Defect11_a_start_that_fails_says_why()
     {
@@ -45,8 +43,8 @@ public class NodeDefects
         node.Host.Failure.IsCompleted.ShouldBeFalse();
         // No message of a node: an invariant that is broken.
         node.Host.Shards!.Post(new UnheardOf());
-        await Should.ThrowAsync<ArgumentOutOfRangeException>(() => node.Host.Shards.Completion.WaitAsync(Patience));
-        await Should.ThrowAsync<ArgumentOutOfRangeException>(() => node.Host.Failure.WaitAsync(Patience));
+        await Should.ThrowAsync<ArgumentOutOfRangeException>(() => node.Host.Shards.Completion.WaitAsync(Waiting.AtMost));
+        await Should.ThrowAsync<ArgumentOutOfRangeException>(() => node.Host.Failure.WaitAsync(Waiting.AtMost));
         node.Host.Observer.Failure.ShouldNotBeNull();
         (await node.Host.IsReadyAsync()).ShouldBeFalse();
     }

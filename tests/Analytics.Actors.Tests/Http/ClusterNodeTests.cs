@@ -5,6 +5,7 @@ using Analytics.Actors.Core.Nodes;
 using Analytics.Actors.Kafka.Embedded;
 using Analytics.Actors.Node.Configuration;
 using Analytics.Actors.Node.Hosting;
+using Analytics.Actors.Tests.Kafka;
 
 namespace Analytics.Actors.Tests.Http;
 
@@ -45,13 +46,14 @@ public sealed class ClusterNodeTests : IDisposable
             events.IndexOf(taken).ShouldBeGreaterThan(events.IndexOf(released));
         }
 
-        events.Count(happened => happened.Kind == "joined").ShouldBe(2);
+        // On a machine that is very busy one may be silent for a while, and come back.
+        events.Count(happened => happened.Kind == "joined" && !happened.Detail.StartsWith("back after", StringComparison.Ordinal)).ShouldBe(2, string.Join("; ", events));
         (await two.ScrapeAsync()).Value("data_analysis_shard_move_seconds_count", "kind", "takeover").ShouldBe(moved.Count);
         (await one.ScrapeAsync()).Value("data_analysis_shard_move_seconds_count", "kind", "release").ShouldBe(moved.Count);
 
         two.Host.Leave("ann");
         two.Host.Leave("bob");
-        var end = await two.Host.Ending.WaitAsync(TimeSpan.FromSeconds(10));
+        var end = await two.Host.Ending.WaitAsync(Waiting.AtMost);
         (end.IsFailure, end.Reason).ShouldBe((false, "told to leave by ann"));
         (await two.Host.StopAsync()).ShouldBeEmpty();
         await OwnsAsync(one, LiveNode.Shards);
@@ -79,7 +81,7 @@ public sealed class ClusterNodeTests : IDisposable
 
         (await one.Host.DownAsync("node-2", "ann", default)).Select(shard => shard.Value).ShouldBe(shards);
 
-        var end = await two.Host.Ending.WaitAsync(TimeSpan.FromSeconds(20));
+        var end = await two.Host.Ending.WaitAsync(Waiting.AtMost);
         end.IsFailure.ShouldBeTrue();
         end.Reason.ShouldMatch("^the node \"node-2\" was declared down by ann at ....-..-.. ..:..:..Z$");
         await two.Host.StopAsync();
@@ -95,7 +97,7 @@ public sealed class ClusterNodeTests : IDisposable
         using var release = new ManualResetEventSlim();
         var pipeline = LiveNode.Pipeline("""{ "load_prediction": { "topics": ["SCHEDULE-DEVICE-METER"], "batch": "none" } }""", [Meter]);
         using var broker = LiveNode.StartBroker(pipeline);
-        await using var one = NewNode(broker, "node-1", options => options with { StopDeadline = TimeSpan.FromSeconds(10) }, new TestModule("load_prediction", (_, _) =>
+        await using var one = NewNode(broker, "node-1", options => options with { StopDeadline = TimeSpan.FromSeconds(20) }, new TestModule("load_prediction", (_, _) =>
         {
             begun.Release();
             release.Wait();
@@ -105,10 +107,10 @@ public sealed class ClusterNodeTests : IDisposable
         await OwnsAsync(one, LiveNode.Shards);
         await using var platform = new Platform(broker, pipeline);
         await platform.SendAsync(Meter, """{"stationId": "S1", "meterPower": 1}""");
-        (await begun.WaitAsync(TimeSpan.FromSeconds(30))).ShouldBeTrue();
+        (await begun.WaitAsync(Waiting.AtMost)).ShouldBeTrue();
         try
         {
-            var unfinished = await one.Host.StopAsync().WaitAsync(TimeSpan.FromSeconds(30));
+            var unfinished = await one.Host.StopAsync().WaitAsync(TimeSpan.FromSeconds(60));
             unfinished.ShouldHaveSingleItem().ShouldMatch("^shard [0-3]: 1 call still ran, 0 outputs not acknowledged by the brokers; its next owner goes on with them$");
         }
         finally
@@ -165,7 +167,7 @@ public sealed class ClusterNodeTests : IDisposable
         await earlier.StartAsync();
         await using var later = NewNode(broker, "node-1");
         await later.StartAsync();
-        var end = await earlier.Host.Ending.WaitAsync(TimeSpan.FromSeconds(20));
+        var end = await earlier.Host.Ending.WaitAsync(Waiting.AtMost);
         (end.IsFailure, end.Reason.Contains("another process with the node id \"node-1\"")).ShouldBe((true, true));
         await earlier.Host.StopAsync();
         await OwnsAsync(later, LiveNode.Shards);

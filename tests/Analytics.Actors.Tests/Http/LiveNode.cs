@@ -30,8 +30,6 @@ internal sealed class LiveNode : IAsyncDisposable
     public const int Partitions = 2;
     public const string Group = "live";
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(40);
-
     private readonly SqliteCheckpointStore store;
     private readonly ILoggerFactory logging;
 
@@ -85,7 +83,7 @@ internal sealed class LiveNode : IAsyncDisposable
         Pools = new Dictionary<string, int> { ["default"] = 4 },
         Http = new EndpointOptions("127.0.0.1", 0),
         Metrics = new EndpointOptions("127.0.0.1", 0),
-        StopDeadline = TimeSpan.FromSeconds(10),
+        StopDeadline = TimeSpan.FromSeconds(30),
     };
 
     /// <summary>The shipped topics, or some of them, with modules of the test.</summary>
@@ -140,11 +138,11 @@ internal sealed class LiveNode : IAsyncDisposable
     /// <summary>Asks again until it is so; fails, with what was asked for, when patience ends.</summary>
     public async Task WaitUntilAsync(string what, Func<Task<bool>> isSo)
     {
-        using var patience = new CancellationTokenSource(Patience);
+        using var patience = new CancellationTokenSource(Waiting.AtMost);
         while (!await isSo())
         {
             if (Host.Failure.IsFaulted) await Host.Failure;
-            if (patience.IsCancellationRequested) throw new TimeoutException($"Not within {Patience.TotalSeconds} s: {what}. Health: {(await GetAsync("/health")).Body}");
+            if (patience.IsCancellationRequested) throw new TimeoutException($"Not within {Waiting.AtMost.TotalSeconds} s: {what}. Health: {(await GetAsync("/health")).Body}");
             await Task.Delay(10);
         }
     }

@@ -67,6 +67,95 @@ public sealed class ReadingOrderTests : IDisposable
         await node.WaitAppliedAsync("A", 2);
     }
 
+    [Fact]
+    public async Task What_a_router_hears_of_a_partition_late_does_not_undo_what_came_after_it()
+    {
+        var pipeline = Pipeline();
+        using var broker = LiveNode.StartBroker(pipeline);
+        await using var node = new LiveNode(broker, folder.FullName, pipeline);
+        await node.StartAsync();
+        await node.WaitReadyAsync();
+        var router = node.Host.Router!;
+        IRouterListener listener = router;
+        var (gone, back) = (new TopicPartition("A", 8), new TopicPartition("A", 9));
+
+        // Where a partition begins stands behind a backlog when its loss is told.
+        await HoldingAsync<Core.Routing.Router>(() => router.Ask, () =>
+        {
+            listener.OnPositioned([Place(gone, 5)]);
+            listener.OnLost([gone]);
+        });
+
+        // The release of a partition ends after it has come back.
+        listener.OnPositioned([Place(back, 5)]);
+        var released = Task.CompletedTask;
+        await HoldingAsync<Core.Routing.Router>(() => router.Ask, () =>
+        {
+            released = listener.OnRevokedAsync([back]);
+            listener.OnPositioned([Place(back, 7)]);
+        });
+        await released;
+        var read = await router.Ask(core => core.Committable);
+        read.ShouldNotContain(position => position.Partition == gone);
+        read.ShouldContain((back, 7));
+    }
+
+    /// <summary>Else a crash just then would leave the group where it was before, and the store without a word of it.</summary>
+    [Fact]
+    public async Task A_place_to_be_gone_to_is_forgotten_by_the_store_once_the_group_stands_there()
+    {
+        var pipeline = Pipeline();
+        using var broker = LiveNode.StartBroker(pipeline);
+        await using var node = new LiveNode(broker, folder.FullName, pipeline);
+        await node.StartAsync();
+        await node.WaitReadyAsync();
+        var source = new TopicPartition("A", 0);
+        using var admin = new TopicAdmin(KafkaClientOptions.ForEmbeddedBroker(broker.BootstrapServers));
+
+        // As though a commit of what was read before had come after that of the place.
+        (await admin.GetCommittedAsync($"{LiveNode.Group}.router", [source]))[source].ShouldBe(0);
+        ((IRouterListener)node.Host.Router!).OnPositioned([new SourcePlace(new SourceState(source, LiveNode.Partitions, 1) { Next = 2, IsWanted = true }, 2)]);
+
+        await node.WaitUntilAsync("the place is reached", async () => (await node.Host.StoredPositionsAsync())[source] is { Incarnation: 1, IsWanted: false });
+        (await admin.GetCommittedAsync($"{LiveNode.Group}.router", [source]))[source].ShouldBe(2);
+    }
+
+    [Fact]
+    public async Task A_loop_that_is_still_at_work_when_the_time_for_a_stop_is_over_has_not_failed()
+    {
+        var pipeline = Pipeline();
+        using var broker = LiveNode.StartBroker(pipeline);
+        await using var node = new LiveNode(LiveNode.Options(broker.BootstrapServers, folder.FullName) with { StopDeadline = TimeSpan.FromSeconds(1) }, pipeline);
+        await node.StartAsync();
+        await node.WaitReadyAsync();
+        await using var platform = new Platform(broker, pipeline);
+        // So many that the next one is granted already.
+        const int Sent = 100;
+        for (var number = 0; number < Sent; number++) await platform.SendAsync("A", """{"stationId": "S1", "n": 1}""");
+        await node.WaitAppliedAsync("A", Sent);
+        var router = node.Host.Router!;
+
+        Task? holding = null;
+        using var isOver = new ManualResetEventSlim(false);
+        await HoldingAsync<Core.Routing.Router>(() => router.Ask, () =>
+        {
+            // Both are taken from the mailbox at once.
+            holding = router.Ask(_ =>
+            {
+                isOver.Wait();
+                return 0;
+            });
+            ((IRouterListener)router).OnRecords(ReadRecord.Run(new TopicPartition("A", 0), (Sent, """{"stationId": "S2", "n": 2}"""u8.ToArray())));
+        });
+        (await node.Host.StopAsync()).ShouldNotBeEmpty();
+        isOver.Set();
+        await holding!;
+        await router.Completion;
+        node.Host.FailureReason.ShouldBeNull();
+    }
+
+    private static SourcePlace Place(TopicPartition partition, long next) => new(new SourceState(partition, 10, 0) { Next = next }, next);
+
     private delegate Task<int> Asking<T>(Func<T, int> question);
 
     // Holds a loop up while something is put into its mailbox.

@@ -33,7 +33,7 @@ internal static class Sending
     {
         var done = new TaskCompletionSource<SendOutcome>(TaskCreationOptions.RunContinuationsAsynchronously);
         producer.Send(destination, key, value, headers, timestampMs, done.SetResult);
-        return await done.Task.WaitAsync(TimeSpan.FromSeconds(40));
+        return await done.Task.WaitAsync(Waiting.AtMost);
     }
 
     /// <summary>Sends small records one after another, so that each is a batch of its own; the value is the number in the order.</summary>

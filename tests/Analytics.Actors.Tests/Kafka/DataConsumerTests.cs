@@ -205,7 +205,7 @@ public class DataConsumerTests(BrokerFixture fixture) : IClassFixture<BrokerFixt
         await using var consumer = new DataConsumer(fixture.Options, "reader", new ThrowingSink());
         _ = consumer.Assign(partition, 0);
 
-        (await Should.ThrowAsync<InvalidOperationException>(() => consumer.Completion.WaitAsync(TimeSpan.FromSeconds(20)))).Message.ShouldBe("broken sink");
+        (await Should.ThrowAsync<InvalidOperationException>(() => consumer.Completion.WaitAsync(Waiting.AtMost))).Message.ShouldBe("broken sink");
     }
 
     private sealed class ThrowingSink : IRecordSink

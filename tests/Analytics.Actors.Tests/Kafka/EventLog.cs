@@ -1,9 +1,14 @@
 namespace Analytics.Actors.Tests.Kafka;
 
+/// <summary>How long a test waits for what will come: so long that only a test that hangs is ended by it, however busy the machine.</summary>
+internal static class Waiting
+{
+    public static readonly TimeSpan AtMost = TimeSpan.FromMinutes(3);
+}
+
 /// <summary>Collects what another thread reports and lets a test wait for it, without polling and without sleeping.</summary>
 internal sealed class EventLog<T>
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(40);
     private readonly Lock gate = new();
     private readonly List<T> events = [];
     private readonly List<(Func<IReadOnlyList<T>, bool> Condition, TaskCompletionSource Met)> waiting = [];
@@ -50,11 +55,11 @@ internal sealed class EventLog<T>
 
         try
         {
-            await met.WaitAsync(Patience);
+            await met.WaitAsync(Waiting.AtMost);
         }
         catch (TimeoutException)
         {
-            throw new TimeoutException($"Not seen within {Patience.TotalSeconds} s; seen were {All.Count}: {string.Join("; ", All.TakeLast(20))}");
+            throw new TimeoutException($"Not seen within {Waiting.AtMost.TotalSeconds} s; seen were {All.Count}: {string.Join("; ", All.TakeLast(20))}");
         }
 
         return All;

@@ -36,7 +36,7 @@ public class PartitionProducerTests(BrokerFixture fixture) : IClassFixture<Broke
         // Any other client sees all of it.
         using var other = new ConsumerBuilder<byte[], byte[]>(new ConsumerConfig { BootstrapServers = fixture.Broker.BootstrapServers, GroupId = "other" }).Build();
         other.Assign(new TopicPartitionOffset(partition.Topic, partition.Partition, 0));
-        var headers = other.Consume(TimeSpan.FromSeconds(20)).Message.Headers;
+        var headers = other.Consume(Waiting.AtMost).Message.Headers;
         headers.Select(header => header.Key).ShouldBe(["aa-origin", "aa-batch"]);
         headers[0].GetValueBytes().ShouldBe(origin.Value);
         headers[1].GetValueBytes().ShouldBeEmpty();
@@ -60,7 +60,7 @@ public class PartitionProducerTests(BrokerFixture fixture) : IClassFixture<Broke
         broker.Up(1);
 
         (await outcomes.WaitFor(_ => true)).ShouldBe(new SendOutcome(SendResult.Sent, 1, null));
-        producer.Flush(TimeSpan.FromSeconds(10)).ShouldBeTrue();
+        producer.Flush(Waiting.AtMost).ShouldBeTrue();
         producer.UnderWayCount.ShouldBe(0);
         (await producer.SendAsync(partition, [2])).Offset.ShouldBe(2);
         outcomes.All.Count.ShouldBe(1);

@@ -10,6 +10,7 @@ namespace Analytics.Actors.Tests.Kafka;
 public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixture>
 {
     private static readonly OutOfRangePolicy Stop = new(OutOfRangeKind.Stop);
+    private static readonly TimeSpan AtOnce = TimeSpan.FromMilliseconds(400);
     private readonly MemoryCheckpointStore store = NewStore();
 
     [Fact]
@@ -70,9 +71,10 @@ public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixt
         var listener = new RouterListener();
         await using var router = new RouterSource(fixture.Options, fixture.NewName("group"), [new(partition.Topic, new StartPosition(StartKind.Earliest), Stop)], store, listener);
         await listener.Positions.WaitUntil(positions => positions.Count == 1);
-        // Nothing arrives, so that a poll ends by what is posted, or by its time, half a second.
+        // Nothing arrives, so that a poll ends by what is posted, or by its time, half a second: then each time takes that long. A
+        // machine that is busy may take as long as that now and then.
         var fastest = TimeSpan.MaxValue;
-        for (var time = 2; time < 7; time++)
+        for (var time = 2; time < 50 && fastest >= AtOnce; time++)
         {
             var begun = System.Diagnostics.Stopwatch.GetTimestamp();
             await router.Reposition(partition);
@@ -81,7 +83,7 @@ public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixt
             if (took < fastest) fastest = took;
         }
 
-        fastest.ShouldBeLessThan(TimeSpan.FromMilliseconds(400));
+        fastest.ShouldBeLessThan(AtOnce);
     }
 
     [Fact]
@@ -104,10 +106,10 @@ public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixt
         (await admin.GetCommittedAsync(group, [partition]))[partition].ShouldBe(3);
 
         // Paused, nothing comes; resumed, it goes on.
-        await router.Pause(partition);
+        await router.Pause([partition]);
         await producer.SendNumbersAsync(partition, 10, 1);
         listener.Sink.Offsets(partition).Length.ShouldBe(10);
-        await router.Resume(partition);
+        await router.Resume([partition]);
         await listener.Sink.WaitForOffset(partition, 10);
         listener.Sink.Offsets(partition).ShouldBe(Enumerable.Range(0, 11).Select(offset => (long)offset));
         (await router.GetHighWatermarksAsync([partition]))[partition].ShouldBe(11);
@@ -217,6 +219,45 @@ public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixt
         first.Revoked.All.ShouldBe(second.Positions.All.Select(position => position.Partition), ignoreOrder: true);
     }
 
+    [Fact]
+    public async Task What_goes_on_while_a_revocation_waits_to_be_told_is_not_taken_for_its_answer()
+    {
+        var group = fixture.NewName("group");
+        RouterTopic[] topics = [new(fixture.NewTopic(2), new StartPosition(StartKind.Earliest), Stop)];
+        var (first, second) = (new RouterListener(), new RouterListener());
+        RouterSource? router = null;
+        var options = fixture.Options with { Consumer = new Dictionary<string, string>(fixture.Options.Consumer) { ["debug"] = "cgrp" } };
+        // At the worst moment: the client is about to ask to give a partition back, and would take any unassignment for the answer.
+        var states = new EventLog<string>();
+        void ResumeWhenItRevokes(ClientLogEntry entry)
+        {
+            if (router is not { } reading || !entry.Message.Contains(" changed join state ", StringComparison.Ordinal)) return;
+            states.Add(entry.Message);
+            if (!entry.Message.Contains("-> wait-unassign-call", StringComparison.Ordinal)) return;
+            foreach (var (partition, _) in first.Positions.All)
+            {
+                _ = reading.Pause(partition);
+                _ = reading.Resume(partition);
+            }
+        }
+
+        var told = new EventLog<string>();
+        first.OnRevocation = _ =>
+        {
+            told.Add(states.All[^1]);
+            return Task.CompletedTask;
+        };
+        await using var source = new RouterSource(options, group, topics, store, first, ResumeWhenItRevokes);
+        await first.Positions.WaitUntil(positions => positions.Count == 2);
+        router = source;
+        await using var other = new RouterSource(fixture.Options, group, topics, store, second);
+
+        // It still waits for the answer when the partition is released: until then nobody else is given it.
+        (await told.WaitFor(_ => true)).ShouldContain("-> wait-unassign-call");
+        await second.Positions.WaitUntil(positions => positions.Count == 1);
+        second.Positions.All.ShouldHaveSingleItem().Partition.ShouldBe(first.Revoked.All.ShouldHaveSingleItem());
+    }
+
     internal static MemoryCheckpointStore NewStore()
     {
         var store = new MemoryCheckpointStore("0123456789ab");
@@ -235,6 +276,7 @@ internal sealed class RouterListener : IRouterListener
     public EventLog<TopicPartition> Revoked { get; } = new();
     public EventLog<TopicPartition> Lost { get; } = new();
     public Func<IReadOnlyList<TopicPartition>, Task> OnRevocation { get; set; } = _ => Task.CompletedTask;
+    public Action<IReadOnlyList<SourcePlace>> AfterPositioned { get; set; } = _ => { };
     public int RecordsBeforePosition { get; private set; }
 
     public void OnRecords(RecordRun records)
@@ -249,6 +291,7 @@ internal sealed class RouterListener : IRouterListener
         positioned.UnionWith(read.Select(place => place.Partition));
         Places.Add(places);
         Positions.Add(read.Select(place => new PartitionOffset(place.Partition, place.Next!.Value)));
+        AfterPositioned(places);
     }
 
     public async Task OnRevokedAsync(IReadOnlyList<TopicPartition> partitions)

@@ -4,6 +4,8 @@ using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Core.Positions;
 using Analytics.Actors.Kafka;
 using Analytics.Actors.Kafka.Embedded;
+using Confluent.Kafka;
+using TopicPartition = Analytics.Actors.Core.TopicPartition;
 
 namespace Analytics.Actors.Tests.Kafka;
 
@@ -76,11 +78,11 @@ public class SourcePositionTests(BrokerFixture fixture) : IClassFixture<BrokerFi
         (await admin.GetCommittedAsync(group, [partition]))[partition].ShouldBe(low);
 
         // Paused for so long that the log is trimmed past the next record to read.
-        await router.Pause(partition);
+        await router.Pause([partition]);
         await FillAsync(producer, partition, 8);
         var second = (await admin.QueryOffsetsAsync(partition)).Low;
         second.ShouldBeGreaterThan(8);
-        await router.Resume(partition);
+        await router.Resume([partition]);
         await listener.Sink.WaitForOffset(partition, 15);
         listener.Sink.Offsets(partition).ShouldBe([.. Range(low, 8), .. Range(second, 16)]);
         Gap(await RowAsync(partition)).ShouldBe((0, 8, second));
@@ -122,6 +124,41 @@ public class SourcePositionTests(BrokerFixture fixture) : IClassFixture<BrokerFi
         Gap(await RowAsync(other)).ShouldBe((4, 6, 0));
         Gap(await RowAsync(forgotten)).ShouldBe((4, 5, 0));
         listener.Places.All.Single(place => place.Partition == other).Gap.ShouldBe(GapReason.Recreated);
+    }
+
+    /// <summary>
+    /// The client looks for a committed offset while the position is looked for here, and says that there is none when it comes to it:
+    /// as late as after the partition was moved to where it is read.
+    /// </summary>
+    [Theory]
+    [InlineData(-1_001, 1)]
+    [InlineData(0, 2)]
+    public async Task An_offset_that_the_client_cannot_read_is_looked_at_only_where_the_partition_stands_and_nothing_is_read_twice(long offset, int positioned)
+    {
+        var partition = New("late");
+        using var producer = new PartitionProducer(fixture.Options);
+        await producer.SendNumbersAsync(partition, 0, 9);
+        var listener = new RouterListener();
+        var told = new TaskCompletionSource<IConsumerLoopOwner>();
+        var isHeld = new EventLog<bool>();
+        listener.AfterPositioned = _ =>
+        {
+            if (isHeld.All.Count > 0) return;
+            // On the poll thread, before it polls for what is read from here on.
+            var source = told.Task.Result;
+            source.OnConsumeError(partition, offset, new Error(ErrorCode.Local_AutoOffsetReset));
+            isHeld.Add(source.Find(partition) is null);
+        };
+        await using var router = new RouterSource(fixture.Options, fixture.NewName("group"), [Topic(partition, OutOfRangeKind.Stop) with { Start = new(StartKind.Earliest) }], store, listener);
+        told.SetResult(router);
+
+        await listener.Places.WaitUntil(places => places.Count == positioned);
+        await listener.Sink.WaitForOffset(partition, 8);
+        await producer.SendNumbersAsync(partition, 9, 1);
+        await listener.Sink.WaitForOffset(partition, 9);
+        isHeld.All.ShouldBe([positioned > 1]);
+        listener.Sink.Offsets(partition).ShouldBe(Range(0, 10));
+        listener.Places.All.Count.ShouldBe(positioned);
     }
 
     [Fact]

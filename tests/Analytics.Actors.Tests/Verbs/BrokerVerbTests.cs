@@ -1,4 +1,5 @@
 using Analytics.Actors.Node.Cli;
+using Analytics.Actors.Tests.Kafka;
 
 namespace Analytics.Actors.Tests.CommandLines;
 
@@ -13,7 +14,7 @@ public sealed class BrokerVerbTests
         var run = Task.Run(() => BrokerVerb.RunAsync(1, Files.Pipeline(null), "g", 1, 1, new SilentConsole(silence, stop), output, stop.Token));
         try
         {
-            (await run.WaitAsync(TimeSpan.FromSeconds(30))).ShouldBe(0);
+            (await run.WaitAsync(Waiting.AtMost)).ShouldBe(0);
             output.ToString().ShouldStartWith("bootstrap: ");
         }
         finally

@@ -1,6 +1,7 @@
 using System.Text;
 using Analytics.Actors.Node.Cli;
 using Analytics.Actors.Tests.Http;
+using Analytics.Actors.Tests.Kafka;
 using AllVerbs = Analytics.Actors.Node.Cli.Verbs;
 
 namespace Analytics.Actors.Tests.CommandLines;
@@ -27,7 +28,7 @@ internal sealed record CommandRun(int Code, string Output, string Error)
     /// <summary>One that goes on until Ctrl-C, which comes when it has written so much.</summary>
     public static async Task<CommandRun> UntilAsync(LiveNode node, bool isTerminal, Func<string, bool> isEnough, params string[] arguments)
     {
-        using var stop = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        using var stop = new CancellationTokenSource(Waiting.AtMost);
         using var output = new WatchedWriter(text =>
         {
             if (isEnough(text)) stop.Cancel();
