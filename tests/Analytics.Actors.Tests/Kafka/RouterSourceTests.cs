@@ -236,8 +236,8 @@ public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixt
             if (!entry.Message.Contains("-> wait-unassign-call", StringComparison.Ordinal)) return;
             foreach (var (partition, _) in first.Positions.All)
             {
-                _ = reading.Pause(partition);
-                _ = reading.Resume(partition);
+                _ = reading.Pause([partition]);
+                _ = reading.Resume([partition]);
             }
         }
 
