@@ -102,11 +102,11 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         positioner = new SourcePositioner(lookup, store, this.topics, this.time);
         var configuration = options.ForRouter(group);
         join = new JoinWatch(configuration, logger);
-        consumer = ClientConversions.NewConsumer(configuration, logger, join.Log)
+        var builder = ClientConversions.NewConsumer(configuration, logger, join.Log)
             .SetPartitionsAssignedHandler((_, partitions) => loop!.Callback(() => OnAssigned(partitions)))
             .SetPartitionsRevokedHandler((_, partitions) => loop!.Callback(() => OnRevoked(partitions)))
-            .SetPartitionsLostHandler((_, partitions) => loop!.Callback(() => OnLost(partitions)))
-            .Build();
+            .SetPartitionsLostHandler((_, partitions) => loop!.Callback(() => OnLost(partitions)));
+        consumer = ClientThreads.Build(configuration, builder.Build);
         consumer.Subscribe(this.topics.Keys);
         loop = new ConsumerLoop(consumer, configuration, this, logger, options.IsStaticMember);
         loop.Start();
