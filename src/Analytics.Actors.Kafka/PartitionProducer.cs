@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Runtime.InteropServices;
 using Confluent.Kafka;
 using TopicPartition = Analytics.Actors.Core.TopicPartition;
 
@@ -31,6 +30,7 @@ public readonly record struct SendOutcome(SendResult Result, long Offset, string
 public sealed class PartitionProducer : IDisposable
 {
     private readonly IProducer<byte[]?, byte[]?> producer;
+    private readonly SliceProducer slices;
     private readonly ClientLogger logger;
     private readonly ConcurrentDictionary<PendingSend, byte> underWay = new();
     private volatile bool disposed;
@@ -39,12 +39,14 @@ public sealed class PartitionProducer : IDisposable
     {
         KafkaNative.Initialize();
         logger = new ClientLogger("producer", log);
-        producer = new ProducerBuilder<byte[]?, byte[]?>(options.ForProducer("producer"))
+        var configuration = options.ForProducer("producer");
+        var builder = new ProducerBuilder<byte[]?, byte[]?>(configuration)
             .SetKeySerializer(Serializers.ByteArray)
             .SetValueSerializer(Serializers.ByteArray)
             .SetLogHandler((_, message) => logger.Native(message))
-            .SetErrorHandler((_, error) => logger.Warning(error.Reason))
-            .Build();
+            .SetErrorHandler((_, error) => logger.Warning(error.Reason));
+        producer = ClientThreads.Build(configuration, builder.Build);
+        slices = new SliceProducer(producer.Handle);
     }
 
     /// <summary>
@@ -72,30 +74,14 @@ public sealed class PartitionProducer : IDisposable
         ObjectDisposedException.ThrowIf(disposed, this);
         var send = new PendingSend(done);
         underWay[send] = 0;
-        var message = new Message<byte[]?, byte[]?>
-        {
-            Key = key,
-            Value = value is { } bytes ? WholeArray(bytes) : null,
-            Timestamp = new Timestamp(timestampMs, TimestampType.CreateTime),
-        };
+        Headers? sent = null;
         if (headers.Count > 0)
         {
-            message.Headers = [];
-            foreach (var header in headers) message.Headers.Add(header.Name, header.Value);
+            sent = [];
+            foreach (var header in headers) sent.Add(header.Name, header.Value);
         }
 
-        try
-        {
-            producer.Produce(destination.ToClient(), message, report => Finish(send, Outcome(report.Error, report.Offset)));
-        }
-        catch (ProduceException<byte[]?, byte[]?> refused)
-        {
-            Finish(send, Outcome(refused.Error, Offset.Unset));
-        }
-        catch (KafkaException refused)
-        {
-            Finish(send, Outcome(refused.Error, Offset.Unset));
-        }
+        if (slices.Produce(destination, key, value, sent, timestampMs, report => Finish(send, Outcome(report.Error, report.Offset))) is { } refusal) Finish(send, Outcome(refusal, Offset.Unset));
     }
 
     /// <summary>Waits until every message has its outcome, at most for the limit; true where all have.</summary>
@@ -148,11 +134,6 @@ public sealed class PartitionProducer : IDisposable
         };
         return new SendOutcome(result, -1, $"{error.Code}: {error.Reason}");
     }
-
-    private static byte[] WholeArray(ReadOnlyMemory<byte> value) =>
-        MemoryMarshal.TryGetArray(value, out var segment) && segment.Offset == 0 && segment.Count == segment.Array!.Length
-            ? segment.Array
-            : value.ToArray();
 
     private sealed class PendingSend(Action<SendOutcome> done)
     {

@@ -102,11 +102,11 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         positioner = new SourcePositioner(lookup, store, this.topics, this.time);
         var configuration = options.ForRouter(group);
         join = new JoinWatch(configuration, logger);
-        consumer = ClientConversions.NewConsumer(configuration, logger, join.Log)
+        var builder = ClientConversions.NewConsumer(configuration, logger, join.Log)
             .SetPartitionsAssignedHandler((_, partitions) => loop!.Callback(() => OnAssigned(partitions)))
             .SetPartitionsRevokedHandler((_, partitions) => loop!.Callback(() => OnRevoked(partitions)))
-            .SetPartitionsLostHandler((_, partitions) => loop!.Callback(() => OnLost(partitions)))
-            .Build();
+            .SetPartitionsLostHandler((_, partitions) => loop!.Callback(() => OnLost(partitions)));
+        consumer = ClientThreads.Build(configuration, builder.Build);
         consumer.Subscribe(this.topics.Keys);
         loop = new ConsumerLoop(consumer, configuration, this, logger, options.IsStaticMember);
         loop.Start();
@@ -135,12 +135,12 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     /// <summary>Ends with the poll thread; faulted where that ended by itself (then nothing is read any more).</summary>
     public Task Completion => loop.Completion;
 
-    /// <summary>Stops delivery of a partition; one that is not assigned is passed over.</summary>
-    public Task Pause(TopicPartition partition) => loop.Post($"pausing {partition}", () =>
+    /// <summary>Stops delivery of partitions; those that are not assigned are passed over.</summary>
+    public Task Pause(IReadOnlyList<TopicPartition> partitions) => loop.Post("pausing", () =>
     {
-        if (!assigned.TryGetValue(partition, out var state) || state.Paused) return;
-        state.Paused = true;
-        if (state.Next is not null) consumer.Pause([partition.ToClient()]);
+        var delivered = partitions.Select(partition => assigned.GetValueOrDefault(partition)).OfType<SourcePartitionState>().Where(state => !state.Paused).ToList();
+        foreach (var state in delivered) state.Paused = true;
+        consumer.Pause(delivered.Where(state => state.Next is not null).Select(state => state.Partition.ToClient()));
     });
 
     /// <summary>Looks for the partition's position anew, as at its assignment: the store has another one.</summary>
@@ -153,13 +153,13 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         Position([(state, null)]);
     });
 
-    /// <summary>Delivery goes on after the last record delivered.</summary>
-    public Task Resume(TopicPartition partition) => loop.Post($"resuming {partition}", () =>
+    /// <summary>Delivery goes on after the last record delivered of each.</summary>
+    public Task Resume(IReadOnlyList<TopicPartition> partitions) => loop.Post("resuming", () =>
     {
-        if (!assigned.TryGetValue(partition, out var state) || !state.Paused) return;
+        var paused = partitions.Select(partition => assigned.GetValueOrDefault(partition)).OfType<SourcePartitionState>().Where(state => state.Paused).ToList();
         // One that waits for its position, or for a decision about it, goes on with that.
-        if (state.Next is { } next && !state.OutOfRange) TakeUp(new PartitionOffset(partition, next));
-        state.Paused = false;
+        TakeUp([.. paused.Where(state => state is { Next: not null, OutOfRange: false }).Select(state => new PartitionOffset(state.Partition, state.Next!.Value))]);
+        foreach (var state in paused) state.Paused = false;
     });
 
     /// <summary>
@@ -434,7 +434,7 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         var position = new PartitionOffset(state.Partition, place.Next!.Value);
         try
         {
-            TakeUp(position);
+            TakeUp([position]);
             if (state.Paused) consumer.Pause([state.Partition.ToClient()]);
         }
         catch (KafkaException failed)
@@ -456,16 +456,20 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     }
 
     /// <summary>
-    /// Assigns a partition anew at its position; that is between the client and us, the group sees no change. A partition
+    /// Assigns partitions anew at their positions; that is between the client and us, the group sees no change. A partition
     /// whose offset failed has stopped in the client, which then refuses to seek; and one that the client resumes may wait
-    /// for a second, where its broker's thread went to sleep because all were paused.
+    /// for a second, where its broker's thread went to sleep because all were paused. All together: with each change the client
+    /// looks through, and tells the debug log of, all partitions that it has.
     /// </summary>
-    private void TakeUp(PartitionOffset position)
+    private void TakeUp(IReadOnlyList<PartitionOffset> positions)
     {
-        var partition = position.Partition.ToClient();
-        if (consumer.Assignment.Contains(partition)) consumer.IncrementalUnassign([partition]);
-        consumer.IncrementalAssign([position.ToClient()]);
-        consumer.Resume([partition]);
+        if (positions.Count == 0) return;
+        var partitions = positions.Select(position => position.Partition.ToClient()).ToList();
+        var present = consumer.Assignment.ToHashSet();
+        present.IntersectWith(partitions);
+        if (present.Count > 0) consumer.IncrementalUnassign(present);
+        consumer.IncrementalAssign(positions.Select(position => position.ToClient()));
+        consumer.Resume(partitions);
     }
 
     private bool IsCurrent(SourcePartitionState state) => assigned.TryGetValue(state.Partition, out var now) && ReferenceEquals(now, state);

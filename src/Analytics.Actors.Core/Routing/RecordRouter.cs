@@ -40,6 +40,8 @@ public sealed class RecordRouter
     /// <summary>So many bytes at most stand around a part in its envelope.</summary>
     internal const int EnvelopeBytes = 4096;
 
+    private static readonly MemberLocator NoMembers = new([]);
+
     private readonly ShardSettings settings;
     private readonly string replayTopic;
     private readonly Dictionary<string, Routes> routes = new(StringComparer.Ordinal);
@@ -52,7 +54,7 @@ public sealed class RecordRouter
     {
         this.settings = settings;
         replayTopic = settings.ReplayTopic;
-        foreach (var topic in settings.Pipeline.Topics.Values) routes[topic.Name] = new Routes(topic, new TopicBatches(topic, settings));
+        foreach (var topic in settings.Pipeline.Topics.Values) routes[topic.Name] = new Routes(topic, new TopicBatches(topic, settings), PlainItemOf(topic));
     }
 
     /// <summary>The version of the configuration whose rules these are.</summary>
@@ -72,6 +74,7 @@ public sealed class RecordRouter
         }
         else if (routes.TryGetValue(record.Partition.Topic, out var topic))
         {
+            if (topic.Plain is { } item && TryRoutePlain(source, item, into.Parts)) return;
             RecordSplitter.Split(topic.Topic, record.Value, split);
             RouteSplit(source, topic, into);
         }
@@ -80,6 +83,26 @@ public sealed class RecordRouter
             RouteUnknown(source, RejectedForm.Record, into);
         }
     }
+
+    // Nearly all records are one object, which is the one item of one station: that needs none of the tables in which others are
+    // taken apart and grouped.
+    private bool TryRoutePlain(in Source source, PlainItem item, RoutedParts into)
+    {
+        var value = source.Record.Value;
+        if (value.Length > settings.RecordBytesMax - EnvelopeBytes || !item.TryRead(value, out var id)) return false;
+        ref var part = ref into.Parts.Add();
+        part.Station = value.Span.Overlaps(id, out var at) ? value.Slice(at, id.Length) : id.ToArray();
+        into.Items.Add(value);
+        part.Items = into.Items.Since(0);
+        var record = Begin(source, Murmur2.Partition(id, settings.ShardCount));
+        record.Parts = into.Parts.Since(0);
+        into.Records.Add(record);
+        return true;
+    }
+
+    // Where modules gather records, each one announces its stations to their batches.
+    private PlainItem? PlainItemOf(TopicConfiguration topic) =>
+        topic.Scope == TopicScope.Global || TopicBatches.ModulesOf(topic, settings.Pipeline).Any() ? null : new PlainItem(topic, NoMembers);
 
     // A replay is a record of the letter's topic under the replay's own identity. Where the letter holds one item, that is
     // all that the record has; an item whose station is known goes there (one of our own outputs does not name it itself).
@@ -272,5 +295,6 @@ public sealed class RecordRouter
     /// <summary>A record with its partition's incarnation, and what it replays where it is a replay.</summary>
     private readonly record struct Source(SourceRecord Record, int Incarnation, ReplayedFrom? Replay);
 
-    private sealed record Routes(TopicConfiguration Topic, TopicBatches Batches);
+    /// <param name="Plain">Reads its plain records; null where none can be routed as such.</param>
+    private sealed record Routes(TopicConfiguration Topic, TopicBatches Batches, PlainItem? Plain);
 }

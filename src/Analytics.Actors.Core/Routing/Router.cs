@@ -46,8 +46,11 @@ public sealed record RouterSettings
     /// <summary>Pause between two looks at the shards' positions, while something is not applied.</summary>
     public long LookIntervalMs { get; init; } = 100;
 
-    /// <summary>Looks in a row at which a log's position stood still, after which its shard is waited for no more.</summary>
-    public int LooksUntilStalled { get; init; } = 100;
+    /// <summary>The same while a topic has to wait for the shards, and asking them costs little.</summary>
+    public long HeldLookIntervalMs { get; init; } = 20;
+
+    /// <summary>How long a log's position stands still, from look to look, until its shard is waited for no more.</summary>
+    public long StalledAfterMs { get; init; } = 10_000;
 }
 
 /// <summary>
@@ -73,6 +76,7 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     private long clockMs;
     private readonly ShardsBehind behind = new(settings);
     private bool isLooking;
+    private bool isLookCheap;
     private long lookedMs;
     private readonly Dictionary<TopicPartition, SourceProgress> sources = [];
 
@@ -136,7 +140,7 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     /// <summary>When the router next wants to hear of time, ms; null: never.</summary>
     public long? NextDueMs => Earlier(Earlier(CommitDueMs, LookDueMs), !isRaising && wanting.Count > 0 ? raiseAgainMs : null);
 
-    private long? LookDueMs => isLooking || !behind.IsAny ? null : lookedMs + settings.LookIntervalMs;
+    private long? LookDueMs => isLooking || !behind.IsAny ? null : lookedMs + (isLookCheap && Topics.WasHeld ? settings.HeldLookIntervalMs : settings.LookIntervalMs);
 
     private long? CommitDueMs => isCommitting || !IsUncommitted ? null
         : commitFailures > 0 ? lastCommitMs + RetryDelayMs
@@ -416,6 +420,7 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     public void Applied(ShardsProgress? progress, long nowMs)
     {
         isLooking = false;
+        isLookCheap = progress?.IsCheap ?? false;
         if (progress is not null) behind.Applied(progress.Positions, progress.Fullness, nowMs);
     }
 

@@ -24,7 +24,8 @@ public sealed record PauseTopic(string Topic, bool Pause) : RouterEffect;
 /// <summary>How far the shards have got with what routers send them.</summary>
 /// <param name="Positions">Next offsets of their logs, as far as they can be known; a log that is left out is not begun.</param>
 /// <param name="Fullness">What the shards that can be asked have in hand on average, as a part of what they may have: see <see cref="Shards.Shard.Fullness"/>.</param>
-public sealed record ShardsProgress(IReadOnlyDictionary<TopicPartition, long> Positions, double Fullness);
+/// <param name="IsCheap">It took no question to the store: it may be asked for more often.</param>
+public sealed record ShardsProgress(IReadOnlyDictionary<TopicPartition, long> Positions, double Fullness, bool IsCheap = false);
 
 /// <summary>Find out how far the shards have applied their logs, and report it with <see cref="Router.Applied"/>.</summary>
 public sealed record ReadShardPositions : RouterEffect;

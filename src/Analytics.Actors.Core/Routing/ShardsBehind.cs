@@ -17,6 +17,7 @@ internal sealed class ShardsBehind(RouterSettings settings)
     private readonly SortedDictionary<TopicPartition, Log> logs = [];
     private readonly SourceTopics topics = new(settings);
     private long adjustedMs = long.MinValue;
+    private long heardMs;
     private int landedCount;
 
     private readonly long least = Math.Min(settings.AheadBytesMin, settings.AheadBytesMax);
@@ -56,6 +57,9 @@ internal sealed class ShardsBehind(RouterSettings settings)
     public void Applied(IReadOnlyDictionary<TopicPartition, long> positions, double shardFullness, long nowMs)
     {
         fullness = shardFullness;
+        // What is longer than a pause between two looks was not looked at.
+        var passedMs = Math.Clamp(nowMs - heardMs, 0, settings.LookIntervalMs);
+        heardMs = nowMs;
         adjustedMs = Math.Min(adjustedMs, nowMs);
         var hasPassed = false;
         var (movedDelayMs, delayMs) = (0L, 0L);
@@ -64,7 +68,7 @@ internal sealed class ShardsBehind(RouterSettings settings)
             var next = positions.GetValueOrDefault(partition);
             var isMoved = next != log.Next;
             log.Next = next;
-            if (isMoved) (log.UnmovedLooks, log.IsStalled) = (0, false);
+            if (isMoved) (log.UnmovedMs, log.IsStalled) = (0, false);
             while (log.Landed.TryPeek(out var first) && first.Offset < next)
             {
                 log.Landed.Dequeue();
@@ -73,9 +77,9 @@ internal sealed class ShardsBehind(RouterSettings settings)
                 hasPassed |= first.RoutedMs >= adjustedMs;
             }
 
-            if (!log.Landed.TryPeek(out var oldest)) (log.DelayMs, log.UnmovedLooks) = (0, 0);
+            if (!log.Landed.TryPeek(out var oldest)) (log.DelayMs, log.UnmovedMs) = (0, 0);
             else if (isMoved) log.DelayMs = Math.Max(0, nowMs - oldest.RoutedMs);
-            else if (++log.UnmovedLooks >= settings.LooksUntilStalled) Stall(log);
+            else if ((log.UnmovedMs += passedMs) >= settings.StalledAfterMs) Stall(log);
             delayMs = Math.Max(delayMs, log.DelayMs);
             if (isMoved) movedDelayMs = Math.Max(movedDelayMs, log.DelayMs);
         }
@@ -112,7 +116,9 @@ internal sealed class ShardsBehind(RouterSettings settings)
 
         /// <summary>Age of the oldest of what was not applied when the position last moved, ms.</summary>
         public long DelayMs { get; set; }
-        public int UnmovedLooks { get; set; }
+
+        /// <summary>How long the position has stood still.</summary>
+        public long UnmovedMs { get; set; }
         public bool IsStalled { get; set; }
     }
 }

@@ -20,7 +20,7 @@ public sealed class AppliedPositions(ShardSettings settings, NodeLoop shards, IC
         try
         {
             var (here, fullness) = await shards.Ask(Here).ConfigureAwait(false);
-            if (here.Count == 2 * settings.ShardCount) return new ShardsProgress(here, fullness);
+            if (here.Count == 2 * settings.ShardCount) return new ShardsProgress(here, fullness, IsCheap: true);
             foreach (var position in await store.ReadPositionsAsync(CancellationToken.None).ConfigureAwait(false)) here.TryAdd(position.Partition, position.Next);
             return new ShardsProgress(here, fullness);
         }

@@ -52,14 +52,15 @@ public sealed class Mailbox<T>(long bytesMax)
     /// <summary>
     /// Waits for items, at most so long, and takes all orders and some data. The list is valid until the next call.
     /// </summary>
-    public IReadOnlyList<(T Item, long Bytes)> Take(TimeSpan atMost)
+    /// <param name="dataBytes">Takes data until it has so much; none where it is 0.</param>
+    public IReadOnlyList<(T Item, long Bytes)> Take(TimeSpan atMost, long dataBytes = DataBytesPerTake)
     {
         if (atMost > TimeSpan.Zero) hasItems.Wait(atMost);
         lock (gate)
         {
             (orders, taken) = (taken, orders);
             orders.Clear();
-            for (var takenBytes = 0L; takenBytes < DataBytesPerTake && data.TryDequeue(out var item); takenBytes += item.Bytes) taken.Add(item);
+            for (var takenBytes = 0L; takenBytes < dataBytes && data.TryDequeue(out var item); takenBytes += item.Bytes) taken.Add(item);
             if (!isClosed && data.Count == 0) hasItems.Reset();
             return taken;
         }

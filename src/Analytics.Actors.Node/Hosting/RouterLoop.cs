@@ -134,7 +134,7 @@ public sealed class RouterLoop : IRouterListener
             if (place.Next is not { } next) continue;
             assigned.Add(place.Partition);
             router.Assigned(place.Partition, place.State.Incarnation, next);
-            if (paused.Contains(place.Partition.Topic)) _ = source!.Pause(place.Partition);
+            if (paused.Contains(place.Partition.Topic)) _ = source!.Pause([place.Partition]);
             if (place.State.IsWanted) reached.Add(place.State.Position);
         }
 
@@ -182,7 +182,9 @@ public sealed class RouterLoop : IRouterListener
             while (!isEnding)
             {
                 var wait = isMore ? TimeSpan.Zero : router.NextDueMs is { } due ? TimeSpan.FromMilliseconds(Math.Clamp(due - NowMs, 0, LongestWait.TotalMilliseconds)) : LongestWait;
-                batch = mailbox.Take(wait);
+                // What this thread alone is behind with waits where it is: taken in, it would fill its topics' queues, and a topic
+                // that is paused for that is fetched anew.
+                batch = mailbox.Take(wait, isMore ? 0 : Mailbox<object>.DataBytesPerTake);
                 router.TimePassed(NowMs, false, effects);
                 foreach (var (item, bytes) in batch)
                 {
@@ -251,7 +253,8 @@ public sealed class RouterLoop : IRouterListener
         if (order.Pause) paused.Add(order.Topic);
         else paused.Remove(order.Topic);
         observer.Metrics.Routing(router.Flows);
-        foreach (var partition in assigned.Where(partition => partition.Topic == order.Topic)) _ = order.Pause ? source!.Pause(partition) : source!.Resume(partition);
+        var partitions = assigned.Where(partition => partition.Topic == order.Topic).ToList();
+        _ = order.Pause ? source!.Pause(partitions) : source!.Resume(partitions);
     }
 
     private async Task LookAsync()

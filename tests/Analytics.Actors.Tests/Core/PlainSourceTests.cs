@@ -26,7 +26,7 @@ public class PlainSourceTests
         """ "m": { "topics": ["METERS", "STATES", "ORDERS"], "batch": "none" } """);
 
     private static readonly string[] Topics = ["METERS", "STATES", "ORDERS"];
-    private static readonly string[] Stations = ["S1", "S2", "17", "Ä-3", "S\"5"];
+    internal static readonly string[] Stations = ["S1", "S2", "17", "Ä-3", "S\"5"];
 
     [Fact]
     public void Records_come_to_the_same_by_the_short_way_as_by_the_general_one() => Prop.ForAll(Gen.Choose(0, int.MaxValue).ToArbitrary(), seed =>
@@ -77,7 +77,7 @@ public class PlainSourceTests
         general.Append(partition, null, value, origin, timeMs);
     }
 
-    private static byte[] Value(Random random, string station)
+    internal static byte[] Value(Random random, string station)
     {
         var id = station == "17" && random.Next(2) == 0 ? "17" : JsonSerializer.Serialize(station, random.Next(2) == 0 ? null : new JsonSerializerOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
         var second = CoreNode.StartMs / 1_000 + random.Next(6);

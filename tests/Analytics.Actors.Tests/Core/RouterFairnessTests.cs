@@ -55,6 +55,19 @@ public class RouterFairnessTests
     }
 
     [Fact]
+    public void Near_shards_are_asked_more_often_while_a_topic_waits_for_them_and_one_that_stands_still_has_its_ten_seconds()
+    {
+        var run = new Run(4, new RouterSettings { AheadBytesMin = 1_000, AheadBytesMax = 1_000 }) { AreNear = true };
+        for (var count = 0; count < 400; count++) run.Offer(Old);
+        for (var looks = 0; looks < 2; looks++) run.Pass(100, _ => long.MaxValue, stopped: 2);
+        run.Router.NextDueMs.ShouldBe(run.NowMs + 20);
+        for (var round = 0; round < 450; round++) run.Pass(20, _ => long.MaxValue, stopped: 2);
+        run.Router.IsIdle.ShouldBeFalse();
+        for (var round = 0; round < 400 && !run.Router.IsIdle; round++) run.Pass(20, _ => long.MaxValue, stopped: 2);
+        run.Router.IsIdle.ShouldBeTrue();
+    }
+
+    [Fact]
     public void A_partition_that_goes_to_another_router_leaves_nothing_behind()
     {
         var run = new Run(2, new RouterSettings { TopicWaitingBytesMax = 2_000, AheadBytesMax = 300, AheadBytesMin = 300 });
@@ -143,6 +156,9 @@ public class RouterFairnessTests
         public List<Envelope> Landed { get; } = [];
         public long NowMs { get; private set; } = 1_000;
         public long WrittenEveryMs { get; init; } = 1;
+
+        /// <summary>Asking the shards takes no question to the store.</summary>
+        public bool AreNear { get; init; }
         public bool OffsetsInOrder { get; private set; } = true;
 
         public bool IsRead(TopicPartition source)
@@ -222,7 +238,7 @@ public class RouterFairnessTests
             if (looks > 0)
             {
                 looks = 0;
-                Router.Applied(new ShardsProgress(positions.ToDictionary(pair => pair.Key, pair => pair.Value.Written), 0), NowMs);
+                Router.Applied(new ShardsProgress(positions.ToDictionary(pair => pair.Key, pair => pair.Value.Written), 0, AreNear), NowMs);
             }
 
             Router.Flush(Effects);

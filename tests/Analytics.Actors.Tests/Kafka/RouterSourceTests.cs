@@ -106,10 +106,10 @@ public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixt
         (await admin.GetCommittedAsync(group, [partition]))[partition].ShouldBe(3);
 
         // Paused, nothing comes; resumed, it goes on.
-        await router.Pause(partition);
+        await router.Pause([partition]);
         await producer.SendNumbersAsync(partition, 10, 1);
         listener.Sink.Offsets(partition).Length.ShouldBe(10);
-        await router.Resume(partition);
+        await router.Resume([partition]);
         await listener.Sink.WaitForOffset(partition, 10);
         listener.Sink.Offsets(partition).ShouldBe(Enumerable.Range(0, 11).Select(offset => (long)offset));
         (await router.GetHighWatermarksAsync([partition]))[partition].ShouldBe(11);
@@ -236,8 +236,8 @@ public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixt
             if (!entry.Message.Contains("-> wait-unassign-call", StringComparison.Ordinal)) return;
             foreach (var (partition, _) in first.Positions.All)
             {
-                _ = reading.Pause(partition);
-                _ = reading.Resume(partition);
+                _ = reading.Pause([partition]);
+                _ = reading.Resume([partition]);
             }
         }
 

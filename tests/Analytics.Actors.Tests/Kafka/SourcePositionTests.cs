@@ -78,11 +78,11 @@ public class SourcePositionTests(BrokerFixture fixture) : IClassFixture<BrokerFi
         (await admin.GetCommittedAsync(group, [partition]))[partition].ShouldBe(low);
 
         // Paused for so long that the log is trimmed past the next record to read.
-        await router.Pause(partition);
+        await router.Pause([partition]);
         await FillAsync(producer, partition, 8);
         var second = (await admin.QueryOffsetsAsync(partition)).Low;
         second.ShouldBeGreaterThan(8);
-        await router.Resume(partition);
+        await router.Resume([partition]);
         await listener.Sink.WaitForOffset(partition, 15);
         listener.Sink.Offsets(partition).ShouldBe([.. Range(low, 8), .. Range(second, 16)]);
         Gap(await RowAsync(partition)).ShouldBe((0, 8, second));
