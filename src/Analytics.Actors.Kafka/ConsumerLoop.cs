@@ -139,6 +139,7 @@ internal sealed class ConsumerLoop
             }
 
             RunCommands();
+            owner.OnClosing();
             if (isStaticMember) Leave();
             messages.Dispose();
             consumer.Close();
@@ -234,6 +235,11 @@ internal interface IConsumerLoopOwner
 
     /// <summary>After every poll.</summary>
     void OnPolled();
+
+    /// <summary>Before the consumer is closed.</summary>
+    void OnClosing()
+    {
+    }
 
     /// <summary>The next polls bring a callback, before which no command may be run.</summary>
     bool IsCallbackDue => false;

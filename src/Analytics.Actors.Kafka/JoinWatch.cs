@@ -16,6 +16,8 @@ internal sealed class JoinWatch
 {
     private const string Change = " changed join state ";
     private const string Arrow = " -> ";
+    private const string Subscribing = ": subscribe to new ";
+    private const string PuttingOff = ": postponing subscribe until ";
     private const string Waiting = "wait-join";
     private const string Steady = "steady";
     private static readonly string[] Asking = ["wait-assign-call", "wait-unassign-call"];
@@ -29,6 +31,7 @@ internal sealed class JoinWatch
     private bool isJoining;
     private bool isSteady;
     private bool isAsking;
+    private bool isPuttingOff;
 
     // Who waits: told true when the answer is there, false when it is no longer worth waiting for.
     private TaskCompletionSource<bool> answered = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -67,6 +70,15 @@ internal sealed class JoinWatch
         }
     }
 
+    /// <summary>The client has put a change of topics off, for a rebalance that was under way though nothing had been heard of it.</summary>
+    public bool IsPuttingOff
+    {
+        get
+        {
+            lock (gate) return isPuttingOff;
+        }
+    }
+
     /// <summary>Takes the client's log, and passes on what was asked for.</summary>
     public void Log(LogMessage message)
     {
@@ -78,6 +90,9 @@ internal sealed class JoinWatch
             if (states.IndexOf(Arrow, StringComparison.Ordinal) is var arrow and >= 0) Changed(states[..arrow], states[(arrow + Arrow.Length)..]);
         }
 
+        // It says so each time that it comes to it.
+        if (isDebug && message.Message.Contains(Subscribing, StringComparison.Ordinal)) PutOff(false);
+        else if (isDebug && message.Message.Contains(PuttingOff, StringComparison.Ordinal)) PutOff(true);
         if (!isDebug || isDebugWanted) logger.Native(message);
     }
 
@@ -106,6 +121,11 @@ internal sealed class JoinWatch
         {
             Release(true);
         }
+    }
+
+    private void PutOff(bool isSo)
+    {
+        lock (gate) isPuttingOff = isSo;
     }
 
     private void Release(bool isAnswered)

@@ -333,6 +333,12 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     // Commands assign and unassign.
     bool IConsumerLoopOwner.IsCallbackDue => join.IsAsking;
 
+    // What the client has put off it must forget: else it comes to it after its end, and ends the process.
+    void IConsumerLoopOwner.OnClosing()
+    {
+        if (join.IsPuttingOff) consumer.Unsubscribe();
+    }
+
     // The listener hears of positions before their first record.
     private void AnnouncePositioned()
     {

@@ -258,6 +258,40 @@ public class RouterSourceTests(BrokerFixture fixture) : IClassFixture<BrokerFixt
         second.Positions.All.ShouldHaveSingleItem().Partition.ShouldBe(first.Revoked.All.ShouldHaveSingleItem());
     }
 
+    /// <summary>Else the client ends the process: it comes to the topics that it has put off when there is no group any more.</summary>
+    [Fact]
+    public async Task A_router_that_stops_while_the_client_puts_its_new_topics_off_ends_in_order()
+    {
+        var group = fixture.NewName("group");
+        RouterTopic[] topics = [new(fixture.NewTopic(2), new StartPosition(StartKind.Earliest), Stop)];
+        var another = new RouterTopic(fixture.NewTopic(1), new StartPosition(StartKind.Earliest), Stop);
+        var (first, second) = (new RouterListener(), new RouterListener());
+        RouterSource? router = null;
+        var options = fixture.Options with { Consumer = new Dictionary<string, string>(fixture.Options.Consumer) { ["debug"] = "cgrp" } };
+        using var never = new ManualResetEventSlim(false);
+        var isAsked = false;
+        var postponed = new EventLog<string>();
+        // At the worst moment: the client has heard of a rebalance, and says so when the router's thread has already asked it for its topics.
+        void SubscribeWhenItRejoins(ClientLogEntry entry)
+        {
+            if (entry.Message.Contains("postponing subscribe", StringComparison.Ordinal)) postponed.Add(entry.Message);
+            if (router is not { } reading || isAsked || !entry.Message.Contains("Rejoining group", StringComparison.Ordinal)) return;
+            isAsked = true;
+            _ = reading.Read([.. topics, another]);
+            never.Wait(200);
+        }
+
+        await using var source = new RouterSource(options, group, topics, store, first, SubscribeWhenItRejoins);
+        await first.Positions.WaitUntil(positions => positions.Count == 2);
+        router = source;
+        await using var other = new RouterSource(fixture.Options, group, topics, store, second);
+        await postponed.WaitFor(_ => true);
+
+        await source.DisposeAsync();
+
+        source.Completion.IsCompletedSuccessfully.ShouldBeTrue();
+    }
+
     internal static MemoryCheckpointStore NewStore()
     {
         var store = new MemoryCheckpointStore("0123456789ab");
