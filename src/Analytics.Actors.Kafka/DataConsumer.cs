@@ -43,7 +43,7 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
         this.sink = sink;
         logger = new ClientLogger("data", log);
         var configuration = options.ForReader("data", group);
-        consumer = ClientConversions.NewConsumer(configuration, logger).Build();
+        consumer = ClientThreads.Build(configuration, ClientConversions.NewConsumer(configuration, logger).Build);
         loop = new ConsumerLoop(consumer, configuration, this, logger);
         loop.Start();
     }

@@ -185,7 +185,14 @@ public sealed record KafkaClientOptions
 
     internal Dictionary<string, string> ForProducer(string role)
     {
-        var config = Merge(new() { ["linger.ms"] = "0" }, Producer);
+        var config = Merge(
+            new()
+            {
+                ["linger.ms"] = "0",
+                // Reports of delivery end this wait; only the end of the producer may have to wait for it.
+                ["dotnet.cancellation.delay.max.ms"] = "500",
+            },
+            Producer);
         config["client.id"] = $"{ClientId}-{role}";
         config["acks"] = "all";
         config["enable.idempotence"] = "false";

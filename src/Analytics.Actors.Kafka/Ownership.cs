@@ -45,11 +45,11 @@ public sealed class Ownership : IConsumerLoopOwner, IAsyncDisposable
         revokeLimit = options.RevokeLimit;
         logger = new ClientLogger("ownership", log);
         var configuration = options.ForConsumer("ownership", group);
-        consumer = ClientConversions.NewConsumer(configuration, logger)
+        var builder = ClientConversions.NewConsumer(configuration, logger)
             .SetPartitionsAssignedHandler((_, partitions) => loop!.Callback(() => OnAssigned(partitions)))
             .SetPartitionsRevokedHandler((_, partitions) => loop!.Callback(() => OnRevoked(partitions)))
-            .SetPartitionsLostHandler((_, partitions) => loop!.Callback(() => OnLost(partitions)))
-            .Build();
+            .SetPartitionsLostHandler((_, partitions) => loop!.Callback(() => OnLost(partitions)));
+        consumer = ClientThreads.Build(configuration, builder.Build);
         consumer.Subscribe(anchorTopic);
         loop = new ConsumerLoop(consumer, configuration, this, logger, options.IsStaticMember);
         loop.Start();

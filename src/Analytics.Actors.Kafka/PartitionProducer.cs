@@ -39,12 +39,13 @@ public sealed class PartitionProducer : IDisposable
     {
         KafkaNative.Initialize();
         logger = new ClientLogger("producer", log);
-        producer = new ProducerBuilder<byte[]?, byte[]?>(options.ForProducer("producer"))
+        var configuration = options.ForProducer("producer");
+        var builder = new ProducerBuilder<byte[]?, byte[]?>(configuration)
             .SetKeySerializer(Serializers.ByteArray)
             .SetValueSerializer(Serializers.ByteArray)
             .SetLogHandler((_, message) => logger.Native(message))
-            .SetErrorHandler((_, error) => logger.Warning(error.Reason))
-            .Build();
+            .SetErrorHandler((_, error) => logger.Warning(error.Reason));
+        producer = ClientThreads.Build(configuration, builder.Build);
         slices = new SliceProducer(producer.Handle);
     }
 

@@ -41,7 +41,7 @@ public sealed class PositionLookup : IDisposable
         var configuration = options.ForReader("positions", group);
         // The end of a log is an answer here: the record that was looked for is gone.
         configuration["enable.partition.eof"] = "true";
-        reader = ClientConversions.NewConsumer(configuration, logger).Build();
+        reader = ClientThreads.Build(configuration, ClientConversions.NewConsumer(configuration, logger).Build);
     }
 
     /// <summary>The group's committed offsets; partitions without one are left out.</summary>

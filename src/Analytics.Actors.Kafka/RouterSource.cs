@@ -102,11 +102,11 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         positioner = new SourcePositioner(lookup, store, this.topics, this.time);
         var configuration = options.ForRouter(group);
         join = new JoinWatch(configuration, logger);
-        consumer = ClientConversions.NewConsumer(configuration, logger, join.Log)
+        var builder = ClientConversions.NewConsumer(configuration, logger, join.Log)
             .SetPartitionsAssignedHandler((_, partitions) => loop!.Callback(() => OnAssigned(partitions)))
             .SetPartitionsRevokedHandler((_, partitions) => loop!.Callback(() => OnRevoked(partitions)))
-            .SetPartitionsLostHandler((_, partitions) => loop!.Callback(() => OnLost(partitions)))
-            .Build();
+            .SetPartitionsLostHandler((_, partitions) => loop!.Callback(() => OnLost(partitions)));
+        consumer = ClientThreads.Build(configuration, builder.Build);
         consumer.Subscribe(this.topics.Keys);
         loop = new ConsumerLoop(consumer, configuration, this, logger, options.IsStaticMember);
         loop.Start();
@@ -200,7 +200,6 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
             }
 
             if (ours.Count == 0) return new CommitOutcome(null, false, skipped);
-            if (join.IsJoining) return InRebalance;
             return await Task.Run(() => Commit(ours) with { Skipped = skipped }).ConfigureAwait(false);
         }
         finally
@@ -219,6 +218,8 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
 
     private CommitOutcome Commit(IReadOnlyList<PartitionOffset> positions)
     {
+        // At the last moment: a busy machine may take long from the wish to commit to the thread that does it.
+        if (join.IsJoining) return InRebalance;
         try
         {
             consumer.Commit(positions.Select(position => position.ToClient()));
@@ -410,7 +411,6 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
     private CommitOutcome CommitAfterOthers(IReadOnlyList<PartitionOffset> positions)
     {
         if (positions.Count == 0) return new CommitOutcome(null, false, []);
-        if (join.IsJoining) return InRebalance;
         if (!committing.Wait(revokeLimit)) return new CommitOutcome("another commit is under way", true, []);
         try
         {

@@ -199,8 +199,9 @@ public sealed partial class Shard
     {
         for (var index = 0; index < records.Count; index++)
         {
-            if (index % ExpectedStations.Most == 0) expected.Find(records, index, records[index].Partition == PartsLog ? null : TopicOf(records[index].Partition.Topic)?.Configuration.Name);
-            Receive(records[index], expected[index % ExpectedStations.Most], nowMs);
+            var record = records[index];
+            if (index % ExpectedStations.Most == 0) expected.Approach(records, index, record.Partition == PartsLog ? null : TopicOf(record.Partition.Topic)?.Configuration.Name);
+            Receive(record, expected.Find(record, index), nowMs);
         }
 
         // Their bytes may go now.

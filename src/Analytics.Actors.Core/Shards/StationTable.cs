@@ -65,8 +65,16 @@ internal sealed class StationTable : IReadOnlyDictionary<string, Station>
     /// <summary>Asks memory for where a station of this hash would stand.</summary>
     public void PrefetchSlot(int hash) => Prefetch.Line(in slots[hash & Mask]);
 
-    /// <summary>The first station at this hash, mostly the one that will be found; its own memory is not touched.</summary>
-    public Station? Guess(int hash) => slots[hash & Mask].Station;
+    /// <summary>The first station of this hash, which nearly always is the one that will be found; its own memory is not touched.</summary>
+    public Station? Guess(int hash)
+    {
+        for (var at = hash & Mask; slots[at].Station is { } station; at = (at + 1) & Mask)
+        {
+            if (slots[at].Hash == hash) return station;
+        }
+
+        return null;
+    }
 
     /// <summary>The station of a place from 0 on. When one is removed the last one takes its place.</summary>
     public Station At(int index) => stations[index];

@@ -28,6 +28,12 @@ internal sealed class BenchFeed(KafkaClientOptions kafka, params IReadOnlyList<(
         });
     }
 
+    /// <summary>Sends a record now, however many are under way.</summary>
+    public void Send(TopicPartition partition, byte[] key, byte[] value) => producer.Send(partition, key, value, [], DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), outcome =>
+    {
+        if (outcome.Result != SendResult.Sent) Volatile.Write(ref refused, outcome.Error);
+    });
+
     /// <summary>An open load: each record is sent when it is due, however long the ones before it take.</summary>
     /// <param name="next">The next record and its partition; stamped with the time of its sending.</param>
     /// <param name="sent">Hears where a record is, and when it was due (<see cref="Stopwatch.GetTimestamp"/>).</param>

@@ -8,13 +8,18 @@ namespace Analytics.Actors.Node.Bench;
 
 /// <summary>
 /// From a record to its upload: an open load at a fifth of the maximum, with a module that takes no time, exactly once. The maximum is
-/// measured just before, with a broker of its own. The limit is the client library alone: from a producer to a consumer, at the same load.
+/// measured just before, with a broker of its own. The limit is the client library alone, which sends as many records over as many hops,
+/// at the same load.
 /// </summary>
+/// <remarks>
+/// An embedded broker looks through all batches that a partition holds for each one that it gives away, and an open load makes a batch of
+/// each record. So a broker's share grows with what it has taken, until it has no time left; a run is a few short spells, each with a new one.
+/// </remarks>
 public sealed class LatencyScenario : IBenchScenario
 {
     private const int WarmRecords = 1_000;
     private const int DefaultRecords = 60_000, DefaultStations = 1_000;
-    private const double DefaultSeconds = 15, SettleSeconds = 2, Share = 0.2, LeastPerSecond = 100, GoalMs = 250;
+    private const double DefaultSeconds = 15, SpellSeconds = 5, SettleSeconds = 2, Share = 0.2, LeastPerSecond = 100, GoalMs = 250;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
     private static readonly (string Name, double Share)[] Quantiles = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)];
 
@@ -53,34 +58,53 @@ public sealed class LatencyScenario : IBenchScenario
     {
         var maximum = await MaximumAsync(node, isKeyed, options, cancellation).ConfigureAwait(false);
         var perSecond = Math.Max(LeastPerSecond, maximum * Share);
-        var seconds = options.Seconds ?? DefaultSeconds;
-        // A new one: an embedded broker looks through all that a partition holds for each fetch, and the maximum has filled the other one.
+        List<double> ours = [], raw = [];
+        for (var left = options.Seconds ?? DefaultSeconds; left > 0; left -= SpellSeconds)
+        {
+            await SpellAsync(node, isKeyed, perSecond, Math.Min(left, SpellSeconds), options, ours, raw, cancellation).ConfigureAwait(false);
+        }
+
+        return new Run(maximum, perSecond, AtQuantiles(ours), AtQuantiles(raw));
+    }
+
+    private static async Task SpellAsync(
+        BenchNode node, bool isKeyed, double perSecond, double seconds, BenchOptions options, List<double> ours, List<double> raw, CancellationToken cancellation)
+    {
         await using var setup = await Setup.StartAsync(node, isKeyed, WarmRecords, options, cancellation).ConfigureAwait(false);
         var (broker, workload, log, arrivals) = (setup.Broker, setup.Workload, setup.Log, setup.Arrivals);
         var topic = workload.Topics[0];
         var number = (long)WarmRecords;
-        var hop = await broker.AddTopicAsync("raw-hop", cancellation).ConfigureAwait(false);
         await node.ReadWholeAsync(log, cancellation).ConfigureAwait(false);
         await arrivals.ReachAsync(number, Patience, cancellation).ConfigureAwait(false);
 
-        using var feed = new BenchFeed(broker.Kafka, ("linger.ms", "1"));
-        var from = number;
-        (TopicPartition, WorkloadRecord) Next()
+        using (var feed = new BenchFeed(broker.Kafka, ("linger.ms", "1")))
         {
-            var record = workload.At(number++);
-            return (log.Add(record), record);
+            (TopicPartition, WorkloadRecord) Next()
+            {
+                var record = workload.At(number++);
+                return (log.Add(record), record);
+            }
+
+            void Sent(TopicPartition partition, long offset, long dueAt) => arrivals.Due(string.Create(CultureInfo.InvariantCulture, $"{topic}:{partition.Partition}:{offset}"), dueAt);
+            await feed.PaceAsync(perSecond, Math.Min(SettleSeconds, seconds), Next, null, cancellation).ConfigureAwait(false);
+            await feed.PaceAsync(perSecond, seconds, Next, Sent, cancellation).ConfigureAwait(false);
+            feed.Finish();
         }
 
-        void Sent(TopicPartition partition, long offset, long dueAt) => arrivals.Due(string.Create(CultureInfo.InvariantCulture, $"{topic}:{partition.Partition}:{offset}"), dueAt);
-        await feed.PaceAsync(perSecond, Math.Min(SettleSeconds, seconds), Next, null, cancellation).ConfigureAwait(false);
-        await feed.PaceAsync(perSecond, seconds, Next, Sent, cancellation).ConfigureAwait(false);
-        feed.Finish();
         await arrivals.ReachAsync(number, Patience, cancellation).ConfigureAwait(false);
         await node.CheckAsync(log, cancellation).ConfigureAwait(false);
         var repeated = arrivals.Repeated;
         if (repeated > 0 || arrivals.Count != number) throw new BenchFailedException($"{number} records made {arrivals.Count} uploads, {repeated} of them repeated");
         await node.StopAsync(cancellation).ConfigureAwait(false);
-        return new Run(maximum, perSecond, arrivals.Milliseconds(), await RawAsync(broker, workload, hop, perSecond, seconds, from, cancellation).ConfigureAwait(false));
+        ours.AddRange(arrivals.Milliseconds());
+        raw.AddRange(await RawAsync(broker, workload, isKeyed, perSecond, seconds, cancellation).ConfigureAwait(false));
+    }
+
+    /// <summary>The quantiles of all that were due.</summary>
+    private static Dictionary<string, double> AtQuantiles(IEnumerable<double> milliseconds)
+    {
+        var sorted = milliseconds.Order().ToList();
+        return Quantiles.ToDictionary(quantile => quantile.Name, quantile => sorted[Math.Clamp((int)Math.Ceiling(quantile.Share * sorted.Count) - 1, 0, sorted.Count - 1)]);
     }
 
     // Records that wait, as fast as they go.
@@ -94,26 +118,53 @@ public sealed class LatencyScenario : IBenchScenario
         return number / Stopwatch.GetElapsedTime(setup.Arrivals.FirstAt, setup.Arrivals.LastAt).TotalSeconds;
     }
 
-    // From a producer to a consumer, with nothing between.
-    private static async Task<IReadOnlyDictionary<string, double>> RawAsync(
-        BenchBroker broker, Workload workload, IReadOnlyList<TopicPartition> hop, double perSecond, double seconds, long number, CancellationToken cancellation)
+    // As many records over as many hops as the node needs, with nothing done between: the source, the parts (through a router), the answers,
+    // the uploads; and beside the answers a record for each, as the manifests of batches are.
+    private static async Task<IReadOnlyList<double>> RawAsync(
+        BenchBroker broker, Workload workload, bool isKeyed, double perSecond, double seconds, CancellationToken cancellation)
     {
         var arrivals = new Arrivals();
-        await using var watched = await Watched.StartAsync(broker, hop, (partition, offset, _, at) => arrivals.Arrived(Key(partition, offset), at), cancellation).ConfigureAwait(false);
+        List<IReadOnlyList<TopicPartition>> hops = [];
+        foreach (var name in (string[])(isKeyed ? ["source", "answers", "uploads"] : ["source", "parts", "answers", "uploads"]))
+        {
+            hops.Add(await broker.AddTopicAsync($"raw-{name}", cancellation).ConfigureAwait(false));
+        }
+
+        using var chain = new BenchFeed(broker.Kafka);
+        await using var stages = new Stages();
+        for (var stage = 0; stage < hops.Count; stage++)
+        {
+            var (isFirst, next, answers) = (stage == 0, hops.ElementAtOrDefault(stage + 1), hops[^2]);
+            stages.Add(await Watched.StartAsync(broker, hops[stage], (partition, offset, key, at) =>
+            {
+                // A manifest.
+                if (key is not { Length: > 0 }) return;
+                var origin = isFirst ? Key(partition, offset) : Encoding.UTF8.GetString(key);
+                if (next is null) arrivals.Arrived(origin, at);
+                else chain.Send(next[BenchLog.PartitionOf(Encoding.UTF8.GetBytes(origin))], Encoding.UTF8.GetBytes(origin), Passed);
+                if (isFirst) chain.Send(answers[BenchLog.PartitionOf(Encoding.UTF8.GetBytes(origin + ":"))], [], Passed);
+            }, cancellation).ConfigureAwait(false));
+        }
+
         using var feed = new BenchFeed(broker.Kafka, ("linger.ms", "1"));
+        var number = 0L;
         (TopicPartition, WorkloadRecord) Next()
         {
             var record = workload.At(number++);
-            return (hop[BenchLog.PartitionOf(record.Key)], record);
+            return (hops[0][BenchLog.PartitionOf(record.Key)], record);
         }
 
         static string Key(TopicPartition partition, long offset) => string.Create(CultureInfo.InvariantCulture, $"{partition.Partition}:{offset}");
-        var count = await feed.PaceAsync(perSecond, Math.Min(SettleSeconds, seconds), Next, null, cancellation).ConfigureAwait(false);
-        count += await feed.PaceAsync(perSecond, seconds, Next, (partition, offset, dueAt) => arrivals.Due(Key(partition, offset), dueAt), cancellation).ConfigureAwait(false);
+        await feed.PaceAsync(perSecond, Math.Min(SettleSeconds, seconds), Next, null, cancellation).ConfigureAwait(false);
+        await feed.PaceAsync(perSecond, seconds, Next, (partition, offset, dueAt) => arrivals.Due(Key(partition, offset), dueAt), cancellation).ConfigureAwait(false);
         feed.Finish();
-        await arrivals.ReachAsync(count, Patience, cancellation).ConfigureAwait(false);
+        await arrivals.ReachAsync(number, Patience, cancellation).ConfigureAwait(false);
+        chain.Finish();
         return arrivals.Milliseconds();
     }
+
+    // About what a part, an answer or an upload of a small record is.
+    private static readonly byte[] Passed = new byte[200];
 
     /// <summary>A broker with some records, a node that reads them, and whoever sees its uploads.</summary>
     private sealed record Setup(BenchBroker Broker, ScaleWorkload Workload, BenchLog Log, Arrivals Arrivals, Watched Watched) : IAsyncDisposable
@@ -174,6 +225,19 @@ public sealed class LatencyScenario : IBenchScenario
         }
     }
 
+    /// <summary>The readers of a chain, ended together.</summary>
+    private sealed class Stages : IAsyncDisposable
+    {
+        private readonly List<Watched> readers = [];
+
+        public void Add(Watched reader) => readers.Add(reader);
+
+        public async ValueTask DisposeAsync()
+        {
+            foreach (var reader in readers) await reader.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
     /// <summary>When records were due and when what follows from them arrived, whichever is known first.</summary>
     private sealed class Arrivals
     {
@@ -217,14 +281,10 @@ public sealed class LatencyScenario : IBenchScenario
             }
         }
 
-        /// <summary>The quantiles of all that were due.</summary>
-        public IReadOnlyDictionary<string, double> Milliseconds()
+        /// <summary>From when each was due until it arrived.</summary>
+        public IReadOnlyList<double> Milliseconds()
         {
-            lock (gate)
-            {
-                var sorted = dueAt.Select(due => Stopwatch.GetElapsedTime(due.Value, arrivedAt[due.Key]).TotalMilliseconds).Order().ToList();
-                return Quantiles.ToDictionary(quantile => quantile.Name, quantile => sorted[Math.Clamp((int)Math.Ceiling(quantile.Share * sorted.Count) - 1, 0, sorted.Count - 1)]);
-            }
+            lock (gate) return [.. dueAt.Select(due => Stopwatch.GetElapsedTime(due.Value, arrivedAt[due.Key]).TotalMilliseconds)];
         }
     }
 }

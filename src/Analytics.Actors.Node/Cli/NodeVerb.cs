@@ -62,7 +62,7 @@ internal static class NodeVerb
 
         using var logging = LoggingSetup.Create(options.Log);
         var logger = logging.CreateLogger("Analytics.Actors.Node");
-        using var memory = new MemoryKeeper(logger);
+        using var memory = new MemoryKeeper(logger, options.Limits.HugePages ? new HugePages() : null);
         logger.LogInformation("effective configuration:\n{Configuration}", options.Describe());
         var kafka = options.ToKafkaClientOptions();
         IReadOnlyDictionary<string, IModule> ModulesOf(PipelineConfiguration configured)

@@ -29,6 +29,9 @@ public sealed record LimitOptions
     /// <summary>A station that nothing has needed for so long leaves memory.</summary>
     public TimeSpan PassivateAfter { get; init; } = TimeSpan.FromMinutes(10);
 
+    /// <summary>A managed heap of half a gigabyte and more is gathered into huge pages, where the system leaves that to a process.</summary>
+    public bool HugePages { get; init; } = true;
+
     internal static LimitOptions Read(ConfigurationObject section, int recordBytesMax)
     {
         var defaults = new LimitOptions();
@@ -42,6 +45,7 @@ public sealed record LimitOptions
             AheadBytes = section.Find("aheadBytes")?.Integer(1, 1L << 40) ?? defaults.AheadBytes,
             Entities = (int)(section.Find("entities")?.Integer(1, 100_000_000) ?? defaults.Entities),
             PassivateAfter = section.Find("passivateAfterSeconds")?.Integer(1, 31_536_000) is { } seconds ? TimeSpan.FromSeconds(seconds) : defaults.PassivateAfter,
+            HugePages = section.Find("hugePages")?.Flag() ?? defaults.HugePages,
         };
         if (options.MailboxBytes < recordBytesMax)
         {
@@ -61,5 +65,6 @@ public sealed record LimitOptions
         ("limits.aheadBytes", NodeOptions.Text(AheadBytes)),
         ("limits.entities", NodeOptions.Text(Entities)),
         ("limits.passivateAfterSeconds", NodeOptions.Text((long)PassivateAfter.TotalSeconds)),
+        ("limits.hugePages", HugePages ? "true" : "false"),
     ];
 }

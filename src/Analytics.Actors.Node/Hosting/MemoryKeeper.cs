@@ -16,9 +16,10 @@ internal sealed class MemoryKeeper : IDisposable
 
     private static readonly EventId Returned = new(50, "MemoryReturned");
     private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(5), FloodEvery = TimeSpan.FromSeconds(30), IdleEvery = TimeSpan.FromMinutes(10);
-    private static readonly TimeSpan PatienceMost = TimeSpan.FromHours(1);
+    private static readonly TimeSpan PatienceMost = TimeSpan.FromHours(1), GatherMost = TimeSpan.FromMilliseconds(100);
 
     private readonly ILogger logger;
+    private readonly HugePages? hugePages;
     private readonly Timer timer;
     private readonly Lock gate = new();
     private readonly long startedAt = Stopwatch.GetTimestamp();
@@ -27,9 +28,11 @@ internal sealed class MemoryKeeper : IDisposable
     private long? collectedAt;
     private TimeSpan patience = PatienceLeast;
 
-    public MemoryKeeper(ILogger logger)
+    /// <param name="hugePages">Gathers a large heap; null: nothing does.</param>
+    public MemoryKeeper(ILogger logger, HugePages? hugePages = null)
     {
         this.logger = logger;
+        this.hugePages = hugePages;
         timer = new Timer(_ => Look(), null, LookEvery, LookEvery);
     }
 
@@ -92,6 +95,7 @@ internal sealed class MemoryKeeper : IDisposable
             }
 
             NativeHeap.Trim();
+            if (GC.CollectionCount(GC.MaxGeneration) is var collections && hugePages?.IsDue(info.TotalCommittedBytes, collections) == true) hugePages.Gather(GatherMost, collections);
             if (step == MemoryStep.None) return;
             logger.LogInformation(
                 Returned, "MemoryReturned: the heap had {Before} MB of the system and has {After} MB, {Milliseconds} ms",

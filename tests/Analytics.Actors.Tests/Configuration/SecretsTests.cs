@@ -19,7 +19,7 @@ public class SecretsTests
         var text = folder.Valid(["ANALYTICS__Kafka__Consumer__sasl_jaas_config=x " + Hidden]).Describe();
         text.ShouldNotContain(Hidden);
         foreach (var line in (string[])["kafka.common.sasl.password: ***", "kafka.common.sasl.username: visible", "store.url: postgres://analytics:***@db:5432/a?***",
-            "shards: 16", "pools.default: ", "http.port: 8000", "log.level: Information", "stopDeadlineSeconds: 30", "limits.entities: ", "limits.passivateAfterSeconds: 600", "deadLetters.keptDays: 14", "deadLetters.keptPerShard: 10000", "checkpoint.idleMs: 1000"])
+            "shards: 16", "pools.default: ", "http.port: 8000", "log.level: Information", "stopDeadlineSeconds: 30", "limits.entities: ", "limits.passivateAfterSeconds: 600", "limits.hugePages: true", "deadLetters.keptDays: 14", "deadLetters.keptPerShard: 10000", "checkpoint.idleMs: 1000"])
         {
             text.ShouldContain(line);
         }

@@ -1,5 +1,6 @@
 using Analytics.Actors.Core;
 using Analytics.Actors.Node.Bench.Workloads;
+using Analytics.Actors.Node.Hosting;
 
 namespace Analytics.Actors.Node.Bench.InProcess;
 
@@ -71,6 +72,10 @@ internal sealed class ScaleScenario : InProcessScenario
             BytesPerStation = (GC.GetTotalMemory(forceFullCollection: true) - before) / (double)stations;
             // As many records for few stations as for many: they come from memory, and not from a processor's cache.
             ring = new RecordRing(workload, stations, 1_000_000, 16, perRun: 20, ends);
+            // As a node does where its heap is large.
+            var collections = GC.CollectionCount(GC.MaxGeneration);
+            var hugePages = new HugePages();
+            if (hugePages.IsDue(GC.GetGCMemoryInfo(GCKind.Any).TotalCommittedBytes, collections)) hugePages.Gather(TimeSpan.MaxValue, collections);
         }
 
         public double BytesPerStation { get; }
