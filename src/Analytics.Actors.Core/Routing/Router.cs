@@ -46,7 +46,7 @@ public sealed record RouterSettings
     /// <summary>Pause between two looks at the shards' positions, while something is not applied.</summary>
     public long LookIntervalMs { get; init; } = 100;
 
-    /// <summary>The same while a topic has to wait for the shards, and asking them costs little.</summary>
+    /// <summary>The same while a topic has to wait for shards that have hardly anything in hand, and asking them costs little.</summary>
     public long HeldLookIntervalMs { get; init; } = 20;
 
     /// <summary>How long a log's position stands still, from look to look, until its shard is waited for no more.</summary>
@@ -77,6 +77,7 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     private readonly ShardsBehind behind = new(settings);
     private bool isLooking;
     private bool isLookCheap;
+    private const double NotFull = 0.02;
     private long lookedMs;
     private readonly Dictionary<TopicPartition, SourceProgress> sources = [];
 
@@ -420,7 +421,8 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     public void Applied(ShardsProgress? progress, long nowMs)
     {
         isLooking = false;
-        isLookCheap = progress?.IsCheap ?? false;
+        // Shards that have calls in hand are not so fast that it would matter.
+        isLookCheap = progress is { IsCheap: true, Fullness: < NotFull };
         if (progress is not null) behind.Applied(progress.Positions, progress.Fullness, nowMs);
     }
 

@@ -17,7 +17,8 @@ internal sealed class ShardsBehind(RouterSettings settings)
     private readonly SortedDictionary<TopicPartition, Log> logs = [];
     private readonly SourceTopics topics = new(settings);
     private long adjustedMs = long.MinValue;
-    private long heardMs;
+    private long wholeMs;
+    private bool hasPassed;
     private int landedCount;
 
     private readonly long least = Math.Min(settings.AheadBytesMin, settings.AheadBytesMax);
@@ -52,23 +53,22 @@ internal sealed class ShardsBehind(RouterSettings settings)
         }
     }
 
-    /// <summary>How far the shards have applied their logs (next offsets), as of a moment ago; a log that is left out is not begun.</summary>
+    /// <summary>
+    /// How far the shards have applied their logs (next offsets), as of a moment ago; a log that is left out is not begun. Heard more
+    /// often than in the usual pause, it only makes room: delays are judged as seldom as ever.
+    /// </summary>
     /// <param name="shardFullness">What shards have in hand, as a part of what they may have: 0 to 1.</param>
     public void Applied(IReadOnlyDictionary<TopicPartition, long> positions, double shardFullness, long nowMs)
     {
         fullness = shardFullness;
-        // What is longer than a pause between two looks was not looked at.
-        var passedMs = Math.Clamp(nowMs - heardMs, 0, settings.LookIntervalMs);
-        heardMs = nowMs;
         adjustedMs = Math.Min(adjustedMs, nowMs);
-        var hasPassed = false;
+        var isWhole = nowMs < wholeMs || nowMs - wholeMs > settings.LookIntervalMs - settings.HeldLookIntervalMs;
+        // What is longer than a pause between two looks was not looked at.
+        var passedMs = Math.Clamp(nowMs - wholeMs, 0, settings.LookIntervalMs);
         var (movedDelayMs, delayMs) = (0L, 0L);
         foreach (var (partition, log) in logs)
         {
             var next = positions.GetValueOrDefault(partition);
-            var isMoved = next != log.Next;
-            log.Next = next;
-            if (isMoved) (log.UnmovedMs, log.IsStalled) = (0, false);
             while (log.Landed.TryPeek(out var first) && first.Offset < next)
             {
                 log.Landed.Dequeue();
@@ -77,6 +77,10 @@ internal sealed class ShardsBehind(RouterSettings settings)
                 hasPassed |= first.RoutedMs >= adjustedMs;
             }
 
+            if (!isWhole) continue;
+            var isMoved = next != log.Next;
+            log.Next = next;
+            if (isMoved) (log.UnmovedMs, log.IsStalled) = (0, false);
             if (!log.Landed.TryPeek(out var oldest)) (log.DelayMs, log.UnmovedMs) = (0, 0);
             else if (isMoved) log.DelayMs = Math.Max(0, nowMs - oldest.RoutedMs);
             else if ((log.UnmovedMs += passedMs) >= settings.StalledAfterMs) Stall(log);
@@ -84,8 +88,11 @@ internal sealed class ShardsBehind(RouterSettings settings)
             if (isMoved) movedDelayMs = Math.Max(movedDelayMs, log.DelayMs);
         }
 
+        if (!isWhole) return;
+        wholeMs = nowMs;
         // What was routed under the present allowance has to have come through, before it is judged.
         if (hasPassed) Adjust(movedDelayMs, delayMs, nowMs);
+        hasPassed = false;
     }
 
     private void Adjust(long movedDelayMs, long delayMs, long nowMs)

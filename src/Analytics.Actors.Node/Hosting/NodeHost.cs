@@ -222,7 +222,7 @@ public sealed class NodeHost : IAsyncDisposable
                 TopicWaitingBytesMax = Math.Max(1024 * 1024, 4 * options.Limits.MailboxBytes / (TopicsToRead(pipeline).Count() + 1)),
                 AheadBytesMax = options.Limits.AheadBytes,
             },
-            parts.Store, producer, Observer, new AppliedPositions(ShardSettings, Shards, parts.Store), options.Limits.MailboxBytes, parts.Time);
+            parts.Store, producer, Observer, new AppliedPositions(ShardSettings, Shards, parts.Store), options.Limits.MailboxBytes / RouterMailboxPart, parts.Time);
         if (options.Roles.Router) source = new RouterSource(parts.Kafka, $"{options.Group}.router", TopicsToRead(pipeline), parts.Store, Router, kafkaLog, parts.Time, lookup);
         configurations = new ConfigurationWatch(ShardSettings, versions, parts.Store, Router, Shards, TakeUpAsync, Observer);
         Router.RulesWanted = Shards.ConfigurationWanted = configurations.Need;
@@ -467,6 +467,9 @@ public sealed class NodeHost : IAsyncDisposable
 
         return counts;
     }
+
+    // In the router's mailbox all topics stand in one line: a fresh record waits behind what is in there.
+    private const int RouterMailboxPart = 4;
 
     // How long a loop may take to answer a question before it counts as held up.
     private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(2);
