@@ -28,6 +28,9 @@ internal sealed class BenchFeed(KafkaClientOptions kafka, params IReadOnlyList<(
         });
     }
 
+    /// <summary>Learns where these topics are: else the first records of each wait for up to a second.</summary>
+    public Task PrepareAsync(IEnumerable<string> topics) => producer.PrepareAsync(topics, Limit);
+
     /// <summary>Sends a record now, however many are under way.</summary>
     public void Send(TopicPartition partition, byte[] key, byte[] value) => producer.Send(partition, key, value, [], DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), outcome =>
     {

@@ -15,6 +15,10 @@ public sealed class IdleScenario : IBenchScenario
     private const double DefaultSeconds = 20;
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(100), Patience = TimeSpan.FromSeconds(90), Settled = TimeSpan.FromSeconds(120);
 
+    // A fetch that finds nothing waits as long as the client library has it by default, and heartbeats are as far apart as the product has
+    // them, and not the shorter ones that keep an embedded broker's rebalances short: else this would measure how often one asks it.
+    private static readonly string[] ForEmbeddedBrokers = ["fetch.wait.max.ms", "heartbeat.interval.ms"];
+
     public string Name => "idle";
 
     public string Description => "processor time and memory of a node with 100,000 passivated stations and nothing to do";
@@ -53,14 +57,12 @@ public sealed class IdleScenario : IBenchScenario
         ];
     }
 
-    // A fetch that finds nothing waits as long as the client library has it by default, and not the few milliseconds that keep
-    // an embedded broker's rebalances short: else this would measure how often one asks it.
     private static JsonObject Settings(BenchBroker broker) => new()
     {
         ["kafka"] = new JsonObject
         {
             ["bootstrapServers"] = broker.BootstrapServers,
-            ["consumer"] = new JsonObject(broker.Kafka.Consumer.Where(option => option.Key != "fetch.wait.max.ms").Select(option => KeyValuePair.Create(option.Key, (JsonNode?)option.Value))),
+            ["consumer"] = new JsonObject(broker.Kafka.Consumer.Where(option => !ForEmbeddedBrokers.Contains(option.Key)).Select(option => KeyValuePair.Create(option.Key, (JsonNode?)option.Value))),
         },
     };
 

@@ -131,6 +131,7 @@ public sealed class LatencyScenario : IBenchScenario
         }
 
         using var chain = new BenchFeed(broker.Kafka);
+        await chain.PrepareAsync(hops.Select(hop => hop[0].Topic)).ConfigureAwait(false);
         await using var stages = new Stages();
         for (var stage = 0; stage < hops.Count; stage++)
         {

@@ -30,6 +30,7 @@ internal sealed partial class HugePages
 
     private readonly bool isAllowed = IsAllowed;
     private long? gatheredAfter;
+    private long roundAfter;
     private ulong next;
 
     /// <summary>The system leaves it to each process, or does it for all.</summary>
@@ -61,8 +62,10 @@ internal sealed partial class HugePages
     /// <param name="fullCollections">So far.</param>
     public void Gather(TimeSpan limit, long fullCollections)
     {
+        // One that comes in the midst changes what was gathered before it.
+        if (next == 0) roundAfter = fullCollections;
         if (isAllowed && !Gather(limit)) return;
-        (gatheredAfter, next) = (fullCollections, 0);
+        (gatheredAfter, next) = (roundAfter, 0);
     }
 
     // False where the time was too short.
