@@ -113,7 +113,18 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
     {
         if (error.Code == ErrorCode.Local_AutoOffsetReset && assigned.TryGetValue(partition, out var state) && !state.Paused)
         {
-            if (!state.IsAt(offset)) return;
+            if (!state.IsAt(offset))
+            {
+                // Told late, it may have stopped the reading that has begun since: that goes on from where it stands.
+                _ = loop.Post($"taking {partition} up again", () =>
+                {
+                    if (!ReferenceEquals(assigned.GetValueOrDefault(partition), state) || state.Paused) return;
+                    consumer.IncrementalUnassign([partition.ToClient()]);
+                    consumer.IncrementalAssign([new PartitionOffset(partition, state.Next!.Value).ToClient()]);
+                });
+                return;
+            }
+
             Remove(partition);
             logger.Warning($"position {state.Next} of {partition} is outside its log: {error.Reason}");
             sink.OnOutOfRange(partition, state.Next!.Value);

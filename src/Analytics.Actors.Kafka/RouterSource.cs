@@ -308,7 +308,17 @@ public sealed class RouterSource : IConsumerLoopOwner, IAsyncDisposable
         if (error.Code == ErrorCode.Local_AutoOffsetReset && assigned.TryGetValue(partition, out var state))
         {
             // Else it says, perhaps late, that there was no committed offset; see OnAssigned.
-            if (!state.IsAt(offset) || state.OutOfRange) return;
+            if (state.OutOfRange) return;
+            if (!state.IsAt(offset))
+            {
+                // Told late, it may have stopped the reading that has begun since: that goes on from where it stands.
+                _ = loop.Post($"taking {partition} up again", () =>
+                {
+                    if (IsCurrent(state) && state is { Next: { } next, Paused: false, OutOfRange: false }) TakeUp([new PartitionOffset(partition, next)]);
+                });
+                return;
+            }
+
             var position = state.Next!.Value;
             state.OutOfRange = true;
             logger.Warning($"position {position} of {partition} is outside its log");
