@@ -8,7 +8,7 @@ namespace Analytics.Actors.Tests.Kafka;
 /// <summary>How late the kernel may end the waits of a client's threads, and whose else.</summary>
 public sealed class ClientThreadsTests
 {
-    private const int Version20 = 0x020002ff;
+    private const int Version20 = 0x020002ff, Usual = 50_000;
     private static readonly Dictionary<string, string> Nothing = [];
 
     [Fact]
@@ -16,7 +16,7 @@ public sealed class ClientThreadsTests
     {
         if (!OperatingSystem.IsLinux() || !ClientThreads.MayBeLate(Nothing, Confluent.Kafka.Library.Version)) return;
         (int Before, int Within, int After, int AfterFailure) slack = default;
-        var caller = new Thread(() =>
+        OnUsualThread(() =>
         {
             slack.Before = Slack();
             slack.Within = ClientThreads.Build(Nothing, SlackOfNewThread);
@@ -30,13 +30,11 @@ public sealed class ClientThreadsTests
                 slack.AfterFailure = Slack();
             }
         });
-        caller.Start();
-        caller.Join();
 
         slack.Within.ShouldBe(10_000_000);
         slack.After.ShouldBe(slack.Before);
         slack.AfterFailure.ShouldBe(slack.Before);
-        slack.Before.ShouldBeLessThan(1_000_000);
+        slack.Before.ShouldBe(Usual);
     }
 
     [Fact]
@@ -47,7 +45,23 @@ public sealed class ClientThreadsTests
         ClientThreads.MayBeLate(new Dictionary<string, string> { ["linger.ms"] = "5" }, Version20).ShouldBeFalse();
         ClientThreads.MayBeLate(new Dictionary<string, string> { ["linger.ms"] = "0", ["queue.buffering.max.ms"] = "5" }, Version20).ShouldBeFalse();
         ClientThreads.MayBeLate(Nothing, 0x020200ff).ShouldBeFalse();
-        ClientThreads.Build(new Dictionary<string, string> { ["linger.ms"] = "5" }, Slack).ShouldBeLessThan(1_000_000);
+        var slack = 0;
+        OnUsualThread(() => slack = ClientThreads.Build(new Dictionary<string, string> { ["linger.ms"] = "5" }, Slack));
+        slack.ShouldBe(Usual);
+    }
+
+    // One of the pool may itself have been begun by a client's thread, which reported something.
+    private static void OnUsualThread(Action action)
+    {
+        var outer = new Thread(() =>
+        {
+            Call(29, Usual);
+            var inner = new Thread(() => action());
+            inner.Start();
+            inner.Join();
+        });
+        outer.Start();
+        outer.Join();
     }
 
     private static int SlackOfNewThread()
@@ -59,8 +73,11 @@ public sealed class ClientThreadsTests
         return slack;
     }
 
-    // PR_GET_TIMERSLACK of linux/prctl.h, in nanoseconds.
-    private static int Slack() => Marshal.GetDelegateForFunctionPointer<Prctl>(NativeLibrary.GetExport(NativeLibrary.Load("libc.so.6"), "prctl"))(30, 0, 0, 0, 0);
+    // PR_GET_TIMERSLACK of linux/prctl.h, in nanoseconds; 29 sets it.
+    private static int Slack() => Call(30, 0);
+
+    private static int Call(int option, nuint first) =>
+        Marshal.GetDelegateForFunctionPointer<Prctl>(NativeLibrary.GetExport(NativeLibrary.Load("libc.so.6"), "prctl"))(option, first, 0, 0, 0);
 
     private delegate int Prctl(int option, nuint first, nuint second, nuint third, nuint fourth);
 }
