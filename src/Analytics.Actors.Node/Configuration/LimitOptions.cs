@@ -8,7 +8,7 @@ public sealed record LimitOptions
     /// <summary>Records of one shard that wait for stations to be read from the database.</summary>
     public int MailboxMessages { get; init; } = 10_000;
 
-    /// <summary>Bytes waiting in the node's mailbox, and in one shard for stations to be read.</summary>
+    /// <summary>Bytes waiting in the mailbox of the node's shards, and in one shard for stations to be read; in the router's mailbox a quarter of it.</summary>
     public long MailboxBytes { get; init; } = 16L * 1024 * 1024;
 
     /// <summary>Module calls of one shard that have not come back yet.</summary>

@@ -22,7 +22,7 @@ internal sealed partial class HugePages
     private const int Collapse = 25;
     private const ulong PageBytes = 2UL * 1024 * 1024;
 
-    // The collector's regions are so large and so aligned; stacks and the C library's arenas are not both.
+    // The collector's regions are so large and so aligned; stacks are not both, and of the C library's arenas only one that has grown large.
     private const ulong RegionBytes = 4UL * 1024 * 1024;
 
     // What one call gathers: whoever needs a new page just then waits for that of one.
