@@ -1,7 +1,9 @@
 using Analytics.Actors.Core;
 using Analytics.Actors.Core.Checkpoints;
 using Analytics.Actors.Core.Nodes;
+using Analytics.Actors.Core.Pipeline;
 using Analytics.Actors.Kafka;
+using Analytics.Actors.Kafka.Embedded;
 using Analytics.Actors.Node.Hosting;
 using Analytics.Actors.Storage;
 using Analytics.Actors.Tests.Kafka;
@@ -17,16 +19,22 @@ public sealed class ReadingOrderTests : IDisposable
 {
     private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("reading-order-");
 
-    public void Dispose() => folder.Delete(recursive: true);
+    private readonly PipelineConfiguration pipeline = PipelineFiles.Valid(
+        """{ "topics": { "A": { "start": "earliest", "envelope": "object", "mode": "append", "window": 2, "shape": "fields", "fields": ["n"], "triggers": false } }, "modules": {} }""");
+    private readonly EmbeddedBroker broker;
+
+    public ReadingOrderTests() => broker = LiveNode.StartBroker(pipeline);
+
+    public void Dispose()
+    {
+        broker.Dispose();
+        folder.Delete(recursive: true);
+    }
 
     [Fact]
     public async Task Records_of_an_earlier_reading_are_not_taken_by_a_shard_that_began_anew()
     {
-        var pipeline = Pipeline();
-        using var broker = LiveNode.StartBroker(pipeline);
-        await using var node = new LiveNode(broker, folder.FullName, pipeline);
-        await node.StartAsync();
-        await node.WaitReadyAsync();
+        await using var node = await StartedAsync();
         var loop = node.Host.Shards!;
         var shard = new ShardId(0);
         await using var store = new SqliteCheckpointStore(node.Host.Options.Store.Path!);
@@ -50,11 +58,7 @@ public sealed class ReadingOrderTests : IDisposable
     [Fact]
     public async Task Records_that_were_read_before_a_gap_are_routed_before_it()
     {
-        var pipeline = Pipeline();
-        using var broker = LiveNode.StartBroker(pipeline);
-        await using var node = new LiveNode(broker, folder.FullName, pipeline);
-        await node.StartAsync();
-        await node.WaitReadyAsync();
+        await using var node = await StartedAsync();
         var router = node.Host.Router!;
         var source = new TopicPartition("A", 0);
 
@@ -70,11 +74,7 @@ public sealed class ReadingOrderTests : IDisposable
     [Fact]
     public async Task What_a_router_hears_of_a_partition_late_does_not_undo_what_came_after_it()
     {
-        var pipeline = Pipeline();
-        using var broker = LiveNode.StartBroker(pipeline);
-        await using var node = new LiveNode(broker, folder.FullName, pipeline);
-        await node.StartAsync();
-        await node.WaitReadyAsync();
+        await using var node = await StartedAsync();
         var router = node.Host.Router!;
         IRouterListener listener = router;
         var (gone, back) = (new TopicPartition("A", 8), new TopicPartition("A", 9));
@@ -104,11 +104,7 @@ public sealed class ReadingOrderTests : IDisposable
     [Fact]
     public async Task A_place_to_be_gone_to_is_forgotten_by_the_store_once_the_group_stands_there()
     {
-        var pipeline = Pipeline();
-        using var broker = LiveNode.StartBroker(pipeline);
-        await using var node = new LiveNode(broker, folder.FullName, pipeline);
-        await node.StartAsync();
-        await node.WaitReadyAsync();
+        await using var node = await StartedAsync();
         var source = new TopicPartition("A", 0);
         using var admin = new TopicAdmin(KafkaClientOptions.ForEmbeddedBroker(broker.BootstrapServers));
 
@@ -123,11 +119,7 @@ public sealed class ReadingOrderTests : IDisposable
     [Fact]
     public async Task A_loop_that_is_still_at_work_when_the_time_for_a_stop_is_over_has_not_failed()
     {
-        var pipeline = Pipeline();
-        using var broker = LiveNode.StartBroker(pipeline);
-        await using var node = new LiveNode(LiveNode.Options(broker.BootstrapServers, folder.FullName) with { StopDeadline = TimeSpan.FromSeconds(1) }, pipeline);
-        await node.StartAsync();
-        await node.WaitReadyAsync();
+        await using var node = await StartedAsync(TimeSpan.FromSeconds(1));
         await using var platform = new Platform(broker, pipeline);
         // So many that the next one is granted already.
         const int Sent = 100;
@@ -175,6 +167,12 @@ public sealed class ReadingOrderTests : IDisposable
         await holding;
     }
 
-    private static Core.Pipeline.PipelineConfiguration Pipeline() => PipelineFiles.Valid(
-        """{ "topics": { "A": { "start": "earliest", "envelope": "object", "mode": "append", "window": 2, "shape": "fields", "fields": ["n"], "triggers": false } }, "modules": {} }""");
+    private async Task<LiveNode> StartedAsync(TimeSpan? stopDeadline = null)
+    {
+        var options = LiveNode.Options(broker.BootstrapServers, folder.FullName);
+        var node = new LiveNode(stopDeadline is { } limit ? options with { StopDeadline = limit } : options, pipeline);
+        await node.StartAsync();
+        await node.WaitReadyAsync();
+        return node;
+    }
 }
