@@ -61,8 +61,9 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
             sink.OnAssigned(partition);
             // Only then does reading begin at once; see there.
             if (known.Add(partition.Topic)) TopicKnowledge.Refresh(consumer.Handle, partition.Topic, MetadataTimeout, logger);
-            consumer.IncrementalAssign([new PartitionOffset(partition, offset).ToClient()]);
-            assigned[partition] = new PartitionReading(partition) { Next = offset };
+            var reading = new PartitionReading(partition) { Next = offset };
+            Begin(reading);
+            assigned[partition] = reading;
         });
     }
 
@@ -82,7 +83,7 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
     public Task Resume(TopicPartition partition) => loop.Post($"resuming {partition}", () =>
     {
         if (!assigned.TryGetValue(partition, out var state) || !state.Paused) return;
-        consumer.IncrementalAssign([new PartitionOffset(partition, state.Next!.Value).ToClient()]);
+        Begin(state);
         state.Paused = false;
     });
 
@@ -99,6 +100,8 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
     }
 
     public async ValueTask DisposeAsync() => await loop.StopAsync().ConfigureAwait(false);
+
+    private void Begin(PartitionReading reading) => consumer.IncrementalAssign([new PartitionOffset(reading.Partition, reading.Next!.Value).ToClient()]);
 
     private void Remove(TopicPartition partition)
     {
@@ -120,7 +123,7 @@ public sealed class DataConsumer : IConsumerLoopOwner, IAsyncDisposable
                 {
                     if (!ReferenceEquals(assigned.GetValueOrDefault(partition), state) || state.Paused) return;
                     consumer.IncrementalUnassign([partition.ToClient()]);
-                    consumer.IncrementalAssign([new PartitionOffset(partition, state.Next!.Value).ToClient()]);
+                    Begin(state);
                 });
                 return;
             }

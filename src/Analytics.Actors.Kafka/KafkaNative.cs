@@ -1,6 +1,7 @@
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Confluent.Kafka;
 
 namespace Analytics.Actors.Kafka;
 
@@ -11,6 +12,14 @@ namespace Analytics.Actors.Kafka;
 public static class KafkaNative
 {
     internal const string LibraryName = "librdkafka";
+
+    /// <summary>
+    /// The native client behind a managed one, as long as which it lives: the one thing that the managed client does not hand out. Throws
+    /// <see cref="NotSupportedException"/> where it is not found.
+    /// </summary>
+    internal static SafeHandle ClientOf(Handle handle) =>
+        typeof(Handle).GetProperty("LibrdkafkaHandle", BindingFlags.Instance | BindingFlags.NonPublic)?.GetValue(handle) as SafeHandle
+        ?? throw new NotSupportedException($"Confluent.Kafka {typeof(Handle).Assembly.GetName().Version} has no Handle.LibrdkafkaHandle any more, behind which the native client is.");
 
 #if BUNDLED_LIBRDKAFKA
     /// <summary>The package brings its own native library and finds it itself.</summary>
@@ -31,7 +40,7 @@ public static class KafkaNative
     }
 #pragma warning restore CA2255
 
-    private static readonly Lazy<IntPtr> Handle = new(() => NativeLibrary.TryLoad(SystemLibrary, out var handle) ? handle : IntPtr.Zero);
+    private static readonly Lazy<IntPtr> Loaded = new(() => NativeLibrary.TryLoad(SystemLibrary, out var handle) ? handle : IntPtr.Zero);
 
     /// <summary>
     /// To be called before the first client is made; calling it again does nothing. Throws
@@ -39,13 +48,13 @@ public static class KafkaNative
     /// </summary>
     public static void Initialize()
     {
-        if (Handle.Value != IntPtr.Zero) return;
+        if (Loaded.Value != IntPtr.Zero) return;
         throw new DllNotFoundException(
             $"The Kafka client library {SystemLibrary} is not installed. Install Debian's package librdkafka1 " +
             "(apt-get install librdkafka1), or build with -p:BundledLibrdkafka=true where the package feed has librdkafka.redist.");
     }
 
     private static IntPtr Resolve(string name, Assembly assembly, DllImportSearchPath? searchPath) =>
-        name == LibraryName ? Handle.Value : IntPtr.Zero;
+        name == LibraryName ? Loaded.Value : IntPtr.Zero;
 #endif
 }

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
@@ -51,11 +50,7 @@ internal sealed unsafe partial class MessageBatch : IDisposable
             throw new NotSupportedException($"Confluent.Kafka has loaded another librdkafka ({Confluent.Kafka.Library.VersionString}) than ours (0x{rd_kafka_version():x8}).");
         if (rd_kafka_version() is >= WithoutErrors and < WithQueueBackoff)
             throw new NotSupportedException($"librdkafka {Confluent.Kafka.Library.VersionString} ends the process where a topic does not exist (its issue 4273): take 2.2 or later, or 2.0.");
-        // The one thing that the managed client does not hand out: the native client behind it, which lives as long as it does.
-        var property = typeof(Handle).GetProperty("LibrdkafkaHandle", BindingFlags.Instance | BindingFlags.NonPublic);
-        if (property?.GetValue(handle) is not SafeHandle native)
-            throw new NotSupportedException($"Confluent.Kafka {typeof(Handle).Assembly.GetName().Version} has no Handle.LibrdkafkaHandle any more, behind which the native client is.");
-        client = native.DangerousGetHandle();
+        client = KafkaNative.ClientOf(handle).DangerousGetHandle();
         queue = rd_kafka_queue_get_consumer(client);
         messages = (Message**)NativeMemory.Alloc(MessagesMax, (nuint)sizeof(Message*));
     }

@@ -19,8 +19,8 @@ internal sealed class SliceProducer
     public SliceProducer(Handle handle)
     {
         const BindingFlags inside = BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic;
-        var native = typeof(Handle).GetProperty("LibrdkafkaHandle", inside)?.GetValue(handle);
-        var method = native?.GetType().GetMethod("Produce", inside, typeof(SendSlice).GetMethod(nameof(SendSlice.Invoke))!.GetParameters().Select(parameter => parameter.ParameterType).ToArray());
+        var native = KafkaNative.ClientOf(handle);
+        var method = native.GetType().GetMethod("Produce", inside, typeof(SendSlice).GetMethod(nameof(SendSlice.Invoke))!.GetParameters().Select(parameter => parameter.ParameterType).ToArray());
         // What the client calls with the report: it finds it behind the opaque pointer of the message, and frees that.
         var receiver = typeof(IProducer<,>).Assembly.GetType("Confluent.Kafka.Producer`2+TypedDeliveryHandlerShim_Action")?.MakeGenericType(typeof(byte[]), typeof(byte[]))
             .GetConstructor(inside, [typeof(string), typeof(byte[]), typeof(byte[]), typeof(Action<DeliveryReport<byte[]?, byte[]?>>)]);

@@ -66,6 +66,9 @@ public sealed record RouterSettings
 /// </remarks>
 public sealed class Router(ShardSettings shards, RouterSettings settings)
 {
+    // Shards that have more in hand than this part of what they may have wait for calls, and are not so fast that looking often would matter.
+    private const double NotFull = 0.02;
+
     private readonly SortedDictionary<long, RecordRouter> rules = new() { [shards.ConfigurationVersion] = new RecordRouter(shards) };
     private readonly HashSet<long> askedFor = [];
 
@@ -76,8 +79,7 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     private long clockMs;
     private readonly ShardsBehind behind = new(settings);
     private bool isLooking;
-    private bool isLookCheap;
-    private const double NotFull = 0.02;
+    private bool mayLookOften;
     private long lookedMs;
     private readonly Dictionary<TopicPartition, SourceProgress> sources = [];
 
@@ -141,7 +143,7 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     /// <summary>When the router next wants to hear of time, ms; null: never.</summary>
     public long? NextDueMs => Earlier(Earlier(CommitDueMs, LookDueMs), !isRaising && wanting.Count > 0 ? raiseAgainMs : null);
 
-    private long? LookDueMs => isLooking || !behind.IsAny ? null : lookedMs + (isLookCheap && Topics.WasHeld ? settings.HeldLookIntervalMs : settings.LookIntervalMs);
+    private long? LookDueMs => isLooking || !behind.IsAny ? null : lookedMs + (mayLookOften && Topics.WasHeld ? settings.HeldLookIntervalMs : settings.LookIntervalMs);
 
     private long? CommitDueMs => isCommitting || !IsUncommitted ? null
         : commitFailures > 0 ? lastCommitMs + RetryDelayMs
@@ -421,8 +423,7 @@ public sealed class Router(ShardSettings shards, RouterSettings settings)
     public void Applied(ShardsProgress? progress, long nowMs)
     {
         isLooking = false;
-        // Shards that have calls in hand are not so fast that it would matter.
-        isLookCheap = progress is { IsCheap: true, Fullness: < NotFull };
+        mayLookOften = progress is { IsCheap: true, Fullness: < NotFull };
         if (progress is not null) behind.Applied(progress.Positions, progress.Fullness, nowMs);
     }
 
